@@ -1,0 +1,104 @@
+"""d²Cache (arXiv 2509.23094): recompute a few positions chosen by certainty density and by attention rollout.
+
+Paper semantics: confidences are those of the last time a position was recomputed, a position that was not
+recomputed cannot be committed, and the search window is rounded to the true block size.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from dllm.cache.plans import denoise
+from dllm.canvas import Canvas
+from dllm.density import certainty_density
+from dllm.settings import check_knobs, knob
+from dllm.step import Plan, Span, Step
+
+
+@dataclass
+class D2:
+    """After one full pass, each step recomputes M* ∪ (just committed) ∪ U.
+
+    M*: the k masked positions with the highest confidence × certainty density, those of the current block first
+    (Eq. 4). U: the other positions with the most rollout influence, together at most a share p of it (Eq. 9).
+    """
+
+    exact: ClassVar[bool] = False
+    needs_rollout: ClassVar[bool] = True
+    attentions: ClassVar[tuple[str, ...]] = ("bidirectional",)
+    k: int = knob(32, "k", "Masked positions recomputed a step.", minimum=1, maximum=4096, step=1)
+    p: float = knob(0.1, "p", "Share of rollout influence recomputed.", minimum=0.0, maximum=1.0, step=0.01)
+    sigma: float = knob(10.0, "σ", "Reach of a decided token.", minimum=0.1, maximum=1000.0, step=0.1)
+    inflate: int = knob(0, "Inflate", "Fill gaps up to this wide.", minimum=0, maximum=4096, step=1)
+    confidence: np.ndarray | None = field(default=None, init=False, repr=False)  # (G,), latest known
+    reasons: dict[str, list[int]] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+    def plan(self, canvas: Canvas, block: Span, window: Span, asked: list[int]) -> Plan:
+        """Everything at first, then the chosen positions; all masks they can predict are asked."""
+        masked = canvas.masked_in(canvas.prompt_length, canvas.length)
+        if self.reasons is None:
+            return denoise(canvas, range(canvas.length), masked)
+        queries = sorted(p for chosen in self.reasons.values() for p in chosen)
+        fresh = set(queries)
+        reachable = [p for p in masked if p - canvas.shift in fresh]
+        return denoise(canvas, queries, reachable, reasons=self.reasons)
+
+    def update(self, step: Step, canvas: Canvas) -> None:
+        """Choose what the next step recomputes."""
+        readout, start, shift = step.readout, canvas.prompt_length, canvas.shift
+        if self.confidence is None:
+            self.confidence = np.zeros(canvas.length - start)
+        self.confidence[np.asarray(readout.positions, dtype=int) - start] = readout.confidence
+        likely = self._likely(canvas, step.block)
+        chosen = np.zeros(canvas.length, dtype=bool)
+        chosen[[start + i - shift for i in likely if i >= shift]] = True
+        density = chosen.copy()
+        chosen[list(step.committed)] = True
+        committed = chosen & ~density
+        rollout = self._influential(np.asarray(readout.rollout), chosen)
+        if shift:  # the query before the answer belongs to the answer's first token, whatever its influence
+            rollout[start - 1] = False
+            density[start - 1] = 0 in likely
+            committed[start - 1] = False
+        chosen = density | committed | rollout
+        inflated = self._gaps(chosen)
+        parts = {"density": density, "committed": committed, "rollout": rollout, "inflated": inflated}
+        self.reasons = {name: np.flatnonzero(part).tolist() for name, part in parts.items()}
+
+    def _likely(self, canvas: Canvas, block: Span) -> list[int]:
+        """M*: offsets into the answer. The search ends with the block that holds the k-th mask."""
+        assert self.confidence is not None
+        start = canvas.prompt_length
+        masked = np.frombuffer(canvas.masked, dtype=bool)[start:]
+        if not masked.any():
+            return []
+        score = self.confidence * certainty_density(~masked, self.sigma)
+        score[block[0] - start : block[1] - start] += 1 + score.max()  # the current block goes first
+        enough = masked.cumsum() >= self.k
+        last = int(enough.argmax()) if enough.any() else len(masked) - 1
+        end = (last // canvas.block_size + 1) * canvas.block_size
+        offsets = np.flatnonzero(masked[:end])
+        return offsets[np.argsort(-score[offsets], kind="stable")[: self.k]].tolist()
+
+    def _influential(self, influence: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """U: a mask of the positions not chosen yet whose influence sums to at most p; at least one."""
+        weight = np.where(chosen, 0.0, influence)
+        order = np.argsort(-weight, kind="stable")[: int((~chosen).sum())]
+        share = np.cumsum(weight[order]) / (weight.sum() + 1e-9)
+        count = len(order) if self.p >= 1 else max(1, int((share <= self.p).sum()))
+        out = np.zeros_like(chosen)
+        out[order[:count]] = True
+        return out
+
+    def _gaps(self, chosen: np.ndarray) -> np.ndarray:
+        """Everything between two chosen positions at most `inflate` apart."""
+        out = np.zeros_like(chosen)
+        at = np.flatnonzero(chosen)
+        for a, b in zip(at[:-1], at[1:], strict=True):
+            if b - a <= self.inflate:
+                out[a + 1 : b] = True
+        return out

@@ -1,0 +1,76 @@
+"""The canvas: the prompt and the positions being written, and which of them are still masked."""
+
+from collections.abc import Collection, Sequence
+
+from dllm.step import Span
+
+
+class Canvas:
+    """Ids and masks of one sequence, laid out in blocks.
+
+    Under block-causal attention blocks are multiples of `block_size` from position 0 and the canvas reaches to the
+    end of the last block, because the published decoder denoises whole blocks; under bidirectional attention they
+    are counted from the end of the prompt and the canvas ends at `end`. A mask is a state, not an id: a prompt that
+    contains the mask token keeps it.
+    """
+
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        gen_length: int,
+        *,
+        block_size: int,
+        mask_id: int,
+        shift: int,
+        block_causal: bool,
+        stop_ids: Collection[int] = (),
+    ) -> None:
+        self.prompt_length = len(prompt)
+        self.end = len(prompt) + gen_length  # the hard cap
+        self.block_size = block_size
+        self.shift = shift
+        self.block_causal = block_causal
+        self.length = -(-self.end // block_size) * block_size if block_causal else self.end
+        fresh = self.length - len(prompt)
+        self.ids = [*prompt, *[mask_id] * fresh]
+        self.masked = bytearray(len(prompt)) + bytearray(b"\x01" * fresh)
+        self.stop_ids = frozenset(stop_ids)
+        self.stop_at: int | None = None  # lowest committed stop token
+
+    def commit(self, position: int, token: int) -> None:
+        """Write `token` at a masked position."""
+        if not self.masked[position]:
+            raise ValueError(f"position {position} is already written")
+        self.ids[position] = token
+        self.masked[position] = 0
+        if token in self.stop_ids and (self.stop_at is None or position < self.stop_at):
+            self.stop_at = position
+
+    def first_masked(self) -> int:
+        """The lowest masked position, or -1."""
+        return self.masked.find(1)
+
+    def masked_in(self, start: int, end: int) -> list[int]:
+        """The masked positions of [start, end), ascending."""
+        return [p for p in range(start, end) if self.masked[p]]
+
+    def block_at(self, position: int) -> Span:
+        """The block that holds a position."""
+        origin = 0 if self.block_causal else self.prompt_length
+        start = origin + (position - origin) // self.block_size * self.block_size
+        return start, min(start + self.block_size, self.length)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """ "eos" when nothing before a stop token is masked, "length" when the cap is reached, else None."""
+        written = self.first_masked() if 1 in self.masked else self.length
+        if self.stop_at is not None and self.stop_at < min(written, self.end):
+            return "eos"
+        return "length" if written >= self.end else None
+
+    @property
+    def output(self) -> list[int]:
+        """The generated ids up to the first masked position, cut after the first stop token and at the cap."""
+        written = self.first_masked() if 1 in self.masked else self.length
+        cut = self.end if self.stop_at is None else min(self.end, self.stop_at + 1)
+        return self.ids[self.prompt_length : min(cut, written)]

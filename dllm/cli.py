@@ -1,0 +1,131 @@
+"""`python -m dllm …`: decode, models, validate, and the training commands."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from dllm import __version__
+from dllm.trace import Trace, TraceError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 something failed, 2 wrong use)."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except (ValueError, OSError) as error:
+        print(f"dllm: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m dllm", description="Block-diffusion decoding, without the page.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    decode = commands.add_parser("decode", help="answer a file of requests with traces, line by line")
+    decode.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
+    decode.add_argument("--requests", default="-", help="JSON lines; - is standard input")
+    decode.add_argument("--out", default="-", help="JSON lines; - is standard output")
+    decode.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
+    decode.add_argument("--dtype", help="float32, bfloat16 or float16; by default as the weights and the device suit")
+    decode.add_argument("--threads", type=int, help="CPU threads of the network")
+    decode.set_defaults(run=_decode)
+
+    models = commands.add_parser("models", help="list the models that can be named")
+    models.add_argument("--json", action="store_true", help="as JSON")
+    models.set_defaults(run=_models)
+
+    validate = commands.add_parser("validate", help="check trace files")
+    validate.add_argument("traces", nargs="+", type=Path)
+    validate.set_defaults(run=_validate)
+
+    distill = commands.add_parser("distill", help="let the base model write its own training data")
+    distill.add_argument("--out", type=Path, required=True, help="JSON lines; what is there is kept and continued")
+    distill.add_argument("--documents", type=int, default=2000)
+    distill.add_argument("--seed", type=int, default=0)
+    distill.set_defaults(run=_distill)
+
+    convert = commands.add_parser("convert", help="convert an AR model to block diffusion by a low-rank adapter")
+    convert.add_argument("--config", type=Path, required=True, help="a JSON file; resumes from its checkpoints")
+    convert.set_defaults(run=_convert)
+    return parser
+
+
+def _decode(args: argparse.Namespace) -> int:
+    from dllm.engine import Engine
+    from dllm.requests import answer_all
+
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
+    source = nullcontext(sys.stdin) if args.requests == "-" else open(args.requests, encoding="utf-8")  # noqa: SIM115, PTH123
+    with source as lines:
+        engine = Engine.load(args.model, device=args.device, dtype=args.dtype, progress=_bar)
+        engine.warm()
+        side = None if args.out == "-" else Path(f"{args.out}.attention")
+        failed = 0
+        sink = nullcontext(sys.stdout) if args.out == "-" else open(args.out, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        with sink as out:
+            for result in answer_all(engine, lines, side=side):
+                failed += "error" in result
+                out.write(json.dumps(result, ensure_ascii=False) + "\n")
+                out.flush()
+    return 1 if failed else 0
+
+
+def _models(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from dllm.engine import MODELS
+    from dllm.models.families import FAMILIES
+
+    if args.json:
+        print(json.dumps({name: asdict(card) for name, card in MODELS.items()}, indent=1))
+        return 0
+    for name, card in MODELS.items():
+        print(f"{name:10} {card.title} · {card.parameters / 1e6:.0f} M · {card.licence}\n{'':10} {card.about}")
+    print(
+        f"\nAny folder with config.json and safetensors of the families {', '.join(FAMILIES)}; any Llama or Qwen2 .gguf"
+    )
+    print("file; or organisation/name@<40-digit commit> from the model hub.")
+    return 0
+
+
+def _validate(args: argparse.Namespace) -> int:
+    bad = 0
+    for path in args.traces:
+        try:
+            trace = Trace.load(path)
+            print(f"{path}: ok, {len(trace.steps)} steps, {len(trace.output)} tokens, {trace.stop_reason}")
+        except (TraceError, OSError) as error:
+            bad += 1
+            print(f"{path}: {error}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _distill(args: argparse.Namespace) -> int:
+    from dllm.training import distill
+
+    distill.main(args.out, documents=args.documents, seed=args.seed)
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from dllm.training import convert
+
+    convert.main(args.config)
+    return 0
+
+
+def _bar(what: str, done: int, total: int) -> None:
+    """A progress line on standard error, where a person looks."""
+    if sys.stderr.isatty() and total:
+        end = "\n" if done >= total else ""
+        print(f"\r{what} {done / 2**20:.0f} of {total / 2**20:.0f} MB", end=end, file=sys.stderr, flush=True)

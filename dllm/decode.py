@@ -1,0 +1,203 @@
+"""The decoder: plan, then apply what was read out, until the answer is written. No torch, no I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+
+from dllm.cache import CACHES, CachePolicy
+from dllm.cache.plans import seeds
+from dllm.canvas import Canvas
+from dllm.settings import Choice, Settings, SettingsError
+from dllm.step import Plan, Readout, Span, Step
+from dllm.unmask import UNMASKS, Candidates, EntropyBound, Unmask
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a decoder must know of a model. mask_id None: it is autoregressive. attentions: the preferred one first.
+
+    sub_block_cache: whether the sub-block cache pays on the device (it does on a CPU, not on a GPU at batch 1).
+    """
+
+    family: str
+    vocab: int
+    context: int
+    shift: int
+    attentions: tuple[str, ...]
+    mask_id: int | None
+    stop_ids: tuple[int, ...]
+    sub_block_cache: bool = True
+
+
+def resolve(settings: Settings, traits: Traits) -> Settings:
+    """The settings with every None filled in as the model prefers.
+
+    Raises:
+        SettingsError: a value or a combination that the model does not allow.
+    """
+    attention, cache = _attention(settings, traits)
+    block_causal = attention == "block_causal"
+    if traits.mask_id is None and settings.block_size != 1:
+        raise SettingsError(
+            f"block_size is {settings.block_size}; allowed: 1, because {traits.family} is autoregressive"
+        )
+    if cache is None:
+        name = "none" if not block_causal else "sub_block" if traits.sub_block_cache else "block"
+        cache = Choice("block" if settings.block_size == 1 and block_causal else name)
+    sub = settings.sub_block_size or next(s for s in (8, 4, 2, 1) if settings.block_size % s == 0)
+    stop_ids = traits.stop_ids if settings.stop_ids is None else settings.stop_ids
+    if wrong := [i for i in stop_ids if i >= traits.vocab]:
+        raise SettingsError(f"stop_ids holds {wrong[0]}; allowed: ids below {traits.vocab}")
+    cache.build(CACHES, "cache")
+    settings.unmask.build(UNMASKS, "unmask")
+    return replace(
+        settings,
+        attention=attention,
+        cache=cache,
+        sub_block_size=sub if block_causal else settings.block_size,  # only v2 has sub-blocks
+        stop_ids=tuple(stop_ids),
+    )
+
+
+def _attention(settings: Settings, traits: Traits) -> tuple[str, Choice | None]:
+    """The attention to decode under: as asked, else as the cache needs, else as the model prefers."""
+    cache = settings.cache
+    attention = settings.attention or traits.attentions[0]
+    if attention not in traits.attentions:
+        raise SettingsError(f"attention is {attention!r}; allowed for {traits.family}: {', '.join(traits.attentions)}")
+    if cache is None:
+        return attention, None
+    cache.build(CACHES, "cache")
+    suited = CACHES[cache.name].attentions
+    if attention not in suited and settings.attention is None:
+        attention = next((a for a in traits.attentions if a in suited), attention)
+    if attention not in suited:
+        allowed = [name for name, policy in CACHES.items() if attention in policy.attentions]
+        raise SettingsError(f"cache is {cache.name!r}; allowed under {attention} attention: {', '.join(allowed)}")
+    return attention, cache
+
+
+def check_prompt(prompt: Sequence[int], settings: Settings, traits: Traits) -> None:
+    """Refuse a prompt the model cannot take.
+
+    Raises:
+        SettingsError: empty, too long, or ids outside the vocabulary.
+    """
+    if not prompt:
+        raise SettingsError("the prompt is empty; allowed: at least one token")
+    if wrong := [i for i in prompt if type(i) is not int or not 0 <= i < traits.vocab]:
+        raise SettingsError(f"the prompt holds {wrong[0]!r}; allowed: token ids from 0 to {traits.vocab - 1}")
+    needed = len(prompt) + settings.gen_length
+    if needed > traits.context:
+        raise SettingsError(
+            f"prompt and answer take {needed} positions ({len(prompt)} + {settings.gen_length}); "
+            f"allowed: {traits.context}"
+        )
+
+
+class Decoder:
+    """One sequence being written. Drive it with `while plan := decoder.plan(): step = decoder.apply(answer(plan))`."""
+
+    def __init__(self, prompt: Sequence[int], settings: Settings, traits: Traits) -> None:
+        """`settings` must be resolved.
+
+        Raises:
+            SettingsError: the prompt does not suit the model.
+        """
+        check_prompt(prompt, settings, traits)
+        assert settings.cache is not None and settings.sub_block_size is not None and settings.stop_ids is not None
+        self.policy: CachePolicy = settings.cache.build(CACHES, "cache")
+        self.unmask: Unmask = settings.unmask.build(UNMASKS, "unmask")
+        self.canvas = Canvas(
+            prompt,
+            settings.gen_length,
+            block_size=settings.block_size,
+            mask_id=traits.vocab if traits.mask_id is None else traits.mask_id,
+            shift=traits.shift,
+            block_causal=settings.attention == "block_causal",
+            stop_ids=settings.stop_ids,
+        )
+        self.sub_block_size = settings.sub_block_size
+        self.index = 0
+        self._turn: tuple[Plan, Span, Span] | None = None
+        self._began = 0.0
+
+    @property
+    def needs_entropy(self) -> bool:
+        """Whether readouts must carry entropies."""
+        return isinstance(self.unmask, EntropyBound) or self.unmask.score == "entropy"
+
+    @property
+    def needs_margin(self) -> bool:
+        """Whether readouts must carry margins."""
+        return self.unmask.score == "margin"
+
+    def plan(self) -> Plan | None:
+        """The next forward pass, or None when the answer is written."""
+        self._began = perf_counter()
+        canvas = self.canvas
+        if canvas.stop_reason:
+            return None
+        first = canvas.first_masked()
+        block = canvas.block_at(first)
+        start = block[0] + (first - block[0]) // self.sub_block_size * self.sub_block_size
+        window = (start, min(start + self.sub_block_size, block[1]))
+        asked = self._eligible(canvas.masked_in(*window))
+        if canvas.block_causal and canvas.shift and first == block[0]:
+            asked = [first]  # predicted by the block before; the others can be once it is known
+        plan = self.policy.plan(canvas, block, window, asked)
+        self._turn = plan, block, window
+        return plan
+
+    def apply(self, readout: Readout) -> Step:
+        """Commit tokens of a readout and give the record of the turn.
+
+        Raises:
+            RuntimeError: the cache policy reached no mask, so that decoding would never end.
+        """
+        assert self._turn is not None, "apply() needs a plan()"
+        plan, block, window = self._turn
+        committed = self._commit(plan, block, window, readout)
+        step = Step(self.index, block, window, plan, readout, committed, (), 0.0)
+        self.policy.update(step, self.canvas)
+        self.index += 1
+        self._turn = None
+        return replace(step, seconds=perf_counter() - self._began - readout.overhead)
+
+    def _eligible(self, positions: list[int]) -> list[int]:
+        """Under bidirectional attention nothing after a stop token is written; v2 writes its sub-block to the end."""
+        stop = self.canvas.stop_at
+        if stop is None or self.canvas.block_causal:
+            return positions
+        return [p for p in positions if p < stop]
+
+    def _commit(self, plan: Plan, block: Span, window: Span, readout: Readout) -> tuple[int, ...]:
+        if not plan.asked:
+            return ()
+        if seeds(self.canvas, block, plan.asked):
+            chosen = [0]
+        else:
+            inside = [i for i, p in enumerate(readout.positions) if window[0] <= p < window[1]]
+            allowed = set(self._eligible([readout.positions[i] for i in inside]))
+            inside = [i for i in inside if readout.positions[i] in allowed]
+            if not inside:
+                raise RuntimeError(f"cache policy {type(self.policy).__name__} reaches no mask of {window}")
+            chosen = [inside[i] for i in self.unmask(self._candidates(readout, inside))]
+        for i in chosen:
+            self.canvas.commit(readout.positions[i], readout.tokens[i])
+        return tuple(sorted(readout.positions[i] for i in chosen))
+
+    def _candidates(self, readout: Readout, inside: list[int]) -> Candidates:
+        at = np.asarray(inside)
+        start = self.canvas.prompt_length
+        entropy = None if readout.entropy is None else np.asarray(readout.entropy)[at]
+        score = np.asarray(readout.confidence)[at]
+        if self.unmask.score == "entropy":
+            assert entropy is not None
+            score = np.exp(-entropy)  # 1 / perplexity: the same order as -entropy, but between 0 and 1
+        elif self.unmask.score == "margin":
+            score = np.asarray(readout.margin)[at]
+        known = ~np.frombuffer(self.canvas.masked, dtype=bool)[start:]
+        return Candidates(score, entropy, known, np.asarray(readout.positions)[at] - start)

@@ -1,0 +1,281 @@
+"""The engine: names → objects. The only module that knows all floors; the network's modules are imported lazily."""
+
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from dllm import cost
+from dllm.decode import Decoder, Traits, resolve
+from dllm.metrics import ttft
+from dllm.settings import Settings, SettingsError
+from dllm.step import Step
+from dllm.trace import Environment, StepRecord, Timing, Trace, record
+from dllm.trace import Model as ModelRecord
+
+if TYPE_CHECKING:
+    from dllm.models.loader import Model
+    from dllm.models.tokenizer import Tokenizer
+
+Progress = Callable[[str, int, int], None]  # what, done, total (bytes)
+ROOT = Path(__file__).resolve().parent.parent
+ADAPTER = ROOT / "assets/models/smollm2-135m-blockdiffusion/adapter.safetensors"
+ALTERNATIVES = 5
+MAX_PROMPT_CHARS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A model that can be loaded by name."""
+
+    title: str
+    parameters: int
+    licence: str
+    about: str
+
+
+MODELS: dict[str, Card] = {
+    "default": Card(
+        "SmolLM2-135M-Instruct, converted",
+        134_515_008,
+        "Apache-2.0",
+        "Block diffusion and full attention by a low-rank adapter; the AR lane is the same weights without it.",
+    ),
+}
+
+
+class Engine:
+    """A loaded model, ready to run requests. Runs are independent and share nothing but the weights."""
+
+    def __init__(self, model: "Model", tokenizer: "Tokenizer | None", *, ar: "Model | None" = None) -> None:
+        """`ar`: the network for block size 1 where it is another (the default model's base)."""
+        self.model, self.tokenizer, self.ar = model, tokenizer, ar or model
+        self.warm_up = 0
+
+    @classmethod
+    def load(
+        cls,
+        name: str = "default",
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        progress: Progress | None = None,
+    ) -> "Engine":
+        """Load by name, folder, GGUF file or `organisation/name@commit`; `device` and `dtype` None: as suits.
+
+        Raises:
+            ValueError: not a model; says what is allowed.
+        """
+        from dllm.models import loader
+        from dllm.models.tokenizer import load_tokenizer
+
+        if name != "default":
+            model = loader.load(name, device=device, dtype=dtype)
+            assert model.source is not None
+            return cls(model, load_tokenizer(model.source, model.spec))
+        from dllm.models.fetch import fetch_base
+
+        base = loader.load(fetch_base(progress), device=device, dtype=dtype)
+        assert base.source is not None
+        tokenizer = load_tokenizer(base.source, base.spec)
+        if not ADAPTER.exists():
+            return cls(replace(base, id="default"), tokenizer)
+        from dllm.models.adapter import merge
+
+        return cls(replace(merge(base, ADAPTER), id="default"), tokenizer, ar=base)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What decoders must know of the model."""
+        return self._traits(self.model)
+
+    def _traits(self, model: "Model") -> Traits:
+        return Traits(
+            family=model.spec.name,
+            vocab=model.net.shape.vocab,
+            context=model.net.shape.context,
+            shift=model.spec.shift,
+            attentions=model.spec.attentions,
+            mask_id=model.mask_id,
+            stop_ids=model.stop_ids,
+            sub_block_cache=model.device.type == "cpu",
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The model and the machine, for people."""
+        return {
+            **self._record(self.model).model_dump(),
+            **self.environment().model_dump(),
+            "attentions": self.traits.attentions,
+            "mask_id": self.traits.mask_id,
+            "context": self.traits.context,
+        }
+
+    def warm(self) -> None:
+        """Run a few passes so that the first timed run does not pay for first calls."""
+        kinds = [Settings(gen_length=2, block_size=1)]
+        if self.traits.mask_id is not None:
+            kinds.append(Settings(gen_length=8, block_size=8))
+        for settings in kinds:
+            for _ in self.run([0] * 8, settings):
+                self.warm_up += 1
+
+    def run(self, prompt: str | Sequence[int], settings: Settings) -> "Run":
+        """One decoding, not begun yet. Text is put into the chat template; ids are taken as they are.
+
+        Raises:
+            SettingsError: the prompt or a setting is not allowed; says what is.
+        """
+        autoregressive = settings.block_size == 1 and settings.attention in (None, "block_causal")
+        autoregressive &= settings.cache is None or settings.cache.name in ("none", "block", "sub_block")
+        model = self.ar if autoregressive else self.model
+        traits = self._traits(model)
+        return Run(self, model, self._ids(prompt), resolve(settings, traits), traits)
+
+    def _ids(self, prompt: str | Sequence[int]) -> list[int]:
+        if not isinstance(prompt, str):
+            return list(prompt)
+        if self.tokenizer is None:
+            raise SettingsError("the model has no tokenizer; allowed: prompt_ids")
+        if not prompt.strip():
+            raise SettingsError("the prompt is empty; allowed: some text")
+        if len(prompt) > MAX_PROMPT_CHARS:
+            raise SettingsError(f"the prompt has {len(prompt)} characters; allowed: {MAX_PROMPT_CHARS}")
+        return self.tokenizer.chat(prompt)
+
+    def environment(self) -> Environment:
+        """Where it runs."""
+        import torch
+
+        device = self.model.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+        return Environment(
+            device=f"{device.type}: {name}",
+            torch=torch.__version__,
+            threads=torch.get_num_threads(),
+            commit=_commit(),
+            warm_up=self.warm_up,
+        )
+
+    def _record(self, model: "Model") -> ModelRecord:
+        return ModelRecord(
+            id=model.id,
+            family=model.spec.name,
+            sha256=model.sha256,
+            dtype=model.dtype,
+            parameters=model.parameters,
+            layers=model.net.shape.layers,
+            heads=model.net.shape.heads,
+        )
+
+
+class Run:
+    """One decoding: iterate for its steps as they happen; `trace()` at any time."""
+
+    def __init__(self, engine: Engine, model: "Model", prompt: list[int], settings: Settings, traits: Traits) -> None:
+        self.engine, self.model, self.prompt, self.settings = engine, model, prompt, settings
+        self.decoder = Decoder(prompt, settings, traits)
+        self.canvas = self.decoder.canvas
+        self.records: list[StepRecord] = []
+        self.recorder = 0.0
+        shape = model.net.shape
+        self.sizes = cost.Sizes(
+            layers=shape.layers,
+            hidden=shape.hidden,
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            layer_weights=sum(p.numel() for p in model.net.layers[0].parameters() if p.dim() == 2),
+            vocab=shape.vocab,
+            itemsize=model.net.norm.weight.element_size(),
+        )
+
+    def __iter__(self) -> Iterator[Step]:
+        """Decode. Closing the iterator frees the KV cache."""
+        session = self._session()
+        while plan := self.decoder.plan():
+            readout = session.forward(plan)
+            step = self.decoder.apply(readout)
+            began = perf_counter()
+            price = {"flops": cost.flops(plan, self.sizes), "bytes": cost.bytes_moved(plan, self.sizes)}
+            self.records.append(record(step, **price))
+            self.recorder += readout.overhead + perf_counter() - began
+            yield step
+
+    def _session(self) -> Any:
+        import torch
+
+        from dllm.models.runner import Observe, Session
+        from dllm.models.sampling import Sampler
+
+        s, decoder = self.settings, self.decoder
+        generator = torch.Generator(self.model.device).manual_seed(s.seed) if s.temperature else None
+        sampler = Sampler(
+            self.model.mask_id, s.temperature, s.top_p, generator, decoder.needs_margin, decoder.needs_entropy
+        )
+        observe = Observe(
+            alternatives=ALTERNATIVES if "alternatives" in s.record else 0,
+            rollout=decoder.policy.needs_rollout or "rollout" in s.record,
+            attention="attention" in s.record,
+        )
+        return Session(
+            self.model.net,
+            self.canvas.length,
+            block_size=s.block_size if self.canvas.block_causal else None,
+            shift=self.canvas.shift,
+            sampler=sampler,
+            observe=observe,
+        )
+
+    def piece(self, token: int) -> str:
+        """The text of one id; the id itself where there is no tokenizer."""
+        return f"<{token}>" if self.engine.tokenizer is None else self.engine.tokenizer.piece(token)
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "" if self.engine.tokenizer is None else self.engine.tokenizer.decode(self.canvas.output)
+
+    def trace(self) -> Trace:
+        """The record so far; "cancelled" where the answer is not complete."""
+        ids = {*self.prompt, *(t for r in self.records for t in r.tokens)}
+        ids |= {t for r in self.records for row in r.alternatives or () for t, _ in row}
+        return Trace(
+            schema="blockscope.trace/1",
+            model=self.engine._record(self.model),
+            settings=self.settings.as_json(),
+            environment=self.engine.environment(),
+            prompt=self.prompt,
+            pieces={} if self.engine.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
+            output=self.canvas.output,
+            stop_reason=self.canvas.stop_reason or "cancelled",
+            steps=self.records,
+            timing=Timing(ttft=ttft(self.records), decode=sum(r.seconds for r in self.records), recorder=self.recorder),
+        )
+
+
+@cache
+def _cpu_name() -> str:
+    """The processor as Linux names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        import platform
+
+        return platform.processor() or platform.machine()
+
+
+@cache
+def _commit() -> str | None:
+    """The project's commit, where it runs from a checkout."""
+    try:
+        out = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, timeout=5
+        )
+        return out.stdout.strip() or None
+    except (OSError, subprocess.TimeoutExpired):
+        return None

@@ -1,0 +1,1 @@
+"""All the torch: the network, its families, loading, and the runner that answers plans."""

@@ -1,0 +1,187 @@
+"""Model families as plain data: how a checkpoint's config and tensors are named, and how the model is decoded.
+
+To add one, write a `ModelSpec` and enter it in `FAMILIES`. Sources: the checkpoints' own configs; ids and layouts of
+Fast-dLLM v2 (arXiv 2509.26328), LLaDA (2502.09992) and Dream (2508.15487).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of one network."""
+
+    vocab: int
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    rope_theta: float
+    norm_eps: float
+    tied: bool
+    qkv_bias: bool
+    context: int  # most positions it was made for
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One family.
+
+    keys: names in config.json where they are not Qwen2's. rename: checkpoint tensor name → ours; what starts
+    with a dot is replaced inside a name, the rest only at its start.
+    attentions: what it was trained for, the preferred one first. shift: position p is predicted at query p - shift.
+    mask_id None: the family is autoregressive and decodes with block size 1 only.
+    template: chat template used when the tokenizer brings none.
+    """
+
+    name: str
+    attentions: tuple[str, ...]
+    shift: int
+    qkv_bias: bool
+    rename: Mapping[str, str]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    mask_id: int | None = None
+    stop_ids: tuple[int, ...] = ()
+    template: str | None = None
+
+    def shape(self, config: Mapping[str, Any]) -> Shape:
+        """Read the sizes out of a config.json.
+
+        Raises:
+            ValueError: a key is missing, or the config asks for something this network does not do.
+        """
+        config = {**self.defaults, **config}
+
+        def get(key: str, default: Any = None) -> Any:
+            value = config.get(self.keys.get(key, key))
+            if value is None and default is None:
+                raise ValueError(f"config.json has no {self.keys.get(key, key)!r}, which {self.name} needs")
+            return default if value is None else value
+
+        rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+        if rope.get("rope_type", rope.get("type", "default")) != "default":
+            raise ValueError(f"config.json asks for rope scaling {rope!r}; supported: none")
+        hidden, heads = get("hidden_size"), get("num_attention_heads")
+        return Shape(
+            vocab=get("vocab_size"),
+            hidden=hidden,
+            layers=get("num_hidden_layers"),
+            heads=heads,
+            kv_heads=get("num_key_value_heads", heads),
+            head_dim=get("head_dim", hidden // heads),
+            intermediate=get("intermediate_size"),
+            rope_theta=float(rope.get("rope_theta") or get("rope_theta")),
+            norm_eps=get("rms_norm_eps"),
+            tied=bool(get("tie_word_embeddings", False)),
+            qkv_bias=self.qkv_bias,
+            context=get("max_position_embeddings", 4096),
+        )
+
+    def tensor_name(self, name: str) -> str:
+        """Our name of a checkpoint's tensor."""
+        for theirs, ours in self.rename.items():
+            if theirs.startswith("."):
+                name = name.replace(theirs, ours)
+            elif name.startswith(theirs):
+                name = ours + name.removeprefix(theirs)
+        return name
+
+
+HUGGING_FACE = {
+    "model.embed_tokens.": "embed.",
+    "model.layers.": "layers.",
+    "model.norm.": "norm.",
+    "lm_head.": "head.",
+    ".input_layernorm.": ".attention_norm.",
+    ".post_attention_layernorm.": ".mlp_norm.",
+    ".self_attn.q_proj.": ".q.",
+    ".self_attn.k_proj.": ".k.",
+    ".self_attn.v_proj.": ".v.",
+    ".self_attn.o_proj.": ".o.",
+    ".mlp.gate_proj.": ".gate.",
+    ".mlp.up_proj.": ".up.",
+    ".mlp.down_proj.": ".down.",
+}
+OLMO = {  # LLaDA's checkpoints keep the names of the code base they grew from
+    "model.transformer.wte.": "embed.",
+    "model.transformer.ln_f.": "norm.",
+    "model.transformer.ff_out.": "head.",
+    "model.transformer.blocks.": "layers.",
+    ".attn_norm.": ".attention_norm.",
+    ".ff_norm.": ".mlp_norm.",
+    ".q_proj.": ".q.",
+    ".k_proj.": ".k.",
+    ".v_proj.": ".v.",
+    ".attn_out.": ".o.",
+    ".ff_proj.": ".gate.",
+    ".up_proj.": ".up.",
+    ".ff_out.": ".down.",
+}
+GGUF = {
+    "token_embd.": "embed.",
+    "output_norm.": "norm.",
+    "output.": "head.",
+    "blk.": "layers.",
+    ".attn_norm.": ".attention_norm.",
+    ".ffn_norm.": ".mlp_norm.",
+    ".attn_q.": ".q.",
+    ".attn_k.": ".k.",
+    ".attn_v.": ".v.",
+    ".attn_output.": ".o.",
+    ".ffn_gate.": ".gate.",
+    ".ffn_up.": ".up.",
+    ".ffn_down.": ".down.",
+}
+
+CHATML = (
+    "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LLADA_CHAT = (
+    "<|startoftext|>{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+    "{{ m.content | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+
+QWEN2 = ModelSpec(
+    "qwen2", ("block_causal",), shift=1, qkv_bias=True, rename=HUGGING_FACE, stop_ids=(151645,), template=CHATML,
+    defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6},
+)  # fmt: skip
+FAST_DLLM_V2 = ModelSpec(
+    "fast_dllm_v2", ("block_causal",), shift=1, qkv_bias=True, rename=HUGGING_FACE, mask_id=151665,
+    stop_ids=(151645,), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6},
+)  # fmt: skip
+LLAMA = ModelSpec(
+    "llama", ("block_causal",), shift=1, qkv_bias=False, rename=HUGGING_FACE, stop_ids=(2,), template=CHATML,
+    defaults={"rope_theta": 1e4, "rms_norm_eps": 1e-5},
+)  # fmt: skip
+LLADA = ModelSpec(
+    "llada", ("bidirectional",), shift=0, qkv_bias=False, rename=OLMO, mask_id=126336, stop_ids=(126081, 126348),
+    template=LLADA_CHAT, defaults={"rope_theta": 5e5, "rms_norm_eps": 1e-5},
+    keys={
+        "hidden_size": "d_model", "num_attention_heads": "n_heads", "num_key_value_heads": "n_kv_heads",
+        "num_hidden_layers": "n_layers", "intermediate_size": "mlp_hidden_size", "vocab_size": "embedding_size",
+        "max_position_embeddings": "max_sequence_length", "tie_word_embeddings": "weight_tying",
+    },
+)  # fmt: skip
+DREAM = ModelSpec(
+    "dream", ("bidirectional",), shift=1, qkv_bias=True, rename=HUGGING_FACE, mask_id=151666,
+    stop_ids=(151643, 151645), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6},
+)  # fmt: skip
+
+# `model_type` in config.json → family
+FAMILIES: dict[str, ModelSpec] = {
+    "qwen2": QWEN2,
+    "Fast_dLLM_Qwen": FAST_DLLM_V2,
+    "llama": LLAMA,
+    "llada": LLADA,
+    "Dream": DREAM,
+}
+# `general.architecture` of a GGUF file → family. Llama files hold q and k with the rows of each head interleaved.
+GGUF_FAMILIES: dict[str, ModelSpec] = {"llama": LLAMA, "qwen2": QWEN2}

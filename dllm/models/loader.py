@@ -1,0 +1,212 @@
+"""From files to a network: a Hugging Face folder, a GGUF file, or a hub name with a pinned revision.
+
+Safetensors and GGUF only: nothing is unpickled and no code of a checkpoint runs. Tensors go from the file to their
+place one by one; the network is built on the meta device, so no weight is ever held twice.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from dllm.models.families import FAMILIES, GGUF, GGUF_FAMILIES, ModelSpec, Shape
+from dllm.models.transformer import Transformer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded network and what decoding must know about it. `sha256` is of the weights' bytes, file by file."""
+
+    id: str
+    spec: ModelSpec
+    net: Transformer
+    mask_id: int | None
+    stop_ids: tuple[int, ...]
+    sha256: str | None = None
+    source: Path | None = None
+
+    @property
+    def dtype(self) -> str:
+        """ "float32", "bfloat16" or "float16"."""
+        return str(self.net.norm.weight.dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.net.norm.weight.device
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network holds; a tied head counts once."""
+        return sum(p.numel() for p in self.net.parameters())
+
+
+def choose_place(device: str | None, dtype: str | None, *, stored: torch.dtype) -> tuple[torch.device, torch.dtype]:
+    """The one place where device and dtype are decided.
+
+    Device: as asked, else CUDA where there is one. Dtype: as asked; else float32 stays float32 (tiny and test nets);
+    else bfloat16, unless the CPU would emulate it.
+
+    Raises:
+        ValueError: an unknown dtype or device, or a device this machine has not.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}; allowed: {', '.join(DTYPES)}")
+    if device not in (None, "cpu") and not re.fullmatch(r"cuda(:\d+)?", device):
+        raise ValueError(f"device is {device!r}; allowed: cpu, cuda, cuda:N")
+    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but this machine has no CUDA device; allowed: cpu")
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if dtype is not None:
+        return place, DTYPES[dtype]
+    if stored == torch.float32:
+        return place, torch.float32
+    native = place.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return place, torch.bfloat16 if native else torch.float32
+
+
+def load(source: str | Path, *, device: str | None = None, dtype: str | None = None) -> Model:
+    """Load a folder, a `.gguf` file, or `organisation/name@revision` from the hub (its cache is used when offline).
+
+    Raises:
+        ValueError: nothing there, an unknown model_type, or tensors that do not fit; says what is allowed.
+    """
+    path = Path(source)
+    if path.is_file() and path.suffix == ".gguf":
+        return _load_gguf(path, device, dtype)
+    if path.is_dir():
+        return _load_folder(path, device, dtype)
+    if match := re.fullmatch(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", str(source)):
+        from huggingface_hub import snapshot_download
+
+        folder = snapshot_download(
+            match[1], revision=match[2], allow_patterns=["*.safetensors", "*.json", "merges.txt", "*.jinja"]
+        )
+        return replace(_load_folder(Path(folder), device, dtype), id=str(source))
+    raise ValueError(
+        f"model is {str(source)!r}; allowed: a folder with config.json, a .gguf file, a name from "
+        "`python -m dllm models`, or organisation/name@<40-digit commit>"
+    )
+
+
+def _load_folder(path: Path, device: str | None, dtype: str | None) -> Model:
+    try:
+        config: dict[str, Any] = json.loads((path / "config.json").read_text())
+    except FileNotFoundError:
+        raise ValueError(f"{path} has no config.json") from None
+    spec = FAMILIES.get(config.get("model_type", ""))
+    if spec is None:
+        raise ValueError(f"model_type is {config.get('model_type')!r}; allowed: {', '.join(FAMILIES)}")
+    files = _weight_files(path)
+    stored = torch.float32 if _stored_dtype(files[0]) == "F32" else torch.bfloat16
+    place, kind = choose_place(device, dtype, stored=stored)
+    mask_id = config.get("mask_token_id", spec.mask_id)
+    vocab = {"vocab_size": config["vocab_size"]} if "vocab_size" in config else {}
+    shape = spec.shape({**{spec.keys.get(k, k): v for k, v in vocab.items()}, **config})
+    named = ((spec.tensor_name(name), tensor) for file in files for name, tensor in _tensors(file))
+    net = fill(shape, named, device=place, dtype=kind, mask_id=mask_id)
+    eos = config.get("eos_token_id")
+    stops = spec.stop_ids if eos is None else tuple(eos) if isinstance(eos, list) else (eos,)
+    return Model(path.name, spec, net, mask_id, stops, digest(*files), path)
+
+
+def _load_gguf(path: Path, device: str | None, dtype: str | None) -> Model:
+    from dllm.models.gguf_file import GGUFFile  # the package costs 0.2 s to import
+
+    file = GGUFFile(path)
+    spec = GGUF_FAMILIES.get(file.architecture)
+    if spec is None:
+        raise ValueError(f"{path.name} holds a {file.architecture!r} model; allowed: {', '.join(GGUF_FAMILIES)}")
+    place, kind = choose_place(device, dtype, stored=torch.bfloat16)
+    spec = replace(spec, rename=GGUF)
+    shape = spec.shape(file.config())
+    named = ((spec.tensor_name(name), tensor) for name, tensor in file.tensors())
+    net = fill(shape, named, device=place, dtype=kind)
+    return Model(path.stem, spec, net, None, (file.eos_id,), digest(path), path)
+
+
+def fill(
+    shape: Shape,
+    named: Iterable[tuple[str, Tensor]],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    mask_id: int | None = None,
+) -> Transformer:
+    """A network of these weights, taken one at a time; a tied head shares the embedding's storage.
+
+    Raises:
+        ValueError: a tensor is unknown, missing, or of another shape.
+    """
+    with torch.device("meta"):
+        net = Transformer(shape, mask_id=mask_id)
+    wanted = {name: p.shape for name, p in net.named_parameters()}
+    weights: dict[str, Tensor] = {}
+    for name, tensor in named:
+        if name == "head.weight" and shape.tied:
+            continue
+        if name not in wanted or tensor.shape != wanted[name]:
+            allowed = tuple(wanted[name]) if name in wanted else "not a part of this family"
+            raise ValueError(f"tensor {name!r} {tuple(tensor.shape)} does not fit; allowed: {allowed}")
+        weights[name] = tensor.to(device, dtype)
+    if shape.tied:
+        weights["head.weight"] = weights["embed.weight"]
+    if missing := sorted(set(wanted) - set(weights)):
+        raise ValueError(f"the checkpoint has no {missing[0]!r} ({len(missing)} tensors missing)")
+    net.load_state_dict(weights, assign=True)
+    if shape.tied:
+        net.head.weight = net.embed.weight
+    return net.requires_grad_(False).eval()
+
+
+def _weight_files(path: Path) -> list[Path]:
+    index = path / "model.safetensors.index.json"
+    if index.exists():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        if strange := [n for n in names if Path(n).name != n]:
+            raise ValueError(f"{index.name} names {strange[0]!r}; allowed: files of the same folder")
+        return [path / n for n in names]
+    if (path / "model.safetensors").exists():
+        return [path / "model.safetensors"]
+    raise ValueError(f"{path} has no model.safetensors and no model.safetensors.index.json")
+
+
+def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
+    with safe_open(file, framework="pt") as f:
+        for name in f.keys():  # noqa: SIM118 - not a dict
+            yield name, f.get_tensor(name)
+
+
+def _stored_dtype(file: Path) -> str:
+    with safe_open(file, framework="pt") as f:
+        return f.get_slice(next(iter(f.keys()))).get_dtype()
+
+
+def digest(*files: Path) -> str:
+    """sha256 over the files' bytes, in order."""
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as f:
+            while chunk := f.read(1 << 22):
+                total.update(chunk)
+    return total.hexdigest()
+
+
+def tiny(spec: ModelSpec, shape: Shape, *, seed: int = 0, mask_id: int | None = None) -> Transformer:
+    """A random network in float32, for tests and for measuring shapes whose weights cannot be had."""
+    generator = torch.Generator().manual_seed(seed)
+    net = Transformer(shape, mask_id=mask_id)
+    for name, p in net.named_parameters():
+        torch.nn.init.ones_(p) if "norm" in name else torch.nn.init.normal_(p, std=0.3, generator=generator)
+    if shape.tied:
+        net.head.weight = net.embed.weight
+    return net.requires_grad_(False).eval()

@@ -1,0 +1,139 @@
+"""Unmasking rules: which of the proposed tokens are committed in this step.
+
+Each is a frozen dataclass whose fields become controls, called with the candidates; it returns indices into them, at
+least one. The best candidate goes first and ties go to the lower position.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dllm.density import certainty_density
+from dllm.settings import SCORES, check_knobs, knob
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Masked positions that may be committed, ascending.
+
+    score: higher is surer (n,). entropy: nats (n,), where the rule needs it. known: which generated positions are
+    decided, bool (G,); offsets: the candidates' places in it (n,).
+    """
+
+    score: np.ndarray
+    entropy: np.ndarray | None
+    known: np.ndarray
+    offsets: np.ndarray
+
+
+def _score() -> Any:
+    return knob("confidence", "Score", "What counts as sure: probability, lead over the second, or 1/perplexity.",
+                choices=SCORES)  # fmt: skip
+
+
+def _k() -> Any:
+    return knob(1, "At least", "Commit never fewer than this many tokens a step.", minimum=1, maximum=4096, step=1)
+
+
+def best(score: np.ndarray, k: int) -> np.ndarray:
+    """Indices of the k highest scores, best first, ties to the lower index."""
+    return np.argsort(-score, kind="stable")[:k]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Every score above the threshold (strictly), and never fewer than the best k (Fast-dLLM, arXiv 2505.22618)."""
+
+    threshold: float = knob(
+        0.9, "Threshold", "Commit every token scored above this.", minimum=0.0, maximum=1.0, step=0.01
+    )
+    k: int = _k()
+    score: str = _score()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+    def __call__(self, candidates: Candidates) -> np.ndarray:
+        above = int((candidates.score > self.threshold).sum())
+        return best(candidates.score, max(above, self.k))
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The best k of a step."""
+
+    k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", minimum=1, maximum=4096, step=1)
+    score: str = _score()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+    def __call__(self, candidates: Candidates) -> np.ndarray:
+        return best(candidates.score, self.k)
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """The longest sorted prefix with (n + 1)(1 - c_n) < factor throughout (Fast-dLLM, arXiv 2505.22618, Thm. 1)."""
+
+    factor: float = knob(
+        1.0, "Factor", "How much joint doubt is allowed; larger commits more.", minimum=0.0, maximum=64.0, step=0.05
+    )
+    score: str = _score()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+    def __call__(self, candidates: Candidates) -> np.ndarray:
+        order = best(candidates.score, len(candidates.score))
+        n = np.arange(1, len(order) + 1)
+        doubtful = (n + 1) * (1 - candidates.score[order]) >= self.factor
+        return order[: max(1, int(doubtful.argmax()) if doubtful.any() else len(order))]
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyBound:
+    """The longest sorted prefix whose entropies, the largest left out, sum to at most γ (EB-Sampler, 2505.24857)."""
+
+    gamma: float = knob(0.1, "γ", "Nats of joint entropy a step may leave open.", minimum=0.0, maximum=100.0, step=0.01)
+    score: str = _score()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+    def __call__(self, candidates: Candidates) -> np.ndarray:
+        assert candidates.entropy is not None
+        order = best(candidates.score, len(candidates.score))
+        entropy = candidates.entropy[order]
+        over = np.cumsum(entropy) - np.maximum.accumulate(entropy) > self.gamma
+        return order[: int(over.argmax()) if over.any() else len(order)]
+
+
+@dataclass(frozen=True, slots=True)
+class CertaintyPrior:
+    """The best k by score × certainty density (d²Cache, arXiv 2509.23094, Eq. 4)."""
+
+    sigma: float = knob(
+        10.0, "σ", "Reach of a decided token; small is nearly left to right.", minimum=0.1, maximum=1000.0, step=0.1
+    )
+    k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", minimum=1, maximum=4096, step=1)
+    score: str = _score()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+    def __call__(self, candidates: Candidates) -> np.ndarray:
+        density = certainty_density(candidates.known, self.sigma)
+        return best(candidates.score * density[candidates.offsets], self.k)
+
+
+Unmask = Threshold | TopK | Factor | EntropyBound | CertaintyPrior
+
+UNMASKS: dict[str, type[Unmask]] = {
+    "threshold": Threshold,
+    "top_k": TopK,
+    "factor": Factor,
+    "entropy_bound": EntropyBound,
+    "certainty_prior": CertaintyPrior,
+}
