@@ -34,7 +34,7 @@ DAY = 86_400
 FAILURES = (OSError, HTTPException, ValueError, KeyError, zipfile.BadZipFile)
 
 
-class FetchError(RuntimeError):
+class FetchError(OSError):
     """The file could not be had; the message says what was tried and what to do."""
 
 
