@@ -135,7 +135,7 @@ class Transformer(nn.Module):
         """Embeddings of tokens (batch, n) → (batch, n, hidden)."""
         x = self.embed(tokens)
         if self.mask_vector is not None:
-            x = torch.where((tokens == self.mask_id).unsqueeze(-1), self.mask_vector, x)
+            x = torch.where((tokens == self.mask_id).unsqueeze(-1), self.mask_vector.to(x.dtype), x)
         return x
 
     def forward(

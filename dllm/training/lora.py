@@ -1,0 +1,58 @@
+"""Low-rank adapters (LoRA, arXiv 2106.09685) around a network's frozen linear layers, and the file they ship in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from dllm.models.adapter import MASK
+from dllm.models.transformer import Transformer
+
+TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+class LoRALinear(nn.Module):
+    """x ↦ base(x) + scale · B(A x). A (rank, in) and B (out, rank) stay in fp32; they work in the dtype of x."""
+
+    def __init__(self, base: nn.Linear, a: nn.Parameter, b: nn.Parameter, scale: float) -> None:
+        super().__init__()
+        self.base, self.a, self.b, self.scale = base, a, b, scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = F.linear(x, self.a.to(x.dtype))
+        return self.base(x) + F.linear(low, (self.b * self.scale).to(x.dtype))
+
+
+def wrap(net: Transformer, *, rank: int, scale: float, mask_id: int, seed: int = 0) -> dict[str, nn.Parameter]:
+    """Wrap the linear layers in place; returns what there is to train: `layers.N.q.a`, `.b`, …, and `mask_vector`.
+
+    B starts at zero, so the network starts as it was, but for the mask: its vector starts at the mean embedding.
+    """
+    if rank < 1:
+        raise ValueError(f"rank is {rank}; allowed: 1 or more")
+    device = net.norm.weight.device
+    generator = torch.Generator().manual_seed(seed)
+    parameters: dict[str, nn.Parameter] = {}
+    for index, layer in enumerate(net.layers):
+        for target in TARGETS:
+            base = getattr(layer, target)
+            a = torch.randn(rank, base.in_features, generator=generator) * base.in_features**-0.5
+            b = torch.zeros(base.out_features, rank)
+            pair = nn.Parameter(a.to(device)), nn.Parameter(b.to(device))
+            parameters[f"layers.{index}.{target}.a"], parameters[f"layers.{index}.{target}.b"] = pair
+            setattr(layer, target, LoRALinear(base, *pair, scale))
+    net.mask_id = mask_id
+    net.mask_vector = parameters[MASK] = nn.Parameter(net.embed.weight.float().mean(0))
+    return parameters
+
+
+def save_adapter(path: Path, parameters: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the parameters in bf16 as safetensors; the file takes its place whole or not at all."""
+    tensors = {name: p.detach().to("cpu", torch.bfloat16).contiguous() for name, p in parameters.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    save_file(tensors, part, metadata=dict(metadata))
+    part.replace(path)

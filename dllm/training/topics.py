@@ -1,0 +1,111 @@
+"""What user turns are about: openings that the model finishes itself, and whole questions from word lists.
+
+Hand-written, so that the data holds what a class would type. `draw` mixes them with turns the model makes up alone.
+"""
+
+import random
+
+OPENINGS: tuple[str, ...] = (
+    "What is the capital of", "What is the largest", "Who wrote", "Who invented", "When did", "Where is the",
+    "Why is the", "How does a", "How do you make", "What is the difference between", "What color is", "How many",
+    "Which planet", "Explain in one sentence what", "Explain to a child why", "Define the word",
+    "What does the word", "Tell me about", "Tell me a fun fact about", "Give me an example of",
+    "Give three tips for", "List three", "List five", "Name two", "Name a famous", "Write a short story about",
+    "Write a short poem about", "Write one sentence about", "Write a haiku about", "Write a short email to",
+    "Write a Python function that", "Write a line of Python that", "Write a for loop that",
+    "Rewrite this sentence in the past tense:", "Rewrite this sentence politely:", "Make this sentence shorter:",
+    "Correct the spelling:", "Summarize this in one sentence:", "Finish the sentence:", "Is it true that", "Is a",
+    "Yes or no:", "True or false:", "Can a", "Do all", "What is the opposite of", "Give a synonym for",
+    "What comes after", "If Tom has", "Anna has", "A box holds", "What is the sum of", "What is half of",
+    "Count from", "Once upon a time", "I want to learn", "Help me", "Describe a", "Describe the", "Compare",
+    "What should I do if", "Suggest a name for",
+)  # fmt: skip
+
+TEMPLATES: tuple[str, ...] = (
+    "What is the capital of {country}?", "Where is {country}?", "Which language do people speak in {country}?",
+    "What is the opposite of {adjective}?", "Give a word that means the same as {adjective}.",
+    "What is {a} + {b}?", "What is {a} plus {b}?", "What is {c} - {b}?", "What is {b} times {b2}?",
+    "Is {a} greater than {c}?", "Count from {b} to {c}.",
+    "If I have {a} {thing}s and get {b} more, how many {thing}s do I have?",
+    "{name} has {c} {thing}s and gives away {b}. How many are left?", "Name three {group}.", "List five {group}.",
+    "List some {group}.", "Write a short story about a {adjective} {animal}.",
+    "Write a short story about {name} and a {animal}.", "Write a short poem about the {place}.",
+    "Write one sentence about a {animal}.", "What do {animal}s eat?", "Where do {animal}s live?",
+    "What sound does a {animal} make?", "Is a {animal} a {group1}?", "What is a {thing} used for?",
+    "Describe a {thing} in one sentence.", "Tell me about the {place}.", "What can I see at the {place}?",
+    "What color is a {fruit}?", "Is a {fruit} a fruit or a vegetable?", "How do I cook a {fruit}?",
+    "Rewrite in the past tense: {name} walks to the {place}.", "Rewrite politely: Give me the {thing}.",
+    "Rewrite in uppercase: {adjective} {animal}", "Spell the word {animal}.",
+    "What letter does {animal} start with?", "Repeat after me: the {adjective} {animal}",
+    "Use the word {adjective} in a sentence.", "Say hello to {name}.", "Write a Python function that {task}.",
+    "Write one line of Python that {task}.", "What does {keyword} do in Python?", "What is {science}?",
+    "Explain {science} in one sentence.", "Who was {person}?", "What is {person} known for?",
+    "What day comes after {day}?", "What month comes before {month}?", "What are you?", "Who are you?", "Hello!",
+    "Can you help me with {science}?", "Give me three tips for {activity}.", "Why is {activity} good for you?",
+)  # fmt: skip
+
+WORDS: dict[str, tuple[str, ...]] = {
+    "country": (
+        "France", "Germany", "Italy", "Spain", "Japan", "China", "India", "Brazil", "Canada", "Mexico", "Egypt",
+        "Kenya", "Australia", "Greece", "Norway", "Sweden", "Poland", "Turkey", "Peru", "Chile", "Cuba", "Ireland",
+        "Portugal", "Russia", "Austria", "Denmark", "Finland", "Thailand", "Vietnam", "England", "Argentina",
+        "Nigeria",
+    ),
+    "adjective": (
+        "hot", "big", "fast", "happy", "old", "dark", "strong", "rich", "early", "full", "hard", "brave", "quiet",
+        "clean", "cheap", "wet", "kind", "tall", "open", "lucky", "angry", "clever", "lonely", "tiny", "empty",
+        "young", "bright",
+    ),
+    "thing": (
+        "apple", "book", "coin", "pencil", "ball", "card", "cookie", "key", "clock", "lamp", "chair", "hammer",
+        "candle", "bottle", "map", "mirror", "bicycle", "radio", "ladder", "phone",
+    ),
+    "animal": (
+        "dog", "cat", "lion", "rabbit", "horse", "cow", "fox", "owl", "bear", "duck", "frog", "mouse", "tiger",
+        "whale", "elephant", "penguin", "dragon", "turtle", "snake", "bee", "monkey", "wolf",
+    ),
+    "group": (
+        "fruits", "colors", "animals", "countries", "planets", "vegetables", "musical instruments", "sports",
+        "birds", "European cities", "things in a kitchen", "types of music", "programming languages", "oceans",
+        "school subjects", "reasons to read", "healthy snacks", "jobs", "kinds of weather", "famous scientists",
+    ),
+    "group1": ("mammal", "bird", "fish", "reptile", "pet"),
+    "place": (
+        "sea", "forest", "moon", "school", "park", "city", "desert", "library", "market",
+        "mountain", "river", "zoo",
+    ),
+    "fruit": ("banana", "tomato", "carrot", "lemon", "potato", "strawberry", "cucumber", "grape", "pumpkin", "pear"),
+    "name": ("Tom", "Anna", "Lily", "Sam", "Maria", "Ben", "Mia", "Jack", "Sara", "Leo", "Emma", "Max"),
+    "task": (
+        "adds two numbers", "reverses a string", "prints hello world", "returns the largest number in a list",
+        "checks if a number is even", "counts the vowels in a word", "squares a number", "sorts a list",
+        "computes the factorial of n", "sums a list", "returns the length of a string",
+        "prints the numbers from 1 to 10",
+    ),
+    "keyword": ("print", "len", "a for loop", "def", "import", "range", "if", "a list", "append", "return"),
+    "science": (
+        "gravity", "photosynthesis", "an atom", "energy", "evolution", "a volcano", "the water cycle",
+        "electricity", "DNA", "a black hole", "climate change", "magnetism", "the internet", "a computer",
+        "an algorithm", "machine learning",
+    ),
+    "person": (
+        "Albert Einstein", "Marie Curie", "Isaac Newton", "William Shakespeare", "Leonardo da Vinci",
+        "Charles Darwin", "Ada Lovelace", "Galileo", "Mozart", "Cleopatra", "Alan Turing", "Abraham Lincoln",
+    ),
+    "activity": ("reading", "running", "sleeping well", "cooking", "studying", "swimming", "saving money", "walking"),
+    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "month": ("January", "March", "April", "June", "July", "September", "October", "December"),
+}  # fmt: skip
+
+
+def draw(rng: random.Random) -> tuple[str, bool]:
+    """The start of a user turn and whether it is whole: a third each made up, opened, and written out."""
+    kind = rng.randrange(3)
+    if kind == 0:
+        return "", False
+    if kind == 1:
+        return rng.choice(OPENINGS), False
+    small, more = rng.randint(1, 9), rng.randint(1, 9)
+    numbers = {"a": rng.randint(2, 30), "b": small, "b2": more, "c": small + rng.randint(1, 12)}
+    words = {name: rng.choice(choices) for name, choices in WORDS.items()}
+    return rng.choice(TEMPLATES).format(**words, **numbers), True
