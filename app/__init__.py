@@ -1,0 +1,1 @@
+"""The page: layout, controls and handlers. No torch, no maths."""

@@ -1,0 +1,120 @@
+"""Controls made from dataclass fields: a new setting, cache policy or unmasking rule appears on the page by itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from app.limits import MAXIMA
+from dllm.cache import CACHES
+from dllm.settings import Settings
+from dllm.unmask import UNMASKS
+
+AUTO = "auto"
+AUTO_LABEL = "Model's choice"
+SLIDER_STOPS = 5000  # a slider with more stops than this cannot be aimed
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The components in handler order, and the request path of each: ("seed",) or ("cache", "d2", "k")."""
+
+    paths: tuple[tuple[str, ...], ...]
+    components: tuple[Any, ...]
+
+    def request(self, values: Sequence[Any]) -> dict[str, Any]:
+        """A request's fields (the form `Settings.from_json` takes) from the components' values."""
+        given = dict(zip(self.paths, values, strict=True))
+        request = {path[0]: _chosen(value) for path, value in given.items() if len(path) == 1}
+        for what, classes in (("cache", CACHES), ("unmask", UNMASKS)):
+            name = request.get(what)
+            if name is None:
+                request.pop(what, None)
+                continue
+            options = {path[2]: value for path, value in given.items() if path[:2] == (what, name)}
+            request[what] = {"name": name, **options} if name in classes else name
+        return request
+
+
+def settings_controls() -> Controls:
+    """Build all of them where the layout stands: plain settings first, then cache and unmasking rule."""
+    built: dict[tuple[str, ...], Any] = {}
+    with gr.Row():
+        for field in knobs(Settings):
+            built[(field.name,)] = control(field)
+    with gr.Row():
+        with gr.Column(min_width=280):
+            built |= _choice("cache", "Cache", "Which positions a pass recomputes.", CACHES, default=None)
+        with gr.Column(min_width=280):
+            default = _default(Settings, "unmask").name
+            built |= _choice("unmask", "Unmasking rule", "Which guesses become tokens.", UNMASKS, default=default)
+    return Controls(tuple(built), tuple(built.values()))
+
+
+def knobs(cls: type) -> list[Field[Any]]:
+    """The fields of a dataclass that carry a control's metadata."""
+    return [f for f in fields(cls) if f.init and "label" in f.metadata]
+
+
+def control(field: Field[Any]) -> Any:
+    """One component for one field: a dropdown for choices, else a slider where its stops can be aimed at."""
+    meta: Mapping[str, Any] = field.metadata
+    words = {"label": meta["label"], "info": meta["help"], "min_width": 200}
+    default: Any = field.default
+    optional = default is None
+    if "choices" in meta:
+        choices = [(_words(c), c) for c in meta["choices"]]
+        if optional:
+            choices.insert(0, (AUTO_LABEL, AUTO))
+        return gr.Dropdown(choices, value=AUTO if optional else default, **words)
+    low, high = meta["minimum"], min(meta["maximum"], MAXIMA.get(field.name, meta["maximum"]))
+    bounds = {"minimum": low, "maximum": high, "step": meta["step"]}
+    if optional or (high - low) / meta["step"] > SLIDER_STOPS:
+        precision = 0 if isinstance(meta["step"], int) else None
+        return gr.Number(default, precision=precision, placeholder=AUTO_LABEL, **bounds, **words)
+    return gr.Slider(value=default, **bounds, **words)
+
+
+def _choice(
+    what: str, label: str, info: str, classes: Mapping[str, type], *, default: str | None
+) -> dict[tuple[str, ...], Any]:
+    """A dropdown of named classes, and per class its own controls, shown only while it is chosen."""
+    choices = [(_words(name), name) for name in classes]
+    if default is None:
+        choices.insert(0, (AUTO_LABEL, AUTO))
+    picker = gr.Dropdown(choices, value=default or AUTO, label=label, info=info)
+    built: dict[tuple[str, ...], Any] = {(what,): picker}
+    groups = []
+    for name, cls in classes.items():
+        with gr.Column(visible=name == default) as group:
+            gr.Markdown(_first_sentence(cls), elem_classes="bs-rule")
+            built |= {(what, name, f.name): control(f) for f in knobs(cls)}
+        groups.append(group)
+    picker.change(
+        lambda chosen: [gr.Column(visible=name == chosen) for name in classes],
+        picker,
+        groups,
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    return built
+
+
+def _default(cls: type, name: str) -> Any:
+    default = next(f.default for f in fields(cls) if f.name == name)
+    assert default is not MISSING
+    return default
+
+
+def _chosen(value: Any) -> Any:
+    return None if value == AUTO else value
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _first_sentence(cls: type) -> str:
+    return (cls.__doc__ or "").strip().split("\n\n")[0]

@@ -1,0 +1,101 @@
+"""The handler behind Decode: a generator of viewer messages, one per forward pass."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from html import escape
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import gradio as gr
+
+from app.controls import Controls
+from app.engines import Engines, LoadError
+from app.limits import SECONDS, check_prompt, check_request, check_tokens
+from dllm.engine import MODELS
+from dllm.settings import Choice, Settings, SettingsError
+from dllm.trace import record
+from visualize.stage import Stage, stopped
+
+Handler = Callable[..., Iterator[str]]
+
+
+def handler(engines: Engines, controls: Controls) -> Handler:
+    """The Decode handler of a page with these controls."""
+
+    def decode(prompt: str, model: str, autoregressive: bool, *values: Any) -> Iterator[str]:
+        """Decode a prompt; yields JSON messages of schema blockscope.view/1, the last one holds the whole run."""
+        stage = Stage(uuid4().hex[:12], ["diffusion", "ar"] if autoregressive else ["diffusion"])
+        try:
+            yield stage.note("Preparing…")
+            settings = _settings(controls, values)
+            text = check_prompt(prompt)
+            for word in engines.loading(model):
+                yield stage.note(word)
+            yield from play(stage, engines.get(model), text, settings)
+        except (SettingsError, LoadError) as error:
+            yield stage.finish(failed="Not decoded.")
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        except Exception:
+            yield stage.finish(failed="Something went wrong; the server's log says what.")
+            raise
+
+    return decode
+
+
+def play(stage: Stage, engine: Any, text: str, settings: Settings) -> Iterator[str]:
+    """Both lanes one after another, so that neither slows the other, then the whole run."""
+    runs = {"diffusion": engine.run(text, settings)}
+    if "ar" in stage.planned:
+        runs["ar"] = engine.run(text, autoregressive(settings))
+    check_tokens(len(runs["diffusion"].prompt))
+    stage.facts = facts(engine.describe(), lanes=len(runs))
+    stage.piece = runs["diffusion"].piece
+    for name, run in runs.items():
+        yield stage.open(name, run.prompt, run.settings.as_json())
+        yield from follow(stage, name, run)
+        yield stage.close(name, run.trace())
+    yield stage.finish()
+
+
+def follow(stage: Stage, name: str, run: Any) -> Iterator[str]:
+    """One message per step. The run is freed when this generator is closed, wherever it stands."""
+    steps = iter(run)
+    deadline = monotonic() + SECONDS
+    try:
+        for step in steps:
+            yield stage.step(name, record(step))
+            if monotonic() > deadline:
+                return
+    finally:
+        steps.close()
+
+
+def autoregressive(settings: Settings) -> Settings:
+    """The same request decoded one token at a time."""
+    return replace(
+        settings, block_size=1, sub_block_size=None, cache=None, attention=None, unmask=Choice("top_k")
+    )  # fmt: skip
+
+
+def stop() -> str:
+    """What Stop tells the viewer; cancelling the run is the event's business."""
+    return stopped(uuid4().hex[:12])
+
+
+def facts(about: dict[str, Any], *, lanes: int) -> str:
+    """Where the numbers come from, in one line."""
+    passes, card = about["warm_up"], MODELS.get(about["id"])
+    words = [
+        f"{card.title if card else about['id']} ({about['parameters'] / 1e6:.0f} M parameters, {about['dtype']})",
+        f"on {about['device']}, {about['threads']} thread{'s' * (about['threads'] != 1)}",
+        f"{passes} warm-up pass{'es' * (passes != 1)}" if passes else "no warm-up",
+    ]
+    order = " The lanes were measured one after another." if lanes > 1 else ""
+    return f"Measured live: {', '.join(words)}.{order}"
+
+
+def _settings(controls: Controls, values: Sequence[Any]) -> Settings:
+    request = controls.request(values)
+    check_request(request)
+    return Settings.from_json({**request, "record": ["alternatives"]})

@@ -1,0 +1,65 @@
+"""The loaded model. Loading takes seconds the first time, so it happens in a thread and says how far it is."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Lock
+from typing import Any
+
+from dllm.engine import MODELS, Engine
+from dllm.settings import SettingsError
+
+POLL = 0.25  # seconds between two words about a load
+Loader = Callable[..., Any]  # Engine.load, or a stand-in with its signature
+
+
+class LoadError(RuntimeError):
+    """A model could not be loaded; the message says why."""
+
+
+class Engines:
+    """Keeps one model loaded: one run goes on at a time, and memory is for weights, not for models left behind."""
+
+    def __init__(self, load: Loader = Engine.load) -> None:
+        self._load = load
+        self._lock = Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._name: str | None = None
+        self._loading: Future[Any] | None = None
+        self._said = ""
+
+    def loading(self, name: str) -> Iterator[str]:
+        """Load a model unless it is there; yields what is going on, and returns when it is loaded.
+
+        Raises:
+            SettingsError: no such model.
+            LoadError: says why; the next call tries again.
+        """
+        loading = self.begin(name)
+        while not wait([loading], timeout=POLL).done:
+            yield self._said
+        if error := loading.exception():
+            raise LoadError(f"the model could not be loaded: {error}") from error
+
+    def begin(self, name: str) -> "Future[Any]":
+        """Start loading a model, or join the load that is going on."""
+        if name not in MODELS:
+            raise SettingsError(f"model is {name!r}; allowed: {', '.join(MODELS)}")
+        with self._lock:
+            failed = self._loading is not None and self._loading.done() and self._loading.exception() is not None
+            if self._loading is None or self._name != name or failed:
+                self._name, self._said = name, "Loading the model…"
+                self._loading = self._pool.submit(self._work, name)
+            return self._loading
+
+    def get(self, name: str) -> Any:
+        """The loaded engine."""
+        return self.begin(name).result()
+
+    def _work(self, name: str) -> Any:
+        engine = self._load(name, progress=self._progress)
+        self._said = "Warming up…"
+        engine.warm()
+        return engine
+
+    def _progress(self, label: str, done: int, total: int) -> None:
+        self._said = f"{label}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else label

@@ -1,0 +1,110 @@
+"""The page as a whole, its look, and how it is served."""
+
+import os
+from typing import Any
+
+import gradio as gr
+from gradio import themes
+
+from app.controls import settings_controls
+from app.decode import handler, stop
+from app.engines import Engines
+from app.viewer import viewer
+from dllm.engine import MODELS
+
+THEME = themes.Default(
+    primary_hue="indigo",
+    neutral_hue="slate",
+    font=(
+        themes.LocalFont("IBM Plex Sans", weights=(400, 700)),
+        "system-ui",
+        "sans-serif",
+    ),  # comes with gradio, nothing is fetched; 600 is a subset without digits
+).set(
+    body_text_color_subdued="*neutral_500",  # the default grey is too faint to read
+    body_text_color_subdued_dark="*neutral_400",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_500",
+)
+CSS = """
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container .bs-intro p { max-width: 78ch; }
+#viewer .html-container { padding: 4px 0; }
+.bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
+"""
+INTRO = """# Blockscope
+
+Watch a diffusion language model write. It starts from a block of masks, guesses every one of them at once, and keeps
+the guesses it is sure of, pass after pass. Beside it the same model writes one token at a time.
+"""
+EXAMPLES = [
+    "What is the capital of France?",
+    "What is 7 plus 5?",
+    "Write the opening of a short story about a lighthouse.",
+    "List three colours of the rainbow.",
+    "Explain in one sentence why the sky is blue.",
+]
+ASKED = "() => document.dispatchEvent(new CustomEvent('blockscope:asked'))"
+REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
+
+
+def build(engines: Engines | None = None) -> gr.Blocks:
+    """The app. `engines` loads models; a model is loaded at the first Decode, not here."""
+    engines = engines or Engines()
+    with gr.Blocks(title="Blockscope", analytics_enabled=False) as demo:
+        gr.Markdown(INTRO, elem_classes="bs-intro")
+        with gr.Row(equal_height=True):
+            prompt = gr.Textbox(
+                EXAMPLES[0],
+                label="Prompt",
+                lines=1,
+                max_lines=6,
+                scale=5,
+                min_width=280,
+                placeholder="Ask something short",
+            )
+            with gr.Column(scale=1, min_width=240, elem_classes="bs-go"):
+                with gr.Row():
+                    decode = gr.Button("Decode", variant="primary", min_width=100)
+                    halt = gr.Button("Stop", min_width=80)
+                ar = gr.Checkbox(True, label="Then decode with AR as well", container=False)
+        gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples", api_visibility="private")
+        with gr.Accordion("Model and decoder settings", open=False):
+            names = [(f"{name}: {card.title}", name) for name, card in MODELS.items()]
+            model = gr.Dropdown(names, value=names[0][1], label="Model")
+            controls = settings_controls()
+        stage = viewer(elem_id="viewer")
+        asked = [decode.click, prompt.submit]
+        gr.on(asked, None, None, None, js=ASKED, queue=False)
+        run = gr.on(
+            asked,
+            handler(engines, controls),
+            [prompt, model, ar, *controls.components],
+            stage,
+            show_progress="hidden",
+            concurrency_limit=1,
+            concurrency_id="device",
+            trigger_mode="once",
+            api_name="decode",
+        )
+        run.failure(None, None, None, js=REFUSED, queue=False)
+        halt.click(stop, None, stage, cancels=[run], queue=False, show_progress="hidden", api_visibility="private")
+    return demo.queue(max_size=16)
+
+
+def launch_kwargs() -> dict[str, Any]:
+    """How the page is served, here and in tests."""
+    return {
+        "theme": THEME,
+        "css": CSS,
+        "run_history": False,
+        "footer_links": ["api"],
+        "enable_monitoring": False,
+        "state_session_capacity": 200,
+        "max_file_size": "5mb",
+        "ssr_mode": False,
+        "server_name": os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        "server_port": int(os.environ.get("GRADIO_SERVER_PORT") or os.environ.get("PORT") or 7860),
+    }

@@ -1,0 +1,103 @@
+// Wires store, cursor and views together. `mount` is all the outside needs: it draws what `read` returns whenever
+// `listen` says that there is something new.
+
+function mount(root, { titles, definitions, read, listen }) {
+  const find = (selector) => root.querySelector(selector);
+  const store = new Store();
+  const card = new Card(find(".bs-card"), root);
+  const template = find(".bs-lane-template");
+  const views = new Map(Object.entries(titles).map(([name, title]) => [name, new LaneView(template, { name, title, definitions })]));
+  find(".bs-lanes").append(...Array.from(views.values(), (view) => view.node));
+  const cursor = new Cursor(() => schedule());
+  let pending = 0;
+
+  const schedule = () => (pending ||= requestAnimationFrame(draw));
+
+  function draw() {
+    pending = 0;
+    const live = cursor.following && !store.done;
+    for (const [name, view] of views) {
+      const lane = store.lanes.get(name);
+      if (lane?.head && view.lane !== lane) view.begin(lane, store);
+      view.show(cursor.following ? Infinity : cursor.at, store);
+      if (store.run !== null && !lane) view.find(".bs-state").textContent = STATES[store.cancelled || store.done ? "cancelled" : "waiting"];
+    }
+    bar(live);
+    say();
+    if (card.anchor) card.refresh(store);
+  }
+
+  function bar(live) {
+    const { passes } = store;
+    const [scrub, play] = [find(".bs-scrub"), find(".bs-play")];
+    scrub.disabled = play.disabled = passes === 0;
+    scrub.max = Math.max(0, passes - 1);
+    scrub.value = cursor.at;
+    const where = passes === 0 ? "no pass yet" : `pass ${cursor.at + 1} of ${passes}${live ? ", live" : ""}`;
+    find(".bs-where").textContent = where;
+    scrub.setAttribute("aria-valuetext", where);
+    play.setAttribute("aria-label", cursor.playing ? "Pause" : "Play");
+    play.classList.toggle("playing", cursor.playing);
+  }
+
+  // Words that change seldom, so that a screen reader may speak them.
+  function say() {
+    const set = (selector, text) => {
+      const node = find(selector);
+      if (node.textContent !== text) node.textContent = text;
+      node.hidden = !text;
+    };
+    set(".bs-status", status(store));
+    set(".bs-verdict", store.verdict);
+    set(".bs-facts", facts(store));
+    root.dataset.run = store.run ?? "";
+    root.dataset.state = store.done ? "done" : store.cancelled ? "stopped" : store.run ? "running" : "idle";
+    root.dataset.passes = store.passes;
+    root.dataset.gaps = store.gaps();
+  }
+
+  function receive() {
+    const value = read();
+    if (!value) return;
+    if (store.accept(JSON.parse(value))) {
+      card.hide();
+      cursor.reset();
+      for (const [name, view] of views) {
+        view.clear();
+        view.node.hidden = !store.planned.includes(name);
+      }
+    }
+    cursor.grow(Math.max(0, store.passes - 1));
+    schedule();
+  }
+
+  const wait = (waiting) => () => {
+    store.waiting = waiting;
+    schedule();
+  };
+  document.addEventListener("blockscope:asked", wait(true));
+  document.addEventListener("blockscope:refused", wait(false));
+  controls(root, { cursor, card, store, views });
+  listen(receive);
+  receive(); // a message may have come before anyone listened
+  schedule();
+}
+
+function status(store) {
+  if (store.waiting) return "Waiting for a turn…";
+  if (store.cancelled) return "Stopped.";
+  if (store.note) return store.note;
+  if (store.run === null) return "";
+  const ended = Array.from(store.lanes.values()).filter((lane) => lane.state !== "running" && lane.frames.length);
+  const words = ended.map((lane) => {
+    const { tokens, passes } = lane.frames.at(-1).totals;
+    return `${lane.name === "ar" ? "AR" : "Block diffusion"}: ${tokens} tokens in ${passes} passes.`;
+  });
+  return [store.done ? "Done." : "Decoding…", ...words].join(" ");
+}
+
+function facts(store) {
+  const spent = Array.from(store.lanes.values(), (lane) => lane.recorder ?? 0).reduce((a, b) => a + b, 0);
+  if (!store.facts) return "";
+  return store.done ? `${store.facts} Recording took ${(1000 * spent).toFixed(0)} ms more, outside these numbers.` : store.facts;
+}
