@@ -1,6 +1,7 @@
 """The canvas: the prompt and the positions being written, and which of them are still masked."""
 
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 from dllm.step import Span
 
@@ -61,8 +62,8 @@ class Canvas:
         return start, min(start + self.block_size, self.length)
 
     @property
-    def stop_reason(self) -> str | None:
-        """ "eos" when nothing before a stop token is masked, "length" when the cap is reached, else None."""
+    def stop_reason(self) -> Literal["eos", "length"] | None:
+        """Why the answer is complete: nothing before a stop token is masked, or the cap is reached. None: it is not."""
         written = self.first_masked() if 1 in self.masked else self.length
         if self.stop_at is not None and self.stop_at < min(written, self.end):
             return "eos"

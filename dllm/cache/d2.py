@@ -5,6 +5,7 @@ recomputed cannot be committed, and the search window is rounded to the true blo
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -98,7 +99,7 @@ class D2:
         """Everything between two chosen positions at most `inflate` apart."""
         out = np.zeros_like(chosen)
         at = np.flatnonzero(chosen)
-        for a, b in zip(at[:-1], at[1:], strict=True):
+        for a, b in pairwise(at.tolist()):
             if b - a <= self.inflate:
                 out[a + 1 : b] = True
         return out

@@ -36,7 +36,7 @@ class Model:
 
     @property
     def dtype(self) -> str:
-        """ "float32", "bfloat16" or "float16"."""
+        """The weights' type by its name in `DTYPES`."""
         return str(self.net.norm.weight.dtype).removeprefix("torch.")
 
     @property
@@ -201,7 +201,7 @@ def digest(*files: Path) -> str:
     return total.hexdigest()
 
 
-def tiny(spec: ModelSpec, shape: Shape, *, seed: int = 0, mask_id: int | None = None) -> Transformer:
+def tiny(shape: Shape, *, seed: int = 0, mask_id: int | None = None) -> Transformer:
     """A random network in float32, for tests and for measuring shapes whose weights cannot be had."""
     generator = torch.Generator().manual_seed(seed)
     net = Transformer(shape, mask_id=mask_id)

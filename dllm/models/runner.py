@@ -1,7 +1,7 @@
 """The runner: answers plans of one sequence on one device, with one sync a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import torch
@@ -33,7 +33,7 @@ class Session:
         block_size: int | None,
         shift: int,
         sampler: Sampler,
-        observe: Observe = Observe(),  # noqa: B008 - frozen
+        observe: Observe = Observe(),
     ) -> None:
         """capacity: positions of the canvas. block_size: of block-causal attention; None where all see all."""
         self.net, self.block_size, self.shift = net, block_size, shift
@@ -65,60 +65,53 @@ class Session:
             visible=plan.visible,
             observe=note if self.observe.rollout or self.observe.attention else None,
         )[0]
-        logits = self.net.head(hidden[self._rows(plan)]).float() if plan.asked else None
-        readout, synced = self._read(plan, logits, influence(maps, at) if maps else None)
-        alternatives = None
-        if self.observe.alternatives and logits is not None:
-            alternatives = self._alternatives(logits)
-        attention = torch.stack(probabilities).cpu().numpy() if probabilities else None
-        return Readout(
-            **readout, alternatives=alternatives, attention=attention, overhead=perf_counter() - synced
-        )  # fmt: skip
+        logits = self.net.head(hidden[self._rows(plan)]) if plan.asked else None
+        readout = self._read(plan, logits, influence(maps, at) if maps else None)
+        synced = perf_counter()
+        return replace(
+            readout,
+            alternatives=self._alternatives(logits),
+            attention=torch.stack(probabilities).cpu().numpy() if probabilities else None,
+            overhead=perf_counter() - synced,
+        )
 
-    def _read(self, plan: Plan, logits: Tensor | None, rollout: Tensor | None) -> tuple[dict[str, object], float]:
-        """Everything the host must know in one transfer, and when it was there."""
+    def _read(self, plan: Plan, logits: Tensor | None, rollout: Tensor | None) -> Readout:
+        """Everything the host must know, in one transfer."""
         rows: list[Tensor] = []
         if logits is not None:
             p = self.sampler(logits)
             rows = [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]
-        flat = (
-            torch.cat([*rows, rollout.double()] if rollout is not None else rows)
-            if rows or rollout is not None
-            else None
-        )
-        values: list[float] = [] if flat is None else flat.tolist()  # the sync
-        if flat is None and self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        synced = perf_counter()
+        values = self._fetch([*rows, rollout.double()] if rollout is not None else rows)
         n = len(plan.asked)
         parts = iter([values[i * n : (i + 1) * n] for i in range(len(rows))])
-        fields: dict[str, object] = {"positions": plan.asked, "tokens": (), "confidence": ()}
-        if rows:
-            fields["tokens"] = [int(t) for t in next(parts)]
-            fields["confidence"] = next(parts)
-            fields["margin"] = next(parts) if self.sampler.margin else None
-            fields["entropy"] = next(parts) if self.sampler.entropy else None
-        if rollout is not None:
-            fields["rollout"] = values[len(rows) * n :]
-        return fields, synced
+        return Readout(
+            positions=plan.asked,
+            tokens=[int(t) for t in next(parts, [])],
+            confidence=next(parts, []),
+            margin=next(parts, []) if self.sampler.margin else None,
+            entropy=next(parts, []) if self.sampler.entropy else None,
+            rollout=values[len(rows) * n :] if rollout is not None else None,
+        )
 
-    def _alternatives(self, logits: Tensor) -> list[list[tuple[int, float]]]:
-        """The most probable tokens of each row, as the network says it: no temperature, no nucleus, no mask token."""
-        probs = logits.softmax(-1)
-        if self.sampler.mask_id is not None:
-            probs[:, self.sampler.mask_id] = 0
-        best = probs.topk(min(self.observe.alternatives, probs.shape[-1]), dim=-1)
-        return [
-            list(zip(ids, values, strict=True))
-            for ids, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        ]
+    def _fetch(self, parts: Sequence[Tensor]) -> list[float]:
+        """The step's one sync: it happens even where there is nothing to read, so that time means work done."""
+        if parts:
+            return torch.cat(list(parts)).tolist()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return []
+
+    def _alternatives(self, logits: Tensor | None) -> list[list[tuple[int, float]]] | None:
+        if not self.observe.alternatives:
+            return None
+        return [] if logits is None else self.sampler.alternatives(logits, self.observe.alternatives)
 
     def _place(self, queries: Sequence[int]) -> "slice | Tensor":
         if isinstance(queries, range):
             return slice(queries.start, queries.stop)
         return torch.tensor(list(queries), device=self.device)
 
-    def _rows(self, plan: Plan) -> "slice | list[int]":
+    def _rows(self, plan: Plan) -> list[int]:
         """Where among the queries the asked positions are predicted."""
         if isinstance(plan.queries, range):
             return [p - self.shift - plan.queries.start for p in plan.asked]

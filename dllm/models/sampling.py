@@ -16,10 +16,15 @@ class Proposal:
     entropy: Tensor | None
 
 
-def nucleus(probs: Tensor, top_p: float) -> Tensor:
-    """Keep each token whose more probable ones sum to at most top_p, renormalised. probs (n, vocab) → the same."""
+def nucleus(probs: Tensor, top_p: float, *, always: Tensor | None = None) -> Tensor:
+    """Keep each token whose more probable ones sum to at most top_p, renormalised. probs (n, vocab) → the same.
+
+    always: one token per row (n, 1) that is kept in any case.
+    """
     ordered, order = probs.sort(-1, descending=True)
-    keep = (ordered.cumsum(-1) - ordered <= top_p).scatter(-1, order, ordered.cumsum(-1) - ordered <= top_p)
+    keep = torch.zeros_like(probs, dtype=torch.bool).scatter_(-1, order, ordered.cumsum(-1) - ordered <= top_p)
+    if always is not None:
+        keep.scatter_(-1, always, True)
     kept = probs * keep
     return kept / kept.sum(-1, keepdim=True)
 
@@ -39,22 +44,26 @@ class Sampler:
         """Propose one token per row of logits (n, vocab)."""
         wide = logits.float()
         probs = (wide / self.temperature if self.temperature else wide).softmax(-1)
+        tokens = self._without_mask(probs).argmax(-1, keepdim=True)
         if self.top_p is not None and self.top_p < 1:
-            probs = nucleus(probs, self.top_p)
+            probs = nucleus(probs, self.top_p, always=tokens)
         entropy = -(probs * (probs + 1e-10).log()).sum(-1) if self.entropy else None
-        if self.mask_id is not None:
-            probs[:, self.mask_id] = 0
-            # where the nucleus was the mask alone, the best of the others is all there is
-            empty = probs.sum(-1) == 0
-            if self.top_p is not None:
-                rest = wide.softmax(-1).index_fill(-1, torch.tensor(self.mask_id, device=wide.device), 0)
-                probs = torch.where(empty.unsqueeze(-1), rest, probs)
+        probs = self._without_mask(probs)
+        if self.temperature:
+            tokens = torch.multinomial(probs, 1, generator=self.generator)
         margin = None
         if self.margin:
             first, second = probs.topk(2, dim=-1).values.unbind(-1)
             margin = first - second
-        if self.temperature:
-            tokens = torch.multinomial(probs, 1, generator=self.generator)
-        else:
-            tokens = probs.argmax(-1, keepdim=True)
         return Proposal(tokens.squeeze(-1), probs.gather(-1, tokens).squeeze(-1), margin, entropy)
+
+    def alternatives(self, logits: Tensor, count: int) -> list[list[tuple[int, float]]]:
+        """The most probable tokens of each row as the network says it: no temperature, no nucleus, no mask token."""
+        best = self._without_mask(logits.float().softmax(-1)).topk(min(count, logits.shape[-1]), dim=-1)
+        rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [list(zip(ids, values, strict=True)) for ids, values in rows]
+
+    def _without_mask(self, probs: Tensor) -> Tensor:
+        if self.mask_id is None:
+            return probs
+        return probs.index_fill(-1, torch.tensor(self.mask_id, device=probs.device), 0.0)
