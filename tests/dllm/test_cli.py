@@ -1,0 +1,120 @@
+"""The headless commands, as another program calls them."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dllm.cli import main
+from dllm.trace import Trace
+from tests.goldens_io import GOLDENS
+
+V2 = str(GOLDENS / "fast_dllm_v2_a")
+
+
+def decode(tmp_path: Path, *lines: object, model: str = V2) -> tuple[int, list[dict]]:
+    requests, out = tmp_path / "requests.jsonl", tmp_path / "out.jsonl"
+    requests.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines) + "\n\n")
+    code = main(["decode", "--model", model, "--requests", str(requests), "--out", str(out), "--device", "cpu"])
+    return code, [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_one_bad_request_never_stops_the_others(tmp_path: Path) -> None:
+    code, results = decode(
+        tmp_path,
+        {"id": "first", "prompt_ids": [1, 2, 3], "gen_length": 6, "block_size": 4},
+        "{not json",
+        "[1]",
+        {"id": "text", "prompt": "hello"},
+        {"id": "none"},
+        {"id": "both", "prompt": "a", "prompt_ids": [1]},
+        {"id": "kind", "prompt_ids": "1 2 3"},
+        {"id": "sub", "prompt_ids": [1], "block_size": 8, "sub_block_size": 3},
+        {"id": 7, "prompt_ids": [4, 5], "gen_length": 3, "block_size": 1},
+    )
+    assert code == 1
+    assert [r["id"] for r in results] == ["first", None, None, "text", "none", "both", "kind", "sub", 7]
+    assert ["trace" in r for r in results] == [True, *[False] * 7, True]
+    errors = [r["error"] for r in results if "error" in r]
+    for error, part in zip(
+        errors,
+        [
+            "not JSON",
+            "a JSON object",
+            "no tokenizer",
+            "no prompt",
+            "prompt and prompt_ids",
+            "list of token ids",
+            "divisor",
+        ],
+        strict=True,
+    ):
+        assert part in error
+    for result in (results[0], results[-1]):
+        trace = Trace.from_json(json.dumps(result["trace"]))
+        assert trace.stop_reason in ("length", "eos")
+        assert trace.environment.warm_up > 0
+        assert trace.settings["cache"] == {"name": "sub_block" if result["id"] == "first" else "block"}
+
+
+def test_what_is_recorded(tmp_path: Path) -> None:
+    request = {"id": "../a b", "prompt_ids": [1, 2], "gen_length": 4, "block_size": 4}
+    code, results = decode(tmp_path, request | {"record": ["alternatives", "rollout", "attention"]}, request)
+    assert code == 0
+    full, bare = (r["trace"]["steps"] for r in results)
+    assert "alternatives" not in bare[0]
+    assert "rollout" not in bare[0]
+    for step in full:
+        assert [row[0][0] for row in step["alternatives"]] == step["tokens"]
+        assert sum(step["rollout"]) == pytest.approx(step["visible"], abs=1e-3)
+    maps = np.load(tmp_path / "out.jsonl.attention" / ".._a_b.npz")
+    step = full[-1]
+    queries = sum(b - a for a, b in step["queries"])
+    assert maps[f"step{step['index']}"].shape == (4, 4, queries, step["visible"])
+    np.testing.assert_allclose(maps[f"step{step['index']}"].astype(float).sum(-1), 1, atol=5e-3)
+
+
+def test_standard_streams(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"prompt_ids": [1, 2], "gen_length": 2, "block_size": 2}\n'))
+    assert main(["decode", "--model", V2]) == 0
+    assert json.loads(capsys.readouterr().out)["trace"]["prompt"] == [1, 2]
+
+
+def test_attention_needs_a_place(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"prompt_ids": [1], "record": ["attention"]}\n'))
+    assert main(["decode", "--model", V2]) == 1
+    assert "side file" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_models_lists_what_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert "default" in capsys.readouterr().out
+    assert main(["models", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["default"]["parameters"] == 134515008
+
+
+def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, results = decode(tmp_path, {"prompt_ids": [1, 2], "gen_length": 2, "block_size": 2})
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(json.dumps(results[0]["trace"]))
+    bad.write_text('{"schema": "other"}')
+    assert main(["validate", str(good)]) == 0
+    assert "ok, " in capsys.readouterr().out
+    assert main(["validate", str(good), str(bad), str(tmp_path / "none.json")]) == 1
+    assert "bad.json: not a valid trace: schema" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--model", "nowhere"], "model is 'nowhere'; allowed: a folder"),
+        (["--model", V2, "--device", "tpu"], "device is 'tpu'; allowed: cpu"),
+        (["--model", V2, "--dtype", "int3"], "dtype is 'int3'; allowed: float32"),
+        (["--model", V2, "--requests", "missing.jsonl"], "missing.jsonl"),
+    ],
+)
+def test_wrong_use_is_named(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decode", *args]) == 2
+    assert message in capsys.readouterr().err
