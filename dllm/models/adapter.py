@@ -48,14 +48,14 @@ def merge(model: Model, path: str | Path) -> Model:
 def _merged(model: Model, pairs: dict[str, Tensor], scale: float) -> Iterator[tuple[str, Tensor]]:
     left = dict(pairs)
     for name, weight in model.net.state_dict().items():
-        stem = name.removesuffix(".weight")
-        a, b = left.pop(f"{stem}.a", None), left.pop(f"{stem}.b", None)
-        if a is None or b is None:
+        down, up = name.replace(".weight", ".a"), name.replace(".weight", ".b")
+        if down not in left or up not in left:
             yield name, weight
-        elif (b.shape[0], a.shape[1]) != tuple(weight.shape) or a.shape[0] != b.shape[1]:
-            raise ValueError(f"adapter of {stem}: {tuple(b.shape)} times {tuple(a.shape)} is not {tuple(weight.shape)}")
-        else:
-            delta = b.to(weight.device, torch.float32) @ a.to(weight.device, torch.float32)
-            yield name, (weight.float() + scale * delta).to(weight.dtype)
+            continue
+        a, b = left.pop(down), left.pop(up)
+        if (b.shape[0], a.shape[1]) != tuple(weight.shape) or a.shape[0] != b.shape[1]:
+            raise ValueError(f"adapter of {name}: {tuple(b.shape)} times {tuple(a.shape)} is not {tuple(weight.shape)}")
+        delta = b.to(weight.device, torch.float32) @ a.to(weight.device, torch.float32)
+        yield name, (weight.float() + scale * delta).to(weight.dtype)
     if left:
         raise ValueError(f"the adapter has {min(left)!r}, which {model.id} has not, or only half of the pair")

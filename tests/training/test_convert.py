@@ -1,0 +1,164 @@
+"""Training on a tiny net: it learns, and it resumes as if it had never stopped."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dllm.models.families import LLAMA
+from dllm.models.loader import Model, tiny
+from dllm.training.config import BLOCKS, Config
+from dllm.training.convert import Trainer
+from dllm.training.corpus import CANVAS, Corpus
+from dllm.training.distill import Document
+from tests.dllm.nets import MASK, STOP, shape_of
+
+
+def config(folder: Path, **changes: Any) -> Config:
+    rng = random.Random(0)
+    data = folder / "data.jsonl"
+    with data.open("w") as file:
+        for number in range(40):
+            start = rng.randrange(10)
+            answer = [(start + i) % 10 for i in range(rng.randrange(3, 50))]
+            answer += [STOP] if number % 4 else [1] * CANVAS
+            prompt = [rng.randrange(10) for _ in range(rng.randrange(1, 9))] + [number % 30, start]
+            file.write(json.dumps({"batch": 0, "prompt_ids": prompt, "answer_ids": answer}) + "\n")
+    base = Config(
+        data=(str(data),), work=str(folder / "work"), out=str(folder / "adapter.safetensors"), rank=4, mask_id=MASK,
+        steps=6, warm_up=2, learning_rate=0.02, held_out=6, save_every=3, measure_every=6,
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def trainer(settings: Config) -> Trainer:
+    return Trainer(Model("tiny", LLAMA, tiny(shape_of(LLAMA, tied=True), seed=5), None, (STOP,), "00"), settings)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = trainer(config(tmp_path / "a"))
+    log = list(whole.run())
+    settings = config(tmp_path / "b")
+    first = trainer(settings)
+    run = iter(first.run())
+    while first.step < 4:  # one step past the checkpoint at 3, which must count for nothing
+        next(run)
+    second = trainer(settings)
+    assert second.step == 3
+    again = list(second.run())
+    keys = ("step", "loss", "accuracy", "labels", "rate", "held_out")
+    assert [[e.get(k) for k in keys] for e in again] == [[e.get(k) for k in keys] for e in log[3:]]
+    for name, p in whole.parameters.items():
+        assert torch.equal(p, second.parameters[name]), name
+    written, again = load_file(whole.out), load_file(second.out)
+    assert written.keys() == again.keys()
+    assert all(torch.equal(written[name], again[name]) for name in written)
+
+
+def test_workers_do_not_change_the_result(tmp_path: Path) -> None:
+    alone, together = (
+        trainer(config(tmp_path, packs=3, steps=2, workers=n, work=str(tmp_path / f"{n}"))) for n in (1, 3)
+    )
+    assert [e.get("loss") for e in alone.run()] == [e.get("loss") for e in together.run()]
+    for name, p in alone.parameters.items():
+        assert torch.equal(p, together.parameters[name]), name
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    t = trainer(config(tmp_path, steps=60, rows=8, measure_every=1000, save_every=1000))
+    before = t.measure()
+    last = list(t.run())[-1]["held_out"]
+    assert set(before) == set(BLOCKS)
+    for size in BLOCKS:
+        assert last[size]["loss"] < 0.7 * before[size]["loss"], size
+        assert last[size]["labels"] == before[size]["labels"]
+
+
+def test_only_the_adapter_changes(tmp_path: Path) -> None:
+    t = trainer(config(tmp_path, steps=2))
+    trained = {id(p) for p in t.parameters.values()}
+    frozen = {n: p.clone() for n, p in t.model.net.named_parameters() if id(p) not in trained}
+    list(t.run())
+    now = dict(t.model.net.named_parameters())
+    assert all(torch.equal(now[n], p) for n, p in frozen.items())
+    assert not any(torch.equal(p, torch.zeros_like(p)) for p in t.parameters.values())
+
+
+def test_a_checkpoint_of_another_rank_is_refused(tmp_path: Path) -> None:
+    list(trainer(config(tmp_path, steps=1)).run())
+    with pytest.raises(ValueError, match="the config asks for"):
+        trainer(config(tmp_path, steps=1, rank=2))
+
+
+def test_examples_are_aligned_to_absolute_blocks(tmp_path: Path) -> None:
+    corpus = Corpus(config(tmp_path), stop_id=STOP)
+    document = Document(0, (1, 2, 3), (4, 5, 6, STOP))
+    e = corpus.example(document, "4")
+    assert (e.ids, e.block) == ((1, 2, 3, 4, 5, 6, STOP, STOP), 4)
+    assert e.labelled == (False,) * 3 + (True,) * 5
+    whole = corpus.example(document, "full")
+    assert (len(whole.ids), whole.block) == (CANVAS, CANVAS)
+    cut = corpus.example(Document(0, (1, 2, 3), (4, 5, 6)), "4")
+    assert cut.ids == (1, 2, 3, 4)
+
+
+def test_an_epoch_meets_every_document_once_and_none_held_out(tmp_path: Path) -> None:
+    corpus = Corpus(config(tmp_path, rows=2), stop_id=STOP)
+    assert len(corpus.held_out) == 6
+    assert len(corpus.documents) == 34
+    met = [d for number in range(17) for d in corpus.micro_batch(number)]
+    assert {d.prompt_ids for d in met} == {d.prompt_ids for d in corpus.documents}
+    assert len(met) == 34
+    assert corpus.micro_batch(17) != corpus.micro_batch(0)
+    assert not {d.prompt_ids for d in met} & {d.prompt_ids for d in corpus.held_out}
+
+
+def test_too_little_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="40 documents"):
+        Corpus(config(tmp_path, held_out=37), stop_id=STOP)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"rank": 0}, "rank is 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"blocks": {"half": 1.0}}, "blocks has 'half'"),
+        ({"blocks": {"4": -1.0}}, "the weight -1.0"),
+        ({"blocks": {"4": 0.0}}, "draws nothing"),
+        ({"data": ()}, "names no file"),
+    ],
+)
+def test_a_bad_config_is_refused(tmp_path: Path, change: dict, what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        config(tmp_path, **change)
+
+
+def test_config_files(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text('{"data": ["d"], "work": "w", "out": "o", "blocks": {"8": 1.0}}')
+    (tmp_path / "c.toml").write_text('data = ["d"]\nwork = "w"\nout = "o"\n[blocks]\n8 = 1.0\n')
+    want = Config(data=("d",), work="w", out="o", blocks={"8": 1.0})
+    assert Config.load(tmp_path / "c.json") == Config.load(tmp_path / "c.toml") == want
+    (tmp_path / "u.json").write_text('{"data": ["d"], "work": "w", "out": "o", "speed": 1}')
+    with pytest.raises(ValueError, match="has 'speed'"):
+        Config.load(tmp_path / "u.json")
+    (tmp_path / "m.json").write_text('{"data": ["d"], "work": "w"}')
+    with pytest.raises(ValueError, match="has no 'out'"):
+        Config.load(tmp_path / "m.json")
+    with pytest.raises(ValueError, match=r"allowed: a \.json or \.toml"):
+        Config.load(tmp_path / "c.yaml")
+
+
+def test_the_shipped_config_is_readable() -> None:
+    assets = Path(__file__).parents[2] / "assets/models"
+    files = sorted(assets.glob("*/config.json"))
+    assert files
+    for file in files:
+        assert Config.load(file).mask_id == 16
