@@ -61,13 +61,9 @@ def _decode(args: argparse.Namespace) -> int:
     from dllm.engine import Engine
     from dllm.requests import answer_all
 
-    if args.threads:
-        import torch
-
-        torch.set_num_threads(args.threads)
     source = nullcontext(sys.stdin) if args.requests == "-" else open(args.requests, encoding="utf-8")  # noqa: SIM115, PTH123
     with source as lines:
-        engine = Engine.load(args.model, device=args.device, dtype=args.dtype, progress=_bar)
+        engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=_bar)
         engine.warm()
         side = None if args.out == "-" else Path(f"{args.out}.attention")
         failed = 0

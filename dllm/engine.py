@@ -18,7 +18,6 @@ from dllm.trace import Model as ModelRecord
 
 if TYPE_CHECKING:
     from dllm.models.loader import Model
-    from dllm.models.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int], None]  # what, done, total (bytes)
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,9 +49,9 @@ MODELS: dict[str, Card] = {
 class Engine:
     """A loaded model, ready to run requests. Runs are independent and share nothing but the weights."""
 
-    def __init__(self, model: "Model", tokenizer: "Tokenizer | None", *, ar: "Model | None" = None) -> None:
+    def __init__(self, model: "Model", *, ar: "Model | None" = None) -> None:
         """`ar`: the network for block size 1 where it is another (the default model's base)."""
-        self.model, self.tokenizer, self.ar = model, tokenizer, ar or model
+        self.model, self.tokenizer, self.ar = model, model.tokenizer, ar or model
         self.warm_up = 0
 
     @classmethod
@@ -62,30 +61,29 @@ class Engine:
         *,
         device: str | None = None,
         dtype: str | None = None,
+        threads: int | None = None,
         progress: Progress | None = None,
     ) -> "Engine":
-        """Load by name, folder, GGUF file or `organisation/name@commit`; `device` and `dtype` None: as suits.
+        """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
 
         Raises:
             ValueError: not a model; says what is allowed.
         """
         from dllm.models import loader
-        from dllm.models.tokenizer import load_tokenizer
+        from dllm.models.machine import use_threads
 
+        if threads is not None:
+            use_threads(threads)
         if name != "default":
-            model = loader.load(name, device=device, dtype=dtype)
-            assert model.source is not None
-            return cls(model, load_tokenizer(model.source, model.spec))
+            return cls(loader.load(name, device=device, dtype=dtype))
         from dllm.models.fetch import fetch_base
 
         base = loader.load(fetch_base(progress), device=device, dtype=dtype)
-        assert base.source is not None
-        tokenizer = load_tokenizer(base.source, base.spec)
         if not ADAPTER.exists():
-            return cls(replace(base, id="default"), tokenizer)
+            return cls(replace(base, id="default"))
         from dllm.models.adapter import merge
 
-        return cls(replace(merge(base, ADAPTER), id="default"), tokenizer, ar=base)
+        return cls(replace(merge(base, ADAPTER), id="default"), ar=base)
 
     @cached_property
     def traits(self) -> Traits:
@@ -148,17 +146,9 @@ class Engine:
 
     def environment(self) -> Environment:
         """Where it runs."""
-        import torch
+        from dllm.models.machine import machine
 
-        device = self.model.device
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
-        return Environment(
-            device=f"{device.type}: {name}",
-            torch=torch.__version__,
-            threads=torch.get_num_threads(),
-            commit=_commit(),
-            warm_up=self.warm_up,
-        )
+        return Environment(**machine(self.model.device), commit=_commit(), warm_up=self.warm_up)  # type: ignore[arg-type]
 
     def _record(self, model: "Model") -> ModelRecord:
         return ModelRecord(
@@ -206,15 +196,12 @@ class Run:
             yield step
 
     def _session(self) -> Any:
-        import torch
-
         from dllm.models.runner import Observe, Session
         from dllm.models.sampling import Sampler
 
         s, decoder = self.settings, self.decoder
-        generator = torch.Generator(self.model.device).manual_seed(s.seed) if s.temperature else None
         sampler = Sampler(
-            self.model.mask_id, s.temperature, s.top_p, generator, decoder.needs_margin, decoder.needs_entropy
+            self.model.mask_id, s.temperature, s.top_p, s.seed, decoder.needs_margin, decoder.needs_entropy
         )
         observe = Observe(
             alternatives=ALTERNATIVES if "alternatives" in s.record else 0,
@@ -255,18 +242,6 @@ class Run:
             steps=self.records,
             timing=Timing(ttft=ttft(self.records), decode=sum(r.seconds for r in self.records), recorder=self.recorder),
         )
-
-
-@cache
-def _cpu_name() -> str:
-    """The processor as Linux names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        import platform
-
-        return platform.processor() or platform.machine()
 
 
 @cache

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
@@ -19,6 +19,11 @@ from torch import Tensor
 from dllm.models.families import FAMILIES, GGUF, GGUF_FAMILIES, ModelSpec, Shape
 from dllm.models.transformer import Transformer
 
+if TYPE_CHECKING:
+    from dllm.models.gguf_file import GGUFFile
+    from dllm.models.tokenizer import Tokenizer
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -32,7 +37,7 @@ class Model:
     mask_id: int | None
     stop_ids: tuple[int, ...]
     sha256: str | None = None
-    source: Path | None = None
+    tokenizer: "Tokenizer | None" = None
 
     @property
     def dtype(self) -> str:
@@ -116,7 +121,7 @@ def _load_folder(path: Path, device: str | None, dtype: str | None) -> Model:
     net = fill(shape, named, device=place, dtype=kind, mask_id=mask_id)
     eos = config.get("eos_token_id")
     stops = spec.stop_ids if eos is None else tuple(eos) if isinstance(eos, list) else (eos,)
-    return Model(path.name, spec, net, mask_id, stops, digest(*files), path)
+    return Model(path.name, spec, net, mask_id, stops, digest(*files), _tokenizer(path, spec))
 
 
 def _load_gguf(path: Path, device: str | None, dtype: str | None) -> Model:
@@ -131,7 +136,7 @@ def _load_gguf(path: Path, device: str | None, dtype: str | None) -> Model:
     shape = spec.shape(file.config())
     named = ((spec.tensor_name(name), tensor) for name, tensor in file.tensors())
     net = fill(shape, named, device=place, dtype=kind)
-    return Model(path.stem, spec, net, None, (file.eos_id,), digest(path), path)
+    return Model(path.stem, spec, net, None, (file.eos_id,), digest(path), _tokenizer(file, spec))
 
 
 def fill(
@@ -166,6 +171,15 @@ def fill(
     if shape.tied:
         net.head.weight = net.embed.weight
     return net.requires_grad_(False).eval()
+
+
+def _tokenizer(source: "Path | GGUFFile", spec: ModelSpec) -> "Tokenizer | None":
+    # requests by ids need none, and transformers takes seconds to import
+    if isinstance(source, Path) and not any((source / name).exists() for name in TOKENIZER_FILES):
+        return None
+    from dllm.models.tokenizer import load_tokenizer
+
+    return load_tokenizer(source, spec)
 
 
 def _weight_files(path: Path) -> list[Path]:

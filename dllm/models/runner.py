@@ -40,6 +40,7 @@ class Session:
         self.sampler, self.observe = sampler, observe
         weight = net.norm.weight
         self.device = weight.device
+        self.generator = sampler.generator(weight.device)
         self.cache = KVCache(net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device)
         self.rope = rope_table(net.shape, capacity, weight.device)
 
@@ -79,7 +80,7 @@ class Session:
         """Everything the host must know, in one transfer."""
         rows: list[Tensor] = []
         if logits is not None:
-            p = self.sampler(logits)
+            p = self.sampler(logits, self.generator)
             rows = [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]
         values = self._fetch([*rows, rollout.double()] if rollout is not None else rows)
         n = len(plan.asked)

@@ -31,16 +31,20 @@ def nucleus(probs: Tensor, top_p: float, *, always: Tensor | None = None) -> Ten
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """How proposals are made. temperature 0 is greedy; `generator` draws otherwise."""
+    """How proposals are made. temperature 0 is greedy; above, `seed` decides the draws."""
 
     mask_id: int | None
     temperature: float = 0.0
     top_p: float | None = None
-    generator: torch.Generator | None = None
+    seed: int = 0
     margin: bool = False
     entropy: bool = False
 
-    def __call__(self, logits: Tensor) -> Proposal:
+    def generator(self, device: torch.device) -> torch.Generator | None:
+        """A sequence's own source of draws; None where nothing is drawn."""
+        return torch.Generator(device).manual_seed(self.seed) if self.temperature else None
+
+    def __call__(self, logits: Tensor, generator: torch.Generator | None = None) -> Proposal:
         """Propose one token per row of logits (n, vocab)."""
         wide = logits.float()
         probs = (wide / self.temperature if self.temperature else wide).softmax(-1)
@@ -50,7 +54,7 @@ class Sampler:
         entropy = -(probs * (probs + 1e-10).log()).sum(-1) if self.entropy else None
         probs = self._without_mask(probs)
         if self.temperature:
-            tokens = torch.multinomial(probs, 1, generator=self.generator)
+            tokens = torch.multinomial(probs, 1, generator=generator)
         margin = None
         if self.margin:
             first, second = probs.topk(2, dim=-1).values.unbind(-1)

@@ -25,7 +25,8 @@ class Tokenizer:
 
     def __init__(self, backend: PreTrainedTokenizerFast, template: str | None) -> None:
         self.backend = backend
-        self.template = backend.chat_template or template
+        own = backend.chat_template
+        self.template: str | None = (own.get("default") if isinstance(own, dict) else own) or template
         self.piece = lru_cache(maxsize=65536)(self._piece)
 
     def chat(self, text: str) -> list[int]:
@@ -64,16 +65,19 @@ class Tokenizer:
         return str(self.backend.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def load_tokenizer(source: Path, spec: ModelSpec) -> Tokenizer | None:
-    """The tokenizer beside a folder's weights or inside a GGUF file; None where a folder has none.
+def load_tokenizer(source: Path | GGUFFile, spec: ModelSpec) -> Tokenizer:
+    """The tokenizer beside a folder's weights or inside a GGUF file.
+
+    An open file may be given: reading one takes a second.
 
     Raises:
         ValueError: a GGUF file splits text in a way not known here.
+        OSError: the folder has no tokenizer.
     """
+    if isinstance(source, GGUFFile):
+        return _from_gguf(source, spec)
     if source.suffix == ".gguf":
         return _from_gguf(GGUFFile(source), spec)
-    if not any((source / name).exists() for name in ("tokenizer.json", "vocab.json", "tokenizer.model")):
-        return None
     return Tokenizer(AutoTokenizer.from_pretrained(source, trust_remote_code=False, use_fast=True), spec.template)
 
 

@@ -21,7 +21,7 @@ def shape_of(spec: ModelSpec, **changes: Any) -> Shape:
 
 def engine_of(spec: ModelSpec, seed: int = 0, **changes: Any) -> Engine:
     net = tiny(shape_of(spec, **changes), seed=seed, mask_id=MASK).double()
-    return Engine(Model("tiny", spec, net, None if spec.mask_id is None else MASK, (STOP,)), None)
+    return Engine(Model("tiny", spec, net, None if spec.mask_id is None else MASK, (STOP,)))
 
 
 def prompts(low: int = 1, high: int = 20) -> st.SearchStrategy[list[int]]:
