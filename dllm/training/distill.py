@@ -63,19 +63,35 @@ def main(
     Raises:
         ValueError: the base has no tokenizer, or a number out of range.
     """
-    if documents < 1:
-        raise ValueError(f"documents is {documents}; allowed: 1 or more")
     base = base or fetch_base()
     model = load(base, device=device)
     tokenizer = load_tokenizer(base, model.spec)
     if tokenizer is None:
         raise ValueError(f"{base} has no tokenizer, and user turns are text")
+    return write(
+        out, model, tokenizer=tokenizer, documents=documents, seed=seed, recipe=recipe or Recipe(), report=report
+    )
+
+
+def write(
+    out: Path,
+    model: Model,
+    *,
+    tokenizer: Tokenizer,
+    documents: int,
+    seed: int,
+    recipe: Recipe,
+    report: Callable[[str], None] = lambda line: None,
+) -> int:
+    """`main` with a model at hand."""
+    if documents < 1:
+        raise ValueError(f"documents is {documents}; allowed: 1 or more")
     done = _resume(out)
     seen = {d.prompt_ids for d in done}
     count, number = len(done), done[-1].batch + 1 if done else 0
     with out.open("a") as file:
         while count < documents:
-            written = batch(model, tokenizer, recipe or Recipe(), seed=seed, number=number)
+            written = batch(model, tokenizer, recipe, seed=seed, number=number)
             fresh = [d for d in written if d.prompt_ids not in seen]  # within a batch no turn comes twice
             seen.update(d.prompt_ids for d in fresh)
             file.write("".join(json.dumps(_record(d)) + "\n" for d in fresh))
