@@ -58,7 +58,7 @@ class ModelSpec:
         config = {**self.defaults, **config}
 
         def get(key: str, default: Any = None) -> Any:
-            value = config.get(self.keys.get(key, key))
+            value = config.get(self.keys.get(key, key), config.get(key))
             if value is None and default is None:
                 raise ValueError(f"config.json has no {self.keys.get(key, key)!r}, which {self.name} needs")
             return default if value is None else value

@@ -115,12 +115,14 @@ def _load_folder(path: Path, device: str | None, dtype: str | None) -> Model:
     stored = torch.float32 if _stored_dtype(files[0]) == "F32" else torch.bfloat16
     place, kind = choose_place(device, dtype, stored=stored)
     mask_id = config.get("mask_token_id", spec.mask_id)
-    vocab = {"vocab_size": config["vocab_size"]} if "vocab_size" in config else {}
-    shape = spec.shape({**{spec.keys.get(k, k): v for k, v in vocab.items()}, **config})
+    shape = spec.shape(config)
     named = ((spec.tensor_name(name), tensor) for file in files for name, tensor in _tensors(file))
     net = fill(shape, named, device=place, dtype=kind, mask_id=mask_id)
+    if mask_id is not None and not 0 <= mask_id < shape.vocab:
+        raise ValueError(f"mask_token_id is {mask_id}; allowed: below the vocabulary's {shape.vocab}")
     eos = config.get("eos_token_id")
     stops = spec.stop_ids if eos is None else tuple(eos) if isinstance(eos, list) else (eos,)
+    stops = tuple(i for i in stops if i < shape.vocab)  # a family's ids mean nothing in a smaller vocabulary
     return Model(path.name, spec, net, mask_id, stops, digest(*files), _tokenizer(path, spec))
 
 

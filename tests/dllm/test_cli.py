@@ -118,3 +118,18 @@ def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_use_is_named(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["decode", *args]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_family_id_outside_a_small_vocabulary_never_stops(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    config = json.loads((GOLDENS / "fast_dllm_v2_a" / "config.json").read_text())
+    del config["eos_token_id"]
+    (model / "config.json").write_text(json.dumps(config))
+    (model / "model.safetensors").symlink_to(GOLDENS / "fast_dllm_v2_a" / "model.safetensors")
+    code, results = decode(tmp_path, {"prompt_ids": [1, 2], "gen_length": 3, "block_size": 4}, model=str(model))
+    assert code == 0
+    assert results[0]["trace"]["settings"]["stop_ids"] == []
+    del config["mask_token_id"]
+    (model / "config.json").write_text(json.dumps(config))
+    assert main(["decode", "--model", str(model), "--requests", "-"]) == 2
