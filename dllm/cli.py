@@ -59,11 +59,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _decode(args: argparse.Namespace) -> int:
     from dllm.engine import Engine
+    from dllm.models.progress import TerminalBar
     from dllm.requests import answer_all
 
     source = nullcontext(sys.stdin) if args.requests == "-" else open(args.requests, encoding="utf-8")  # noqa: SIM115, PTH123
     with source as lines:
-        engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=_bar)
+        bar = TerminalBar(sys.stderr)
+        engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar)
+        bar.finish()
         engine.warm()
         side = None if args.out == "-" else Path(f"{args.out}.attention")
         failed = 0
@@ -118,10 +121,3 @@ def _convert(args: argparse.Namespace) -> int:
 
     convert.main(args.config)
     return 0
-
-
-def _bar(what: str, done: int, total: int) -> None:
-    """A progress line on standard error, where a person looks."""
-    if sys.stderr.isatty() and total:
-        end = "\n" if done >= total else ""
-        print(f"\r{what} {done / 2**20:.0f} of {total / 2**20:.0f} MB", end=end, file=sys.stderr, flush=True)

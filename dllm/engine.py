@@ -1,28 +1,23 @@
 """The engine: names → objects. The only module that knows all floors; the network's modules are imported lazily."""
 
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from dllm import cost
-from dllm.decode import Decoder, Traits, resolve
-from dllm.metrics import ttft
+from dllm.decode import Traits, resolve
+from dllm.run import Run, model_record
 from dllm.settings import Settings, SettingsError
-from dllm.step import Step
-from dllm.trace import Environment, StepRecord, Timing, Trace, record
-from dllm.trace import Model as ModelRecord
+from dllm.trace import Environment
 
 if TYPE_CHECKING:
     from dllm.models.loader import Model
+    from dllm.models.progress import Progress
 
-Progress = Callable[[str, int, int], None]  # what, done, total (bytes)
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTER = ROOT / "assets/models/smollm2-135m-blockdiffusion/adapter.safetensors"
-ALTERNATIVES = 5
 MAX_PROMPT_CHARS = 20_000
 
 
@@ -62,7 +57,7 @@ class Engine:
         device: str | None = None,
         dtype: str | None = None,
         threads: int | None = None,
-        progress: Progress | None = None,
+        progress: "Progress | None" = None,
     ) -> "Engine":
         """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
 
@@ -105,7 +100,7 @@ class Engine:
     def describe(self) -> dict[str, Any]:
         """The model and the machine, for people."""
         return {
-            **self._record(self.model).model_dump(),
+            **model_record(self.model).model_dump(),
             **self.environment().model_dump(),
             "attentions": self.traits.attentions,
             "mask_id": self.traits.mask_id,
@@ -121,7 +116,7 @@ class Engine:
             for _ in self.run([0] * 8, settings):
                 self.warm_up += 1
 
-    def run(self, prompt: str | Sequence[int], settings: Settings) -> "Run":
+    def run(self, prompt: str | Sequence[int], settings: Settings) -> Run:
         """One decoding, not begun yet. Text is put into the chat template; ids are taken as they are.
 
         Raises:
@@ -131,7 +126,8 @@ class Engine:
         autoregressive &= settings.cache is None or settings.cache.name in ("none", "block", "sub_block")
         model = self.ar if autoregressive else self.model
         traits = self._traits(model)
-        return Run(self, model, self._ids(prompt), resolve(settings, traits), traits)
+        resolved = resolve(settings, traits)
+        return Run(model, self._ids(prompt), resolved, traits=traits, environment=self.environment())
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:
         if not isinstance(prompt, str):
@@ -149,99 +145,6 @@ class Engine:
         from dllm.models.machine import machine
 
         return Environment(**machine(self.model.device), commit=_commit(), warm_up=self.warm_up)  # type: ignore[arg-type]
-
-    def _record(self, model: "Model") -> ModelRecord:
-        return ModelRecord(
-            id=model.id,
-            family=model.spec.name,
-            sha256=model.sha256,
-            dtype=model.dtype,
-            parameters=model.parameters,
-            layers=model.net.shape.layers,
-            heads=model.net.shape.heads,
-        )
-
-
-class Run:
-    """One decoding: iterate for its steps as they happen; `trace()` at any time."""
-
-    def __init__(self, engine: Engine, model: "Model", prompt: list[int], settings: Settings, traits: Traits) -> None:
-        self.engine, self.model, self.prompt, self.settings = engine, model, prompt, settings
-        self.decoder = Decoder(prompt, settings, traits)
-        self.canvas = self.decoder.canvas
-        self.records: list[StepRecord] = []
-        self.recorder = 0.0
-        shape = model.net.shape
-        self.sizes = cost.Sizes(
-            layers=shape.layers,
-            hidden=shape.hidden,
-            heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            layer_weights=sum(p.numel() for p in model.net.layers[0].parameters() if p.dim() == 2),
-            vocab=shape.vocab,
-            itemsize=model.net.norm.weight.element_size(),
-        )
-
-    def __iter__(self) -> Iterator[Step]:
-        """Decode. Closing the iterator frees the KV cache."""
-        session = self._session()
-        while plan := self.decoder.plan():
-            readout = session.forward(plan)
-            step = self.decoder.apply(readout)
-            began = perf_counter()
-            price = {"flops": cost.flops(plan, self.sizes), "bytes": cost.bytes_moved(plan, self.sizes)}
-            self.records.append(record(step, **price))
-            self.recorder += readout.overhead + perf_counter() - began
-            yield step
-
-    def _session(self) -> Any:
-        from dllm.models.runner import Observe, Session
-        from dllm.models.sampling import Sampler
-
-        s, decoder = self.settings, self.decoder
-        sampler = Sampler(
-            self.model.mask_id, s.temperature, s.top_p, s.seed, decoder.needs_margin, decoder.needs_entropy
-        )
-        observe = Observe(
-            alternatives=ALTERNATIVES if "alternatives" in s.record else 0,
-            rollout=decoder.policy.needs_rollout or "rollout" in s.record,
-            attention="attention" in s.record,
-        )
-        return Session(
-            self.model.net,
-            self.canvas.length,
-            block_size=s.block_size if self.canvas.block_causal else None,
-            shift=self.canvas.shift,
-            sampler=sampler,
-            observe=observe,
-        )
-
-    def piece(self, token: int) -> str:
-        """The text of one id; the id itself where there is no tokenizer."""
-        return f"<{token}>" if self.engine.tokenizer is None else self.engine.tokenizer.piece(token)
-
-    @property
-    def text(self) -> str:
-        """The answer so far."""
-        return "" if self.engine.tokenizer is None else self.engine.tokenizer.decode(self.canvas.output)
-
-    def trace(self) -> Trace:
-        """The record so far; "cancelled" where the answer is not complete."""
-        ids = {*self.prompt, *(t for r in self.records for t in r.tokens)}
-        ids |= {t for r in self.records for row in r.alternatives or () for t, _ in row}
-        return Trace(
-            schema="blockscope.trace/1",
-            model=self.engine._record(self.model),
-            settings=self.settings.as_json(),
-            environment=self.engine.environment(),
-            prompt=self.prompt,
-            pieces={} if self.engine.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
-            output=self.canvas.output,
-            stop_reason=self.canvas.stop_reason or "cancelled",
-            steps=self.records,
-            timing=Timing(ttft=ttft(self.records), decode=sum(r.seconds for r in self.records), recorder=self.recorder),
-        )
 
 
 @cache

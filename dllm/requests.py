@@ -11,7 +11,7 @@ from dllm.trace import Trace
 
 
 class Runnable(Protocol):
-    """What the engine hands out; see `dllm.engine.Run`."""
+    """What the engine hands out; see `dllm.run.Run`."""
 
     def __iter__(self) -> Iterator[Step]: ...
     def trace(self) -> Trace: ...

@@ -177,8 +177,8 @@ def spans(positions: Iterable[int]) -> list[Span]:
     return [(a, b) for a, b in out]
 
 
-def record(step: Step, *, flops: int = 0, bytes: int = 0) -> StepRecord:
-    """A step as the trace keeps it. Probabilities are rounded to 6 digits: they come from float32."""
+def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0) -> StepRecord:
+    """A step as the trace keeps it, with the rollout if wanted. Numbers from float32 are rounded to 6 digits."""
     plan: Plan = step.plan
     readout = step.readout
     return StepRecord(
@@ -197,7 +197,7 @@ def record(step: Step, *, flops: int = 0, bytes: int = 0) -> StepRecord:
         committed=list(step.committed),
         remasked=list(step.remasked),
         reasons=None if plan.reasons is None else {k: list(v) for k, v in plan.reasons.items()},
-        rollout=None if readout.rollout is None else [round(v, 6) for v in readout.rollout],
+        rollout=None if readout.rollout is None or not rollout else [round(v, 6) for v in readout.rollout],
         seconds=step.seconds,
         flops=flops,
         bytes=bytes,

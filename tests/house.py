@@ -35,7 +35,8 @@ HOUSE = (
         "a network knows neither what drives it nor how it is shown",
     ),
     Room(
-        "the engine", ("dllm.engine", "dllm.requests"), ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
+        "the engine", ("dllm.engine", "dllm.run", "dllm.requests"),
+        ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
         "it names things; all the torch is in dllm.models",
     ),
     Room(

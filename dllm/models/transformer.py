@@ -60,8 +60,8 @@ def rotate(x: Tensor, rope: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Grouped-query attention without expanding keys: the heads of a group are laid side by side as queries.
 
-    q: (batch, heads, n, d); k, v: (batch, kv_heads, visible, d); mask: bool, True = may look, or a bias, (n, visible) for all
-    rows alike or (batch, 1, n, visible) for each its own.
+    q: (batch, heads, n, d); k, v: (batch, kv_heads, visible, d); mask: bool, True = may look, or a bias; (n, visible)
+    for all rows alike, or (batch, 1, n, visible) for each its own.
     """
     batch, heads, n, d = q.shape
     group = heads // k.shape[1]

@@ -1,0 +1,127 @@
+"""One decoding: a decoder, a device session, and the record of what they did."""
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from dllm import cost
+from dllm.decode import Decoder, Traits
+from dllm.metrics import ttft
+from dllm.settings import Settings
+from dllm.step import Step
+from dllm.trace import Environment, StepRecord, Timing, Trace, record
+from dllm.trace import Model as ModelRecord
+
+if TYPE_CHECKING:
+    from dllm.models.loader import Model
+
+ALTERNATIVES = 5
+
+
+class Run:
+    """One decoding: iterate for its steps as they happen; `trace()` at any time."""
+
+    def __init__(
+        self, model: "Model", prompt: list[int], settings: Settings, *, traits: Traits, environment: Environment
+    ) -> None:
+        """`settings` must be resolved.
+
+        Raises:
+            SettingsError: the prompt does not suit the model.
+        """
+        self.model, self.prompt, self.settings, self.environment = model, prompt, settings, environment
+        self.decoder = Decoder(prompt, settings, traits)
+        self.canvas = self.decoder.canvas
+        self.records: list[StepRecord] = []
+        self.recorder = 0.0
+        shape = model.net.shape
+        self.sizes = cost.Sizes(
+            layers=shape.layers,
+            hidden=shape.hidden,
+            heads=shape.heads,
+            kv_heads=shape.kv_heads,
+            head_dim=shape.head_dim,
+            layer_weights=sum(p.numel() for p in model.net.layers[0].parameters() if p.dim() == 2),
+            vocab=shape.vocab,
+            itemsize=model.net.norm.weight.element_size(),
+        )
+
+    def __iter__(self) -> Iterator[Step]:
+        """Decode, once. Closing the iterator frees the KV cache.
+
+        Raises:
+            RuntimeError: the run was begun before; its KV cache is gone.
+        """
+        if self.decoder.index:
+            raise RuntimeError("a run decodes once; ask the engine for another")
+        session = self._session()
+        rollout = "rollout" in self.settings.record
+        while plan := self.decoder.plan():
+            readout = session.forward(plan)
+            step = self.decoder.apply(readout)
+            began = perf_counter()
+            flops, moved = cost.flops(plan, self.sizes), cost.bytes_moved(plan, self.sizes)
+            self.records.append(record(step, rollout=rollout, flops=flops, bytes=moved))
+            self.recorder += readout.overhead + perf_counter() - began
+            yield step
+
+    def _session(self) -> Any:
+        from dllm.models.runner import Observe, Session
+        from dllm.models.sampling import Sampler
+
+        s, decoder = self.settings, self.decoder
+        sampler = Sampler(
+            self.model.mask_id, s.temperature, s.top_p, s.seed, decoder.needs_margin, decoder.needs_entropy
+        )
+        observe = Observe(
+            alternatives=ALTERNATIVES if "alternatives" in s.record else 0,
+            rollout=decoder.policy.needs_rollout or "rollout" in s.record,
+            attention="attention" in s.record,
+        )
+        return Session(
+            self.model.net,
+            self.canvas.length,
+            block_size=s.block_size if self.canvas.block_causal else None,
+            shift=self.canvas.shift,
+            sampler=sampler,
+            observe=observe,
+        )
+
+    def piece(self, token: int) -> str:
+        """The text of one id; the id itself where there is no tokenizer."""
+        return f"<{token}>" if self.model.tokenizer is None else self.model.tokenizer.piece(token)
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "" if self.model.tokenizer is None else self.model.tokenizer.decode(self.canvas.output)
+
+    def trace(self) -> Trace:
+        """The record so far; "cancelled" where the answer is not complete."""
+        ids = {*self.prompt, *(t for r in self.records for t in r.tokens)}
+        ids |= {t for r in self.records for row in r.alternatives or () for t, _ in row}
+        return Trace(
+            schema="blockscope.trace/1",
+            model=model_record(self.model),
+            settings=self.settings.as_json(),
+            environment=self.environment,
+            prompt=self.prompt,
+            pieces={} if self.model.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
+            output=self.canvas.output,
+            stop_reason=self.canvas.stop_reason or "cancelled",
+            steps=self.records,
+            timing=Timing(ttft=ttft(self.records), decode=sum(r.seconds for r in self.records), recorder=self.recorder),
+        )
+
+
+def model_record(model: "Model") -> ModelRecord:
+    """What a trace says of a model."""
+    return ModelRecord(
+        id=model.id,
+        family=model.spec.name,
+        sha256=model.sha256,
+        dtype=model.dtype,
+        parameters=model.parameters,
+        layers=model.net.shape.layers,
+        heads=model.net.shape.heads,
+    )
