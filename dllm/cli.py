@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from dllm import __version__
@@ -62,20 +62,22 @@ def _decode(args: argparse.Namespace) -> int:
     from dllm.models.progress import TerminalBar
     from dllm.requests import answer_all
 
-    source = nullcontext(sys.stdin) if args.requests == "-" else open(args.requests, encoding="utf-8")  # noqa: SIM115, PTH123
-    with source as lines:
+    failed = 0
+    with ExitStack() as files:
+        lines, out = sys.stdin, sys.stdout
+        if args.requests != "-":  # bytes that are no text must spoil their own line only
+            lines = files.enter_context(Path(args.requests).open(encoding="utf-8", errors="surrogateescape"))
         bar = TerminalBar(sys.stderr)
         engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar)
         bar.finish()
         engine.warm()
+        if args.out != "-":
+            out = files.enter_context(Path(args.out).open("w", encoding="utf-8"))
         side = None if args.out == "-" else Path(f"{args.out}.attention")
-        failed = 0
-        sink = nullcontext(sys.stdout) if args.out == "-" else open(args.out, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-        with sink as out:
-            for result in answer_all(engine, lines, side=side):
-                failed += "error" in result
-                out.write(json.dumps(result, ensure_ascii=False) + "\n")
-                out.flush()
+        for result in answer_all(engine, lines, side=side):
+            failed += "error" in result
+            out.write(json.dumps(result) + "\n")
+            out.flush()
     return 1 if failed else 0
 
 

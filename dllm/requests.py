@@ -61,8 +61,10 @@ def answer(engine: Engine, line: str, *, side: Path | None = None) -> dict[str, 
         return {"id": name, "trace": run.trace().as_dict()}
     except json.JSONDecodeError as error:
         return {"id": name, "error": f"not JSON: {error}"}
-    except (ValueError, TypeError, RuntimeError) as error:
-        return {"id": name, "error": str(error) or type(error).__name__}
+    except SettingsError as error:
+        return {"id": name, "error": str(error)}
+    except Exception as error:  # whatever a line brings about, the others are answered
+        return {"id": name, "error": f"{type(error).__name__}: {error}"}
 
 
 def answer_all(engine: Engine, lines: Iterable[str], *, side: Path | None = None) -> Iterator[dict[str, Any]]:

@@ -59,6 +59,16 @@ def test_one_bad_request_never_stops_the_others(tmp_path: Path) -> None:
         assert trace.settings["cache"] == {"name": "sub_block" if result["id"] == "first" else "block"}
 
 
+def test_bytes_that_are_no_text_spoil_one_line_only(tmp_path: Path) -> None:
+    requests, out = tmp_path / "requests.jsonl", tmp_path / "out.jsonl"
+    requests.write_bytes(
+        b'{"id": "\xff", "prompt": "\xff"}\n' + b"[" * 5000 + b'\n{"prompt_ids": [1], "gen_length": 1}\n'
+    )
+    assert main(["decode", "--model", V2, "--requests", str(requests), "--out", str(out)]) == 1
+    results = [json.loads(line) for line in out.read_text().splitlines()]
+    assert ["trace" in r for r in results] == [False, False, True]
+
+
 def test_what_is_recorded(tmp_path: Path) -> None:
     request = {"id": "../a b", "prompt_ids": [1, 2], "gen_length": 4, "block_size": 4}
     code, results = decode(tmp_path, request | {"record": ["alternatives", "rollout", "attention"]}, request)

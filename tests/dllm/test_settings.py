@@ -35,6 +35,8 @@ def test_round_trip(request: dict) -> None:
     [
         ({"gen_lenght": 3}, "unknown field 'gen_lenght'; allowed: attention, block_size"),
         ({"gen_length": 0}, "gen_length is 0; allowed: 1 to 4096"),
+        ({"gen_length": 10**400}, "gen_length is 1000"),
+        ({"temperature": float("inf")}, "temperature is inf"),
         ({"gen_length": None}, "gen_length is None"),
         ({"gen_length": True}, "gen_length is True; allowed: an integer"),
         ({"block_size": 2.0}, "block_size is 2.0; allowed: an integer"),
