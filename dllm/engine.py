@@ -85,6 +85,11 @@ class Engine:
         """What decoders must know of the model."""
         return self._traits(self.model)
 
+    @property
+    def autoregressive(self) -> bool:
+        """Whether the model writes one token at a time only."""
+        return self.traits.mask_id is None
+
     def _traits(self, model: "Model") -> Traits:
         return Traits(
             family=model.spec.name,
@@ -110,7 +115,7 @@ class Engine:
     def warm(self) -> None:
         """Run a few passes so that the first timed run does not pay for first calls."""
         kinds = [Settings(gen_length=2, block_size=1)]
-        if self.traits.mask_id is not None:
+        if not self.autoregressive:
             kinds.append(Settings(gen_length=8, block_size=8))
         for settings in kinds:
             for _ in self.run([0] * 8, settings):

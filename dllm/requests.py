@@ -20,6 +20,8 @@ class Runnable(Protocol):
 class Engine(Protocol):
     """What answers requests; see `dllm.engine.Engine`."""
 
+    @property
+    def autoregressive(self) -> bool: ...
     def run(self, prompt: str | list[int], settings: Settings) -> Runnable: ...
 
 
@@ -51,6 +53,8 @@ def answer(engine: Engine, line: str, *, side: Path | None = None) -> dict[str, 
             raise SettingsError(f"a request is {line.strip()[:80]!r}; allowed: a JSON object")
         name = request.get("id")
         fields = {k: v for k, v in request.items() if k not in ("id", "prompt", "prompt_ids")}
+        if engine.autoregressive:  # all fields but the prompt are optional, for such a model too
+            fields.setdefault("block_size", 1)
         settings = Settings.from_json(fields)
         if "attention" in settings.record and side is None:
             raise SettingsError("record holds 'attention'; allowed: only where there is a place for the side file")

@@ -130,6 +130,24 @@ def test_wrong_use_is_named(args: list[str], message: str, capsys: pytest.Captur
     assert message in capsys.readouterr().err
 
 
+def test_an_autoregressive_model_needs_no_block_size(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    config = json.loads((GOLDENS / "fast_dllm_v2_a" / "config.json").read_text()) | {"model_type": "qwen2"}
+    del config["mask_token_id"]
+    (model / "config.json").write_text(json.dumps(config))
+    (model / "model.safetensors").symlink_to(GOLDENS / "fast_dllm_v2_a" / "model.safetensors")
+    code, results = decode(
+        tmp_path,
+        {"prompt_ids": [1, 2], "gen_length": 3, "stop_ids": []},
+        {"prompt_ids": [1, 2], "block_size": 2},
+        model=str(model),
+    )
+    assert code == 1
+    assert [s["kind"] for s in results[0]["trace"]["steps"]] == ["prefill", "ar", "ar"]
+    assert "because qwen2 is autoregressive" in results[1]["error"]
+
+
 def test_a_family_id_outside_a_small_vocabulary_never_stops(tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()
