@@ -49,10 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     distill.add_argument("--out", type=Path, required=True, help="JSON lines; what is there is kept and continued")
     distill.add_argument("--documents", type=int, default=2000)
     distill.add_argument("--seed", type=int, default=0)
+    distill.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
     distill.set_defaults(run=_distill)
 
     convert = commands.add_parser("convert", help="convert an AR model to block diffusion by a low-rank adapter")
-    convert.add_argument("--config", type=Path, required=True, help="a JSON file; resumes from its checkpoints")
+    convert.add_argument("--config", type=Path, required=True, help="a .json or .toml file; goes on from its checkpoint")
     convert.set_defaults(run=_convert)
     return parser
 
@@ -114,12 +115,18 @@ def _validate(args: argparse.Namespace) -> int:
 def _distill(args: argparse.Namespace) -> int:
     from dllm.training import distill
 
-    distill.main(args.out, documents=args.documents, seed=args.seed)
+    distill.main(args.out, documents=args.documents, seed=args.seed, device=args.device, report=_tell)
     return 0
 
 
 def _convert(args: argparse.Namespace) -> int:
     from dllm.training import convert
 
-    convert.main(args.config)
+    adapter = convert.main(args.config, report=lambda entry: _tell(json.dumps(entry)))
+    _tell(f"the adapter is {adapter}")
     return 0
+
+
+def _tell(line: str) -> None:
+    """Progress of long work, a line at a time."""
+    print(line, flush=True)
