@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     distill.set_defaults(run=_distill)
 
     convert = commands.add_parser("convert", help="convert an AR model to block diffusion by a low-rank adapter")
-    convert.add_argument("--config", type=Path, required=True, help="a .json or .toml file; goes on from its checkpoint")
+    convert.add_argument("--config", type=Path, required=True, help=".json or .toml; goes on from its checkpoint")
     convert.set_defaults(run=_convert)
     return parser
 
