@@ -41,8 +41,17 @@ def best(score: np.ndarray, k: int) -> np.ndarray:
     return np.argsort(-score, kind="stable")[:k]
 
 
+class Rule:
+    """What the rules share: fields are checked against their own metadata."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class Threshold(Rule):
     """Every score above the threshold (strictly), and never fewer than the best k (Fast-dLLM, arXiv 2505.22618)."""
 
     threshold: float = knob(
@@ -51,39 +60,30 @@ class Threshold:
     k: int = _k()
     score: str = _score()
 
-    def __post_init__(self) -> None:
-        check_knobs(self)
-
     def __call__(self, candidates: Candidates) -> np.ndarray:
         above = int((candidates.score > self.threshold).sum())
         return best(candidates.score, max(above, self.k))
 
 
 @dataclass(frozen=True, slots=True)
-class TopK:
+class TopK(Rule):
     """The best k of a step."""
 
     k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", minimum=1, maximum=4096, step=1)
     score: str = _score()
-
-    def __post_init__(self) -> None:
-        check_knobs(self)
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
         return best(candidates.score, self.k)
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(Rule):
     """The longest sorted prefix with (n + 1)(1 - c_n) < factor throughout (Fast-dLLM, arXiv 2505.22618, Thm. 1)."""
 
     factor: float = knob(
         1.0, "Factor", "How much joint doubt is allowed; larger commits more.", minimum=0.0, maximum=64.0, step=0.05
     )
     score: str = _score()
-
-    def __post_init__(self) -> None:
-        check_knobs(self)
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
         order = best(candidates.score, len(candidates.score))
@@ -93,14 +93,11 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class EntropyBound:
+class EntropyBound(Rule):
     """The longest sorted prefix whose entropies, the largest left out, sum to at most γ (EB-Sampler, 2505.24857)."""
 
     gamma: float = knob(0.1, "γ", "Nats of joint entropy a step may leave open.", minimum=0.0, maximum=100.0, step=0.01)
     score: str = _score()
-
-    def __post_init__(self) -> None:
-        check_knobs(self)
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
         assert candidates.entropy is not None
@@ -111,7 +108,7 @@ class EntropyBound:
 
 
 @dataclass(frozen=True, slots=True)
-class CertaintyPrior:
+class CertaintyPrior(Rule):
     """The best k by score × certainty density (d²Cache, arXiv 2509.23094, Eq. 4)."""
 
     sigma: float = knob(
@@ -119,9 +116,6 @@ class CertaintyPrior:
     )
     k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", minimum=1, maximum=4096, step=1)
     score: str = _score()
-
-    def __post_init__(self) -> None:
-        check_knobs(self)
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
         density = certainty_density(candidates.known, self.sigma)
