@@ -12,7 +12,7 @@ from dllm.settings import Settings
 from dllm.unmask import UNMASKS
 
 AUTO = "auto"
-AUTO_LABEL = "Model's choice"
+AUTO_LABEL = "Default"
 SLIDER_STOPS = 5000  # a slider with more stops than this cannot be aimed
 
 
@@ -58,32 +58,44 @@ def knobs(cls: type) -> list[Field[Any]]:
 
 
 def control(field: Field[Any]) -> Any:
-    """One component for one field: a dropdown for choices, else a slider where its stops can be aimed at."""
+    """One component for one field: a dropdown for choices, else a slider where its stops can be aimed at.
+
+    A number that may be left to the model becomes a choice of round values: an empty number box would read as 0.
+    """
     meta: Mapping[str, Any] = field.metadata
-    words = {"label": meta["label"], "info": meta["help"], "min_width": 200}
+    words = {"label": meta["label"], "info": meta["help"], "min_width": 250}
     default: Any = field.default
-    optional = default is None
     if "choices" in meta:
         choices = [(_words(c), c) for c in meta["choices"]]
-        if optional:
-            choices.insert(0, (AUTO_LABEL, AUTO))
-        return gr.Dropdown(choices, value=AUTO if optional else default, **words)
-    low, high = meta["minimum"], min(meta["maximum"], MAXIMA.get(field.name, meta["maximum"]))
-    bounds = {"minimum": low, "maximum": high, "step": meta["step"]}
-    if optional or (high - low) / meta["step"] > SLIDER_STOPS:
-        precision = 0 if isinstance(meta["step"], int) else None
-        return gr.Number(default, precision=precision, placeholder=AUTO_LABEL, **bounds, **words)
+        return _dropdown(choices, default, **words)
+    low, high, step = meta["minimum"], min(meta["maximum"], MAXIMA.get(field.name, meta["maximum"])), meta["step"]
+    if default is None:
+        return _dropdown([(str(v), v) for v in round_values(low, high, step)], default, **words)
+    bounds = {"minimum": low, "maximum": high, "step": step}
+    if (high - low) / step > SLIDER_STOPS:
+        return gr.Number(default, precision=0 if isinstance(step, int) else None, **bounds, **words)
     return gr.Slider(value=default, **bounds, **words)
+
+
+def round_values(low: float, high: float, step: float) -> list[float]:
+    """Values to choose from: powers of two for whole numbers, tenths of the range for others."""
+    if isinstance(step, int):
+        return [2**e for e in range(31) if low <= 2**e <= high]
+    return [round(low + (high - low) * tenth / 10, 6) for tenth in range(1, 11)]
+
+
+def _dropdown(choices: Sequence[tuple[str, Any]], default: Any, **words: Any) -> gr.Dropdown:
+    """A dropdown; without a default the model chooses unless the visitor does."""
+    if default is None:
+        return gr.Dropdown([(AUTO_LABEL, AUTO), *choices], value=AUTO, **words)
+    return gr.Dropdown(list(choices), value=default, **words)
 
 
 def _choice(
     what: str, label: str, info: str, classes: Mapping[str, type], *, default: str | None
 ) -> dict[tuple[str, ...], Any]:
     """A dropdown of named classes, and per class its own controls, shown only while it is chosen."""
-    choices = [(_words(name), name) for name in classes]
-    if default is None:
-        choices.insert(0, (AUTO_LABEL, AUTO))
-    picker = gr.Dropdown(choices, value=default or AUTO, label=label, info=info)
+    picker = _dropdown([(_words(name), name) for name in classes], default, label=label, info=info)
     built: dict[tuple[str, ...], Any] = {(what,): picker}
     groups = []
     for name, cls in classes.items():

@@ -32,7 +32,8 @@ def handler(engines: Engines, controls: Controls) -> Handler:
             text = check_prompt(prompt)
             for word in engines.loading(model):
                 yield stage.note(word)
-            yield from play(stage, engines.get(model), text, settings)
+            with engines.device:
+                yield from play(stage, engines.get(model), text, settings)
         except (SettingsError, LoadError) as error:
             yield stage.finish(failed="Not decoded.")
             raise gr.Error(escape(str(error)), print_exception=False) from error

@@ -26,6 +26,9 @@ class Engines:
         self._name: str | None = None
         self._loading: Future[Any] | None = None
         self._said = ""
+        # Gradio gives a cancelled run's turn away while its last pass still computes; this keeps the next one's
+        # timing clean. A plain lock, because a generator may be closed in another thread than it began in.
+        self.device = Lock()
 
     def loading(self, name: str) -> Iterator[str]:
         """Load a model unless it is there; yields what is going on, and returns when it is loaded.

@@ -8,7 +8,7 @@ from dllm.settings import SettingsError
 PROMPT_CHARS = 4000
 PROMPT_TOKENS = 1024
 SECONDS = 300.0  # one lane; it ends with what it has
-MAXIMA = {"gen_length": 256, "block_size": 64, "sub_block_size": 64, "seed": 2**32 - 1}
+MAXIMA = {"gen_length": 256, "block_size": 64, "sub_block_size": 64, "k": 256, "inflate": 256, "seed": 2**32 - 1}
 
 
 def check_prompt(text: Any) -> str:

@@ -30,7 +30,7 @@ THEME = themes.Default(
 )
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
-.gradio-container .bs-intro p { max-width: 78ch; }
+.gradio-container .bs-intro p { max-width: 92ch; }
 #viewer .html-container { padding: 4px 0; }
 .bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
 """

@@ -117,7 +117,7 @@ class LaneView {
   // The canvas as text: masks as ░. Once every token before the stop token stands, what follows is no part of it.
   text(store, stop) {
     const whole = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
-    const cells = whole ? this.canvas.slice(0, stop) : this.canvas;
+    const cells = whole ? this.canvas.slice(0, stop + 1) : this.canvas;
     const mask = this.lane.head.block === 1 ? "" : MASK;
     return cells.map(({ token }) => (token === null ? mask : this.textOf(token, store))).join("");
   }

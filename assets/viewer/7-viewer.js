@@ -45,11 +45,11 @@ function mount(root, { titles, definitions, read, listen }) {
     const set = (selector, text) => {
       const node = find(selector);
       if (node.textContent !== text) node.textContent = text;
-      node.hidden = !text;
     };
     set(".bs-status", status(store));
     set(".bs-verdict", store.verdict);
     set(".bs-facts", facts(store));
+    find(".bs-verdict").hidden = !store.verdict;
     root.dataset.run = store.run ?? "";
     root.dataset.state = store.done ? "done" : store.cancelled ? "stopped" : store.run ? "running" : "idle";
     root.dataset.passes = store.passes;

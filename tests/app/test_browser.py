@@ -1,0 +1,211 @@
+"""The app in a real browser, decoding on the default model."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+PATIENCE = 60_000  # ms; the first decode loads the model
+QUESTION = "What is the capital of France?"
+
+
+def open_at_once(page: Page, url: str, query: str = "") -> None:
+    """Go to the page and wait for its first button, nothing else."""
+    page.goto(url + query)
+    page.get_by_role("button", name="Decode", exact=True).wait_for()
+
+
+def ask(page: Page, prompt: str, length: int | None = None) -> None:
+    """Fill in a prompt and an answer length, and click Decode."""
+    page.get_by_role("textbox", name="Prompt").fill(prompt)
+    if length:
+        page.get_by_role("button", name="Model and decoder settings").click()
+        set_length(page, length)
+    page.get_by_role("button", name="Decode", exact=True).click()
+
+
+def set_length(page: Page, length: int) -> None:
+    """Set the answer length; again, if the accordion was still opening."""
+    box, slider = (
+        page.get_by_label("number input for Answer length"),
+        page.get_by_label("range slider for Answer length"),
+    )
+    for _ in range(20):
+        box.fill(str(length))
+        box.press("Tab")
+        page.wait_for_timeout(200)
+        if slider.input_value() == str(length) == box.input_value():
+            return
+    raise AssertionError("the answer length cannot be set")
+
+
+def finished(page: Page) -> None:
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+
+
+def canvas(page: Page) -> str:
+    return page.get_by_role("region", name="Canvas as text").text_content() or ""
+
+
+def passes(page: Page) -> int:
+    return int(page.locator(".bs").get_attribute("data-passes") or 0)
+
+
+def test_a_click_at_once_after_loading_loses_no_frame(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.get_by_role("button", name="Decode", exact=True).click()
+    finished(page)
+    expect(page.locator(".bs")).to_have_attribute("data-gaps", "0")
+    told = page.locator(".bs-status").inner_text()
+    counts = re.search(r"Block diffusion: \d+ tokens in (\d+) passes. AR: \d+ tokens in (\d+) passes", told)
+    assert counts, told
+    assert passes(page) == max(map(int, counts.groups()))
+    for lane, count in zip(("diffusion", "ar"), counts.groups(), strict=True):
+        assert page.locator(f"[data-lane={lane}] [data-number=nfe] .bs-value").inner_text() == count
+
+
+def test_masks_turn_into_tokens_and_can_be_scrubbed_back(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.locator(".bs-text").first.wait_for(state="attached")
+    page.evaluate("""() => {
+      window.seen = [];
+      const text = document.querySelector(".bs-text");
+      const note = () => seen.push(text.textContent);
+      new MutationObserver(note).observe(text, { childList: true, characterData: true, subtree: true });
+    }""")
+    ask(page, QUESTION, length=24)
+    finished(page)
+    live = page.evaluate("seen.filter((text) => text.length)")
+    assert live[0] == "░" * 24
+    masks = [text.count("░") for text in live]
+    assert masks == sorted(masks, reverse=True)
+    assert len(set(masks)) > 2  # it grew before one's eyes
+    last = canvas(page)
+    assert "░" not in last
+    assert re.search(r"\w", last)
+    page.keyboard.press("Home")
+    expect(page.locator(".bs-where")).to_have_text(f"pass 1 of {passes(page)}")
+    assert canvas(page).count("░") >= 22
+    for _ in range(passes(page)):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".bs-where")).to_have_text(f"pass {passes(page)} of {passes(page)}")
+    assert canvas(page) == last
+
+
+def test_a_token_tells_its_alternatives(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    ask(page, QUESTION, length=8)
+    finished(page)
+    for lane in ("diffusion", "ar"):
+        token = page.locator(f"[data-lane={lane}] .bs-strip .bs-cell:not(.mask, .prompt, .ahead)").first
+        token.hover()
+        card = page.locator(".bs-card")
+        expect(card).to_be_visible()
+        expect(card).to_contain_text(re.compile(r"position \d+ · committed at step \d+"))
+        expect(card).to_contain_text(re.compile(r"confidence \d+\.\d %"))
+        shares = [float(text.removesuffix(" %")) for text in card.locator(".bs-card-share").all_inner_texts()]
+        assert len(shares) == 5
+        assert shares == sorted(shares, reverse=True)
+        assert 0 < sum(shares) <= 100.3
+
+
+def test_the_numbers_are_there_and_the_verdict_is_said(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    ask(page, QUESTION, length=8)
+    finished(page)
+    for lane in ("diffusion", "ar"):
+        values = page.locator(f"[data-lane={lane}] .bs-value").all_inner_texts()
+        assert len(values) == 4
+        assert all(re.fullmatch(r"[\d.]+( %)?", value) for value in values)
+    expect(page.locator(".bs-verdict")).to_contain_text(re.compile("faster here|Equally fast here"))
+    expect(page.locator(".bs-facts")).to_contain_text(
+        re.compile(r"SmolLM2.+(float32|bfloat16).+thread.+warm-up.+one after another")
+    )
+    expect(page.locator(".bs-facts")).to_contain_text("outside these numbers")
+
+
+def test_stop_ends_a_run_and_the_next_one_starts(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    ask(page, "Write a long story about a lighthouse and its keeper.", length=256)
+    page.wait_for_function("Number(document.querySelector('.bs').dataset.passes) >= 3", timeout=PATIENCE)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator(".bs-status")).to_have_text("Stopped.")
+    stopped_at = passes(page)
+    assert "░" in canvas(page)
+    set_length(page, 8)
+    page.get_by_role("button", name="Decode", exact=True).click()
+    finished(page)
+    assert passes(page) < stopped_at or passes(page) <= 12
+    expect(page.locator(".bs")).to_have_attribute("data-gaps", "0")
+
+
+def test_ar_can_be_switched_off(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.get_by_role("checkbox", name="AR").uncheck()
+    ask(page, QUESTION, length=8)
+    finished(page)
+    expect(page.locator("[data-lane=ar]")).to_be_hidden()
+    expect(page.locator(".bs-verdict")).to_be_hidden()
+
+
+def test_the_first_view_is_simple_and_settings_open_on_demand(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    expect(page.get_by_label("Unmasking rule")).to_be_hidden()
+    page.get_by_role("button", name="Model and decoder settings").click()
+    expect(page.get_by_label("Unmasking rule")).to_be_visible()
+    expect(page.get_by_label("number input for Threshold")).to_be_visible()
+    page.get_by_label("Unmasking rule").click()
+    page.get_by_role("option", name="factor", exact=True).click()
+    expect(page.get_by_label("number input for Factor")).to_be_visible()
+    expect(page.get_by_label("number input for Threshold")).to_be_hidden()
+
+
+def test_what_is_not_allowed_is_said(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.get_by_role("textbox", name="Prompt").fill("<img src=x onerror=alert(1)>" * 200)
+    page.get_by_role("button", name="Decode", exact=True).click()
+    expect(page.get_by_text("the prompt has 5600 characters; allowed: 1 to 4000")).to_be_visible()
+    expect(page.locator(".bs-status")).to_have_text("Not decoded.")
+
+
+def test_an_example_fills_the_prompt(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.get_by_role("button", name="What is 7 plus 5?").click()
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("What is 7 plus 5?")
+
+
+@pytest.mark.parametrize("query", ["", "?__theme=dark"], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_the_screen(page: Page, url: str, query: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    open_at_once(page, url, query)
+    ask(page, QUESTION, length=8)
+    finished(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.body.classList.contains('dark')") is bool(query)
+    edges = page.evaluate("""Array.from(document.querySelectorAll('.bs *'))
+      .filter((node) => !node.closest('.bs-text, template, [hidden]'))
+      .map((node) => node.getBoundingClientRect().right)""")
+    assert max(edges) <= width
+    page.locator("[data-lane=ar] [data-number=recomputed]").focus()
+    bubble = page.locator("[data-lane=ar] [data-number=recomputed] .bs-definition").bounding_box()
+    assert bubble
+    assert 0 <= bubble["x"] <= bubble["x"] + bubble["width"] <= width
+
+
+def test_it_can_be_used_by_keyboard_alone(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.get_by_role("textbox", name="Prompt").focus()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Hello")
+    page.keyboard.press("Enter")
+    finished(page)
+    page.keyboard.press("Tab")
+    for _ in range(40):
+        if page.evaluate("document.activeElement.matches('.bs-play')"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Forward pass")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator(".bs-where")).to_have_text(f"pass 1 of {passes(page)}")

@@ -1,0 +1,87 @@
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.controls import AUTO, Controls, control, knobs, round_values
+from dllm.cache import CACHES
+from dllm.settings import Settings, SettingsError, knob
+from dllm.unmask import UNMASKS
+
+
+@dataclass
+class Sample:
+    share: float = knob(0.5, "Share", "Some of it.", minimum=0.0, maximum=1.0, step=0.01)
+    size: int | None = knob(None, "Size", "How big.", minimum=1, maximum=64, step=1)
+    seed: int = knob(7, "Seed", "Which chance.", minimum=0, maximum=2**63 - 1, step=1)
+    kind: str = knob("one_way", "Kind", "Which.", choices=("one_way", "other"))
+    mode: str | None = knob(None, "Mode", "Which.", choices=("a", "b"))
+    hidden: int = 3
+
+
+def made(name: str) -> Any:
+    return control(next(f for f in fields(Sample) if f.name == name))
+
+
+def test_a_bounded_number_becomes_a_slider() -> None:
+    slider = made("share")
+    assert isinstance(slider, gr.Slider)
+    assert (slider.minimum, slider.maximum, slider.step, slider.value) == (0.0, 1.0, 0.01, 0.5)
+    assert (slider.label, slider.info) == ("Share", "Some of it.")
+
+
+def test_a_number_without_a_near_end_becomes_a_box() -> None:
+    assert isinstance(made("seed"), gr.Number)
+    assert (made("seed").value, made("seed").maximum) == (7, 2**32 - 1)
+
+
+def test_a_number_that_may_be_left_to_the_model_becomes_a_choice() -> None:
+    assert made("size").value == AUTO
+    assert [value for _, value in made("size").choices] == [AUTO, 1, 2, 4, 8, 16, 32, 64]
+    assert round_values(0.0, 1.0, 0.01) == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+
+
+def test_choices_become_a_dropdown() -> None:
+    assert made("kind").choices == [("one way", "one_way"), ("other", "other")]
+    assert made("kind").value == "one_way"
+    assert made("mode").value == AUTO
+
+
+def test_only_fields_with_a_label_are_shown() -> None:
+    assert [f.name for f in knobs(Sample)] == ["share", "size", "seed", "kind", "mode"]
+
+
+def test_every_option_of_every_policy_and_rule_has_a_control(controls: Controls) -> None:
+    wanted = {(f.name,) for f in knobs(Settings)} | {("cache",), ("unmask",)}
+    wanted |= {("cache", name, f.name) for name, cls in CACHES.items() for f in knobs(cls)}
+    wanted |= {("unmask", name, f.name) for name, cls in UNMASKS.items() for f in knobs(cls)}
+    assert set(controls.paths) == wanted
+    assert ("unmask", "threshold", "threshold") in wanted
+
+
+def test_untouched_controls_are_the_default_settings(controls: Controls) -> None:
+    settings = Settings.from_json(controls.request([c.value for c in controls.components]))
+    assert settings.unmask.build(UNMASKS, "unmask") == Settings().unmask.build(UNMASKS, "unmask")
+    assert Settings.from_json({**settings.as_json(), "unmask": "threshold"}) == Settings()
+
+
+def changed(controls: Controls, **values: Any) -> dict[str, Any]:
+    defaults = {path: component.value for path, component in zip(controls.paths, controls.components, strict=True)}
+    given = {**defaults, **{tuple(name.split("__")): value for name, value in values.items()}}
+    return controls.request(list(given.values()))
+
+
+def test_only_the_chosen_policy_takes_its_options(controls: Controls) -> None:
+    request = changed(controls, cache="d2", cache__d2__k=16, unmask="top_k", unmask__top_k__k=2)
+    assert request["cache"]["name"] == "d2"
+    assert request["cache"]["k"] == 16
+    assert request["unmask"] == {"name": "top_k", "k": 2, "score": "confidence"}
+    assert changed(controls, cache__d2__k=16).get("cache") is None
+    Settings.from_json(request)
+
+
+def test_what_no_control_offers_is_refused_by_the_settings(controls: Controls) -> None:
+    settings = Settings.from_json(changed(controls, unmask="sideways"))
+    with pytest.raises(SettingsError, match="unmask is 'sideways'; allowed: threshold"):
+        settings.unmask.build(UNMASKS, "unmask")

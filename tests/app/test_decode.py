@@ -1,0 +1,157 @@
+"""The handler, called as the page calls it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+import app.decode
+from app.controls import Controls
+from app.decode import autoregressive, facts, handler, play, stop
+from app.engines import Engines
+from dllm.metrics import numbers
+from dllm.settings import Choice, Settings
+from tests.app.scripted import ScriptedEngine
+from visualize.stage import Stage
+
+PIECES = ["One", " two", " three", " four", " five", " six"]
+
+
+def values(controls: Controls, **changes: Any) -> list[Any]:
+    given = {path: component.value for path, component in zip(controls.paths, controls.components, strict=True)}
+    return list({**given, **{(name,): value for name, value in changes.items()}}.values())
+
+
+def messages(stream: Iterator[str]) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in stream]
+
+
+def decode(
+    controls: Controls, engine: Any, *, prompt: str = "Count", model: str = "default", ar: bool = True, **changes: Any
+) -> Iterator[str]:
+    return handler(Engines(engine.load), controls)(prompt, model, ar, *values(controls, **changes))
+
+
+def test_both_lanes_are_played_one_after_the_other(controls: Controls) -> None:
+    sent = messages(decode(controls, ScriptedEngine(PIECES)))
+    lanes = [part["name"] for message in sent[:-1] for part in message["lanes"]]
+    assert lanes == ["diffusion"] * 9 + ["ar"] * 9  # opened, seven passes, closed
+    assert {message["run"] for message in sent} == {sent[0]["run"]}
+    assert sent[-1]["done"] is True
+
+
+def test_ar_can_be_left_out(controls: Controls) -> None:
+    last = messages(decode(controls, ScriptedEngine(PIECES), ar=False))[-1]
+    assert last["planned"] == ["diffusion"]
+    assert [lane["name"] for lane in last["lanes"]] == ["diffusion"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"prompt": ""}, "the prompt is empty"),
+        ({"prompt": "x" * 5000}, "the prompt has 5000 characters; allowed: 1 to 4000"),
+        ({"model": "<b>"}, "model is &#x27;&lt;b&gt;&#x27;; allowed: default"),
+        ({"gen_length": 257}, "gen_length is 257; allowed on this page: up to 256"),
+        ({"block_size": 8, "sub_block_size": 3}, "sub_block_size is 3; allowed: a divisor of block_size 8"),
+        ({"temperature": float("nan")}, "temperature is nan; allowed: 0.0 to 5.0"),
+        ({"seed": -1}, "seed is -1; allowed: 0 to"),
+        ({"gen_length": "many"}, "gen_length is &#x27;many&#x27;; allowed: an integer"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_its_value(controls: Controls, given: dict[str, Any], message: str) -> None:
+    engine = ScriptedEngine(PIECES)
+    stream = decode(controls, engine, **given)
+    with pytest.raises(gr.Error, match=message.replace("(", r"\(")):
+        list(stream)
+    assert engine.passes == 0
+
+
+def test_a_refusal_also_ends_the_run_on_the_page(controls: Controls) -> None:
+    stream = decode(controls, ScriptedEngine(PIECES), prompt="")
+    assert json.loads(next(stream))["note"] == "Preparing…"
+    last = json.loads(next(stream))
+    assert (last["done"], last["note"]) == (True, "Not decoded.")
+
+
+def test_a_prompt_of_too_many_tokens_is_refused(controls: Controls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.limits.PROMPT_TOKENS", 2)
+    with pytest.raises(gr.Error, match="the prompt has 3 tokens with its chat template; allowed: 2"):
+        list(decode(controls, ScriptedEngine(PIECES)))
+
+
+def test_closing_the_stream_frees_the_run(controls: Controls) -> None:
+    engine = ScriptedEngine(PIECES)
+    stream = decode(controls, engine)
+    while engine.passes < 3:
+        next(stream)
+    assert not engine.closed.is_set()
+    stream.close()  # type: ignore[attr-defined]
+    assert engine.closed.is_set()
+    assert engine.passes == 3
+
+
+def test_a_lane_ends_at_the_time_limit(controls: Controls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.decode, "SECONDS", -1.0)
+    last = messages(decode(controls, ScriptedEngine(PIECES)))[-1]
+    assert [(len(lane["frames"]), lane["state"]) for lane in last["lanes"]] == [(1, "cancelled"), (1, "cancelled")]
+    assert "verdict" not in last
+
+
+def test_a_fault_in_the_engine_ends_the_run_and_is_not_hidden(controls: Controls) -> None:
+    class Broken(ScriptedEngine):
+        def run(self, prompt: str, settings: Settings) -> Any:
+            raise ZeroDivisionError("a defect")
+
+    stream = decode(controls, Broken(PIECES))
+    sent = []
+    with pytest.raises(ZeroDivisionError):
+        sent.extend(json.loads(text) for text in stream)
+    assert sent[-1]["done"] is True
+    assert "log" in sent[-1]["note"]
+
+
+def test_ar_is_the_same_request_one_token_at_a_time() -> None:
+    settings = Settings(gen_length=9, block_size=8, sub_block_size=4, cache=Choice("dual"), temperature=0.5, seed=3)
+    assert autoregressive(settings) == replace(
+        settings, block_size=1, sub_block_size=None, cache=None, attention=None, unmask=Choice("top_k")
+    )
+
+
+def test_the_facts_name_machine_and_method() -> None:
+    about = {"id": "default", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2}
+    assert facts({**about, "warm_up": 3}, lanes=2) == (
+        "Measured live: SmolLM2-135M-Instruct, converted (135 M parameters, bfloat16), on cpu: X, 2 threads, "
+        "3 warm-up passes. The lanes were measured one after another."
+    )
+    assert facts({**about, "threads": 1, "warm_up": 0}, lanes=1).endswith("on cpu: X, 1 thread, no warm-up.")
+
+
+def test_every_stop_is_a_new_value() -> None:
+    assert stop() != stop()
+
+
+def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> None:
+    engine = engines.get("default")
+    runs = []
+
+    class Watched:
+        describe = engine.describe
+
+        def run(self, prompt: str, settings: Settings) -> Any:
+            runs.append(engine.run(prompt, settings))
+            return runs[-1]
+
+    stage = Stage("run", ["diffusion", "ar"])
+    sent = messages(play(stage, Watched(), "What is the capital of France?", Settings(gen_length=16, block_size=8)))
+    for lane, run in zip(sent[-1]["lanes"], runs, strict=True):
+        totals, derived = lane["frames"][-1]["totals"], numbers(run.trace())
+        assert (totals["tokens"], totals["passes"]) == (derived.tokens, derived.nfe)
+        assert totals["seconds"] == pytest.approx(derived.seconds)
+        assert totals["tokens"] / totals["seconds"] == pytest.approx(derived.tps)
+        assert totals["computed"] / totals["attended"] == pytest.approx(derived.recomputed)
+        assert [set(frame["new"]) for frame in lane["frames"]] == [set(r.committed) for r in run.records]
+    assert "tokens per second" in sent[-1]["verdict"]

@@ -1,0 +1,86 @@
+"""Text that attacks the page, and visitors who leave: on an engine that plays a script."""
+
+from playwright.sync_api import Page, expect
+
+from tests.app.conftest import Server
+from tests.app.scripted import HOSTILE, SCRIPTS
+
+SCRIPT_LENGTH = len(SCRIPTS["gated"])
+
+
+def decode(page: Page, server: Server, script: str) -> None:
+    server.forget()
+    page.goto(server.url)
+    page.get_by_role("textbox", name="Prompt").fill(script)
+    page.get_by_role("button", name="Decode", exact=True).click()
+
+
+def freed(server: Server) -> int:
+    """Let the run go on, half a second a pass, until it is freed; after how many passes that was."""
+    for _ in range(SCRIPT_LENGTH):
+        server.say("go")
+        line = server.next_line(0.5)
+        while line and not line.startswith("freed after "):
+            line = server.next_line(0.5)
+        if line:
+            return int(line.removeprefix("freed after "))
+    raise AssertionError("the run was never freed")
+
+
+def test_model_text_is_shown_and_never_run(page: Page, scripted: Server) -> None:
+    decode(page, scripted, "hostile")
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+    cells = page.locator("[data-lane=diffusion] .bs-strip .bs-cell")
+    shown = cells.all_text_contents()
+    assert shown[: len(HOSTILE)] == [
+        "<img·src=x·onerror=alert(1)>", "<script>alert(2)</script>", "${alert(3)}", "{{value}}", "`", "\\", "@children",
+        "·javascript:alert(4)", "U+202EevilU+202C", "U+200B", "␀", "␛[31m", "↵", "⇥", "·", "∅", "\ufffd", "e\u0301",
+        "◌\u0301", "</div>", '"·onload="alert(5)', "&lt;b&gt;", "\U0001f9e9", "\u05d0\u05d1",
+    ]  # fmt: skip
+    assert shown[len(HOSTILE)] == "EOS"
+    for index in (0, 1, 8):  # the card shows pieces too
+        cells.nth(index).hover()
+        expect(page.locator(".bs-card-title")).to_have_text(shown[index])
+    assert page.locator(".bs img, .bs script, .bs b:not(.bs-value)").count() == 0
+    region = page.get_by_role("region", name="Canvas as text").text_content() or ""
+    assert "<img src=x onerror=alert(1)>" in region
+    assert "\u202e" not in region
+    left = [box["x"] for cell in cells.all()[:3] if (box := cell.bounding_box())]
+    assert left == sorted(left)
+
+
+def test_stop_acts_within_a_step(page: Page, scripted: Server) -> None:
+    decode(page, scripted, "gated")
+    scripted.expect("begun")
+    for number in (1, 2, 3):
+        scripted.say("go")
+        scripted.expect(f"pass {number}")
+    expect(page.locator(".bs")).to_have_attribute("data-passes", "3")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator(".bs-status")).to_have_text("Stopped.")
+    assert freed(scripted) <= 4  # the fourth pass was under way
+    assert page.locator(".bs").get_attribute("data-passes") in ("3", "4")
+
+
+def test_a_closed_tab_frees_its_run(page: Page, scripted: Server) -> None:
+    decode(page, scripted, "gated")
+    scripted.expect("begun")
+    scripted.say("go")
+    scripted.expect("pass 1")
+    expect(page.locator(".bs")).to_have_attribute("data-passes", "1")
+    page.close()
+    assert freed(scripted) < SCRIPT_LENGTH // 2
+
+
+def test_the_next_visitor_waits_for_the_turn_and_gets_it(page: Page, scripted: Server) -> None:
+    decode(page, scripted, "gated")
+    scripted.expect("begun")
+    scripted.say("go")
+    scripted.expect("pass 1")
+    other = page.context.new_page()
+    decode(other, scripted, "hostile")
+    expect(other.locator(".bs-status")).to_have_text("Waiting for a turn…")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    assert freed(scripted) < SCRIPT_LENGTH // 2  # what the other wrote comes after that
+    expect(other.locator(".bs")).to_have_attribute("data-state", "done")
+    other.close()

@@ -1,0 +1,359 @@
+"""The viewer's script alone: messages in, picture out. No server, so any message can be sent, lost or late."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.viewer import script, template
+from dllm.metrics import DEFINITIONS
+from tests.visualize.records import PROMPT, SETTINGS, step
+from tests.visualize.test_stage import trace
+from visualize.lane import LANES
+from visualize.stage import Stage, stopped
+
+MOUNT = """([source, titles, definitions]) => {
+  window.feed = { value: null };
+  const options = { titles, definitions, read: () => feed.value, listen: (receive) => (feed.receive = receive) };
+  new Function("root", "options", source + "; mount(root, options);")(document.querySelector(".bs"), options);
+}"""
+Send = Callable[[str], None]
+
+
+def piece(token: int) -> str:
+    return {2: "<end>", 5: " alpha", 6: " beta"}.get(token, f" t{token}")
+
+
+@pytest.fixture
+def send(page: Page) -> Send:
+    """A viewer on an empty page, and what delivers messages to it."""
+    page.set_content(f"<body>{template()}</body>")
+    page.evaluate(MOUNT, [script(), {name: asdict(title) for name, title in LANES.items()}, DEFINITIONS])
+    return lambda message: page.evaluate("(text) => { feed.value = text; feed.receive(); }", message)
+
+
+ALTERNATIVES = [[(6, 0.9), (5, 0.06), (7, 0.02), (8, 0.01), (9, 0.01)]] * 4
+
+
+def run(lanes: tuple[str, ...] = ("diffusion",)) -> list[str]:
+    """Four passes: " beta" at 5, nothing, " alpha" at 4, and the end token at 6."""
+    stage = Stage("run", lanes, piece)
+    sent = [stage.note("Preparing…")]
+    for name in lanes:
+        block = {**SETTINGS, "block_size": 1} if name == "ar" else SETTINGS
+        sent.append(stage.open(name, PROMPT, block))
+        passes = [
+            step(0, {5: 6}, alternatives=ALTERNATIVES),
+            step(1, {}, queries=[(4, 6)], seconds=0.5),
+            step(2, {4: 5}, asked={4: 5, 6: 9, 7: 9}, confidence=[0.8, 0.3, 0.2]),
+            step(3, {6: 2}, asked={6: 2, 7: 9}, confidence=[0.95, 0.2]),
+        ]
+        sent += [stage.step(name, record) for record in passes]
+        sent.append(stage.close(name, trace("eos")))
+    return [*sent, stage.finish()]
+
+
+def canvas(page: Page) -> str:
+    return page.get_by_role("region", name="Canvas as text").text_content() or ""
+
+
+def state(page: Page, name: str) -> str | None:
+    return page.locator(".bs").get_attribute(f"data-{name}")
+
+
+def number(page: Page, name: str, lane: str = "diffusion") -> str:
+    return page.locator(f"[data-lane={lane}] [data-number={name}] .bs-value").inner_text()
+
+
+def test_the_canvas_is_always_there_as_text(page: Page, send: Send) -> None:
+    texts = []
+    for message in run():
+        send(message)
+        page.wait_for_timeout(50)
+        texts.append(canvas(page))
+    assert texts == [
+        "",
+        "░░░░",
+        "░ beta░░",
+        "░ beta░░",
+        " alpha beta░░",
+        " alpha beta⏹",
+        " alpha beta⏹",
+        " alpha beta⏹",
+    ]
+
+
+def test_the_numbers_follow_the_cursor(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    expect(page.locator(".bs-where")).to_have_text("pass 4 of 4")
+    assert [number(page, n) for n in ("tps", "tpf", "nfe", "recomputed")] == ["2.4", "0.75", "4", "44 %"]
+    page.keyboard.press("Home")
+    expect(page.locator(".bs-where")).to_have_text("pass 1 of 4")
+    assert [number(page, n) for n in ("tps", "tpf", "nfe", "recomputed")] == ["4.0", "1.00", "1", "50 %"]
+
+
+@pytest.mark.parametrize("lost", [range(1), range(4), range(2, 4), range(3, 6)])
+def test_lost_messages_are_healed(page: Page, send: Send, lost: range) -> None:
+    for index, message in enumerate(run()):
+        if index not in lost:
+            send(message)
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+    assert (state(page, "passes"), state(page, "gaps")) == ("4", "0")
+    page.keyboard.press("Home")
+    expect(page.get_by_role("region", name="Canvas as text")).to_have_text("░ beta░░")
+
+
+def test_a_gap_is_counted_until_it_is_healed(page: Page, send: Send) -> None:
+    stage = Stage("run", ["diffusion"], piece)
+    opened = stage.open("diffusion", PROMPT, SETTINGS)
+    passes = [stage.step("diffusion", step(i, {})) for i in range(6)]
+    for message in [opened, passes[0], passes[4]]:
+        send(message)
+    expect(page.locator(".bs")).to_have_attribute("data-gaps", "3")
+    send(stage.finish())
+    expect(page.locator(".bs")).to_have_attribute("data-gaps", "0")
+
+
+def test_a_message_that_came_before_the_viewer_is_shown(page: Page) -> None:
+    page.set_content(f"<body>{template()}</body>")
+    early = MOUNT.replace("value: null", f"value: {json.dumps(run()[-1])}")
+    page.evaluate(early, [script(), {name: asdict(title) for name, title in LANES.items()}, DEFINITIONS])
+    expect(page.get_by_role("region", name="Canvas as text")).to_have_text(" alpha beta⏹", use_inner_text=False)
+
+
+def test_a_new_run_clears_the_stage(page: Page, send: Send) -> None:
+    for message in run(("diffusion", "ar")):
+        send(message)
+    expect(page.locator(".bs-verdict")).to_contain_text("tokens per second")
+    send(Stage("next", ["diffusion"], piece).note("Loading the model…"))
+    expect(page.locator(".bs-status")).to_have_text("Loading the model…")
+    expect(page.locator(".bs-verdict")).to_be_hidden()
+    expect(page.locator("[data-lane=ar]")).to_be_hidden()
+    assert canvas(page) == ""
+    assert number(page, "tps") == "–"
+
+
+def test_blocks_sub_blocks_and_the_prompt_are_drawn(page: Page, send: Send) -> None:
+    stage = Stage("run", ["diffusion"], piece)
+    send(stage.open("diffusion", [*PROMPT, 5, 6], {**SETTINGS, "gen_length": 9, "attention": "block_causal"}))
+    blocks = page.locator("[data-lane=diffusion] .bs-block")
+    expect(blocks).to_have_count(3)
+    assert [block.get_attribute("data-label") for block in blocks.all()] == [
+        "positions 4–7", "positions 8–11", "positions 12–14",
+    ]  # fmt: skip
+    assert page.locator(".bs-prompt summary").first.inner_text() == "Prompt, 6 tokens with the chat template"
+    assert page.locator(".bs-prompt .bs-cells .bs-cell").count() == 4
+    assert blocks.nth(0).locator(".prompt").count() == 2
+    assert [block.locator(".bs-tick").count() for block in blocks.all()] == [1, 1, 1]
+    send(stage.step("diffusion", step(0, {}, asked={8: 9, 9: 9}, block=(8, 12), window=(8, 10))))
+    expect(blocks.nth(1)).to_have_class("bs-block active")
+    assert page.locator(".window").count() == 2
+
+
+def test_cells_tell_new_from_old_masked_from_written_and_what_lies_beyond(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    cells = page.locator("[data-lane=diffusion] .bs-strip .bs-cell")
+    expect(cells.nth(2)).to_have_class("bs-cell eos new")
+    looks = [cell.get_attribute("class") for cell in cells.all()]
+    assert looks == ["bs-cell ", "bs-cell ", "bs-cell eos new", "bs-cell mask beyond window"]
+    assert [cells.nth(i).evaluate("c => c.style.getPropertyValue('--share')") for i in range(4)] == [
+        "80.0%", "50.0%", "95.0%", "20.0%",
+    ]  # fmt: skip
+
+
+def test_a_remasked_token_is_a_mask_again(page: Page, send: Send) -> None:
+    stage = Stage("run", ["diffusion"], piece)
+    send(stage.open("diffusion", PROMPT, SETTINGS))
+    send(stage.step("diffusion", step(0, {4: 5, 5: 6})))
+    send(stage.step("diffusion", step(1, {}, asked={6: 9}, remasked=[5])))
+    expect(page.get_by_role("region", name="Canvas as text")).to_have_text(" alpha░░░", use_inner_text=False)
+
+
+def test_keys_move_the_cursor_and_space_plays(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    where = page.locator(".bs-where")
+    expect(where).to_have_text("pass 4 of 4")
+    for key, text in [
+        ("ArrowLeft", "3"),
+        ("ArrowLeft", "2"),
+        ("ArrowRight", "3"),
+        ("Home", "1"),
+        ("ArrowLeft", "1"),
+        ("End", "4"),
+    ]:
+        page.keyboard.press(key)
+        expect(where).to_have_text(f"pass {text} of 4")
+    page.get_by_label("Replay speed").select_option("25")
+    page.get_by_role("region", name="Canvas as text").evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    expect(where).to_have_text("pass 4 of 4")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_play_can_be_paused(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    page.get_by_label("Replay speed").select_option("2")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    assert page.locator(".bs-where").inner_text() in ("pass 1 of 4", "pass 2 of 4")
+
+
+def test_keys_typed_into_a_field_are_left_alone(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    page.evaluate("document.body.append(document.createElement('textarea'))")
+    page.locator("textarea").press("ArrowLeft")
+    page.locator("textarea").press("Space")
+    assert page.locator("textarea").input_value() == " "
+    assert page.locator(".bs-where").inner_text() == "pass 4 of 4"
+
+
+def test_following_stops_when_someone_looks_back_and_goes_on_at_the_end(page: Page, send: Send) -> None:
+    messages = run()
+    for message in messages[:4]:
+        send(message)
+    where = page.locator(".bs-where")
+    expect(where).to_have_text("pass 2 of 2, live")
+    page.keyboard.press("ArrowLeft")
+    send(messages[4])
+    expect(where).to_have_text("pass 1 of 3")
+    page.keyboard.press("End")
+    send(messages[5])
+    expect(where).to_have_text("pass 4 of 4, live")
+
+
+def test_the_card_tells_confidence_alternatives_and_step(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    page.keyboard.press("Home")
+    card = page.get_by_role("tooltip").last
+    page.locator(".bs-strip .bs-cell").nth(1).hover()
+    expect(card).to_contain_text("position 5 · committed at step 1")
+    expect(card).to_contain_text("confidence 50.0 %")
+    rows = card.get_by_role("listitem")
+    assert [row.inner_text().split("\n") for row in rows.all()][:2] == [["·beta", "90.0 %"], ["·alpha", "6.0 %"]]
+    assert rows.count() == 5
+    expect(rows.nth(0)).to_have_class("chosen")
+    page.locator(".bs-strip .bs-cell").nth(0).hover()
+    expect(card).to_contain_text("not written yet")
+    page.mouse.move(0, 0)
+    expect(card).to_be_hidden()
+
+
+def test_a_token_is_reached_by_keyboard(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    cells = page.locator(".bs-strip .bs-cell")
+    expect(cells.nth(0)).to_have_attribute("tabindex", "0")
+    page.locator("[data-number=recomputed]").first.focus()
+    page.keyboard.press("Tab")
+    expect(page.locator(".bs-prompt summary").first).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(cells.nth(0)).to_be_focused()
+    card = page.locator(".bs-card")
+    expect(card).to_contain_text("committed at step 3")
+    page.keyboard.press("ArrowDown")
+    expect(cells.nth(1)).to_be_focused()
+    expect(card).to_contain_text("committed at step 1")
+    expect(cells.nth(1)).to_have_attribute("aria-describedby", "bs-card")
+    page.keyboard.press("ArrowLeft")  # still moves the cursor
+    expect(page.locator(".bs-where")).to_have_text("pass 3 of 4")
+    page.keyboard.press("Escape")
+    expect(card).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["tps", "tpf", "nfe", "recomputed"])
+def test_every_number_says_what_it_means(page: Page, send: Send, name: str) -> None:
+    box = page.locator(f"[data-lane=diffusion] [data-number={name}]")
+    definition = box.locator(".bs-definition")
+    expect(definition).to_be_hidden()
+    box.focus()
+    expect(definition).to_have_text(DEFINITIONS[name])
+    expect(definition).to_be_visible()
+    box.blur()
+    box.hover()
+    expect(definition).to_be_visible()
+    assert box.get_attribute("aria-describedby") == definition.get_attribute("id")
+
+
+def test_stop_is_said_and_the_lane_keeps_what_it_has(page: Page, send: Send) -> None:
+    for message in run()[:4]:
+        send(message)
+    send(stopped("now"))
+    expect(page.locator(".bs-status")).to_have_text("Stopped.")
+    expect(page.locator("[data-lane=diffusion] .bs-state")).to_have_text("stopped")
+    assert canvas(page) == "░ beta░░"
+
+
+def test_under_ar_what_is_not_written_is_not_there(page: Page, send: Send) -> None:
+    stage = Stage("run", ["diffusion", "ar"], piece)
+    send(stage.open("ar", PROMPT, {**SETTINGS, "block_size": 1}))
+    send(stage.step("ar", step(0, {4: 5}, kind="ar", asked={4: 5})))
+    region = page.get_by_role("region", name="AR answer as text")
+    expect(region).to_have_text(" alpha", use_inner_text=False)
+    assert page.locator("[data-lane=ar] .mask").count() == 0
+
+
+def test_motion_is_left_out_for_those_who_ask(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    new = page.locator(".bs-strip .new")
+    animation = "c => getComputedStyle(c).animationName"
+    assert new.evaluate(animation) == "bs-arrive"
+    page.emulate_media(reduced_motion="reduce")
+    assert new.evaluate(animation) == "none"
+    assert page.evaluate(
+        "Array.from(document.querySelectorAll('.bs-cell')).every(c => getComputedStyle(c).transitionDuration === '0s')"
+    )
+
+
+CONTRAST = """(dark) => {
+  if (dark) document.body.style.cssText = "--background-fill-primary:#0b0f19;--body-text-color:#f1f5f9";
+  document.body.classList.toggle("dark", dark);
+  const cell = document.createElement("span");
+  cell.className = "bs-cell";
+  document.querySelector(".bs-strip").append(cell);
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const paper = getComputedStyle(document.querySelector(".bs")).getPropertyValue("--paper");
+  const painted = (...colours) => {
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return Array.from(canvas.getImageData(0, 0, 1, 1).data).slice(0, 3);
+  };
+  const linear = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+  const light = (rgb) => 0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2]);
+  const out = [];
+  for (const sure of ["rgb(68 1 84)", "rgb(59 81 139)", "rgb(33 144 141)", "rgb(92 200 99)", "rgb(253 231 37)"]) {
+    cell.style.setProperty("--sure", sure);
+    const style = getComputedStyle(cell);
+    const [ink, ground] = [light(painted(paper, style.color)), light(painted(paper, style.backgroundColor))];
+    out.push((Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05));
+  }
+  return out;
+}"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_tokens_are_legible_on_every_shade(page: Page, send: Send, dark: bool) -> None:
+    ratios: list[float] = page.evaluate(CONTRAST, dark)
+    assert len(ratios) == 5
+    assert min(ratios) >= 4.5
+
+
+def test_shading_grows_lighter_with_confidence(page: Page, send: Send) -> None:
+    shades: Any = page.evaluate(
+        "(source) => new Function(source + '; return [0, .25, .5, .75, 1].map(viridis);')()", script()
+    )
+    luminance = [
+        sum(w * int(v) for w, v in zip((0.2126, 0.7152, 0.0722), s[4:-1].split(), strict=True)) for s in shades
+    ]
+    assert luminance == sorted(luminance)
+    assert len(set(shades)) == 5
