@@ -51,8 +51,13 @@ REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
 
 
 def build(engines: Engines | None = None) -> gr.Blocks:
-    """The app. `engines` loads models; a model is loaded at the first Decode, not here."""
+    """The app. `engines` loads models: the default one when the page is opened, others when they are asked for."""
     engines = engines or Engines()
+
+    def preload() -> None:
+        """Whoever opens the page will decode soon: the default model loads while they read."""
+        engines.begin(next(iter(MODELS)))
+
     with gr.Blocks(title="Blockscope", analytics_enabled=False) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
         with gr.Row(equal_height=True):
@@ -90,6 +95,7 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             api_name="decode",
         )
         run.failure(None, None, None, js=REFUSED, queue=False)
+        demo.load(preload, queue=False, api_visibility="private")
         halt.click(stop, None, stage, cancels=[run], queue=False, show_progress="hidden", api_visibility="private")
     return demo.queue(max_size=16)
 
