@@ -35,10 +35,10 @@ def handler(engines: Engines, controls: Controls) -> Handler:
             with engines.device:
                 yield from play(stage, engines.get(model), text, settings)
         except (SettingsError, LoadError) as error:
-            yield stage.finish(failed="Not decoded.")
+            yield stage.finish("Not decoded.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
         except Exception:
-            yield stage.finish(failed="Something went wrong; the server's log says what.")
+            yield stage.finish("Something went wrong; the server's log says what.")
             raise
 
     return decode
@@ -52,11 +52,14 @@ def play(stage: Stage, engine: Any, text: str, settings: Settings) -> Iterator[s
     check_tokens(len(runs["diffusion"].prompt))
     stage.facts = facts(engine.describe(), lanes=len(runs))
     stage.piece = runs["diffusion"].piece
+    late = ""
     for name, run in runs.items():
         yield stage.open(name, run.prompt, run.settings.as_json())
         yield from follow(stage, name, run)
-        yield stage.close(name, run.trace())
-    yield stage.finish()
+        trace = run.trace()
+        late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
+        yield stage.close(name, trace)
+    yield stage.finish(late)
 
 
 def follow(stage: Stage, name: str, run: Any) -> Iterator[str]:
@@ -93,7 +96,7 @@ def facts(about: dict[str, Any], *, lanes: int) -> str:
         f"{passes} warm-up pass{'es' * (passes != 1)}" if passes else "no warm-up",
     ]
     order = " The lanes were measured one after another." if lanes > 1 else ""
-    return f"Measured live: {', '.join(words)}.{order}"
+    return f"Measured live: {', '.join(words)}.{order}{' ' + card.about if card else ''}"
 
 
 def _settings(controls: Controls, values: Sequence[Any]) -> Settings:

@@ -54,6 +54,11 @@ class Engines:
                 self._loading = self._pool.submit(self._work, name)
             return self._loading
 
+    def preload(self) -> None:
+        """Start loading the first model of the list, unless a model is there or on its way."""
+        if self._loading is None:
+            self.begin(next(iter(MODELS)))
+
     def get(self, name: str) -> Any:
         """The loaded engine."""
         return self.begin(name).result()

@@ -42,9 +42,9 @@ the guesses it is sure of, pass after pass. Beside it the same model writes one 
 EXAMPLES = [
     "What is the capital of France?",
     "What is 7 plus 5?",
-    "Write the opening of a short story about a lighthouse.",
+    "Write a short story about a lighthouse.",
     "List three colours of the rainbow.",
-    "Explain in one sentence why the sky is blue.",
+    "Why is the sky blue?",
 ]
 ASKED = "() => document.dispatchEvent(new CustomEvent('blockscope:asked'))"
 REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
@@ -53,11 +53,6 @@ REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
 def build(engines: Engines | None = None) -> gr.Blocks:
     """The app. `engines` loads models: the default one when the page is opened, others when they are asked for."""
     engines = engines or Engines()
-
-    def preload() -> None:
-        """Whoever opens the page will decode soon: the default model loads while they read."""
-        engines.begin(next(iter(MODELS)))
-
     with gr.Blocks(title="Blockscope", analytics_enabled=False) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
         with gr.Row(equal_height=True):
@@ -95,9 +90,10 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             api_name="decode",
         )
         run.failure(None, None, None, js=REFUSED, queue=False)
-        demo.load(preload, queue=False, api_visibility="private")
+        # Whoever opens the page will decode soon: the default model loads while they read
+        demo.load(engines.preload, queue=False, show_progress="hidden", api_visibility="private")
         halt.click(stop, None, stage, cancels=[run], queue=False, show_progress="hidden", api_visibility="private")
-    return demo.queue(max_size=16)
+    return demo.queue(max_size=16, api_open=False)
 
 
 def launch_kwargs() -> dict[str, Any]:

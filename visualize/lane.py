@@ -18,8 +18,8 @@ class Title:
 
 
 LANES: dict[str, Title] = {
-    "diffusion": Title("Block diffusion", "Fills several masks in one pass.", "Canvas as text"),
-    "ar": Title("Autoregressive", "Same model, one token per pass, left to right.", "AR answer as text"),
+    "diffusion": Title("Block diffusion", "Guesses every mask of a block at once, keeps the surest.", "Canvas as text"),
+    "ar": Title("Autoregressive", "The same model, one token per step, left to right.", "AR answer as text"),
 }
 
 

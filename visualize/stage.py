@@ -51,12 +51,15 @@ class Stage:
         lane.state, lane.recorder = trace.stop_reason, trace.timing.recorder
         return self._message([lane.whole()], self.pieces)
 
-    def finish(self, *, failed: str | None = None) -> str:
-        """The whole run once more, so that nothing is missing, with the comparison of its lanes."""
+    def finish(self, note: str = "") -> str:
+        """The whole run once more, so that nothing is missing, with the comparison of its lanes.
+
+        `note`: what else a visitor must know about how it ended.
+        """
         for lane in self.lanes.values():
             lane.state = "cancelled" if lane.state == "running" else lane.state
         ended = {name: lane.counter.tally for name, lane in self.lanes.items() if lane.state in ("eos", "length")}
-        extra: dict[str, Any] = {"done": True, "note": failed or ""}
+        extra: dict[str, Any] = {"done": True, "note": note}
         if text := _compare(ended):
             extra["verdict"] = text
         return self._message([lane.whole() for lane in self.lanes.values()], self.pieces, **extra)

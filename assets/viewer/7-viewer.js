@@ -33,7 +33,7 @@ function mount(root, { titles, definitions, read, listen }) {
     scrub.disabled = play.disabled = passes === 0;
     scrub.max = Math.max(0, passes - 1);
     scrub.value = cursor.at;
-    const where = passes === 0 ? "no pass yet" : `pass ${cursor.at + 1} of ${passes}${live ? ", live" : ""}`;
+    const where = passes === 0 ? "no step yet" : `step ${cursor.at + 1} of ${passes}${live ? ", live" : ""}`;
     find(".bs-where").textContent = where;
     scrub.setAttribute("aria-valuetext", where);
     play.setAttribute("aria-label", cursor.playing ? "Pause" : "Play");
@@ -91,7 +91,7 @@ function status(store) {
   const ended = Array.from(store.lanes.values()).filter((lane) => lane.state !== "running" && lane.frames.length);
   const words = ended.map((lane) => {
     const { tokens, passes } = lane.frames.at(-1).totals;
-    return `${lane.name === "ar" ? "AR" : "Block diffusion"}: ${tokens} tokens in ${passes} passes.`;
+    return `${lane.name === "ar" ? "AR" : "Block diffusion"}: ${tokens} tokens in ${passes} steps.`;
   });
   return [store.done ? "Done." : "Decoding…", ...words].join(" ");
 }

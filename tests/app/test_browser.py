@@ -57,7 +57,7 @@ def test_a_click_at_once_after_loading_loses_no_frame(page: Page, url: str) -> N
     finished(page)
     expect(page.locator(".bs")).to_have_attribute("data-gaps", "0")
     told = page.locator(".bs-status").inner_text()
-    counts = re.search(r"Block diffusion: \d+ tokens in (\d+) passes. AR: \d+ tokens in (\d+) passes", told)
+    counts = re.search(r"Block diffusion: \d+ tokens in (\d+) steps. AR: \d+ tokens in (\d+) steps", told)
     assert counts, told
     assert passes(page) == max(map(int, counts.groups()))
     for lane, count in zip(("diffusion", "ar"), counts.groups(), strict=True):
@@ -84,11 +84,11 @@ def test_masks_turn_into_tokens_and_can_be_scrubbed_back(page: Page, url: str) -
     assert "░" not in last
     assert re.search(r"\w", last)
     page.keyboard.press("Home")
-    expect(page.locator(".bs-where")).to_have_text(f"pass 1 of {passes(page)}")
+    expect(page.locator(".bs-where")).to_have_text(f"step 1 of {passes(page)}")
     assert canvas(page).count("░") >= 22
     for _ in range(passes(page)):
         page.keyboard.press("ArrowRight")
-    expect(page.locator(".bs-where")).to_have_text(f"pass {passes(page)} of {passes(page)}")
+    expect(page.locator(".bs-where")).to_have_text(f"step {passes(page)} of {passes(page)}")
     assert canvas(page) == last
 
 
@@ -206,6 +206,6 @@ def test_it_can_be_used_by_keyboard_alone(page: Page, url: str) -> None:
             break
         page.keyboard.press("Tab")
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Forward pass")).to_be_focused()
+    expect(page.get_by_label("Step", exact=True)).to_be_focused()
     page.keyboard.press("Home")
-    expect(page.locator(".bs-where")).to_have_text(f"pass 1 of {passes(page)}")
+    expect(page.locator(".bs-where")).to_have_text(f"step 1 of {passes(page)}")

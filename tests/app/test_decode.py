@@ -12,6 +12,7 @@ import app.decode
 from app.controls import Controls
 from app.decode import autoregressive, facts, handler, play, stop
 from app.engines import Engines
+from dllm.engine import MODELS
 from dllm.metrics import numbers
 from dllm.settings import Choice, Settings
 from tests.app.scripted import ScriptedEngine
@@ -99,6 +100,7 @@ def test_a_lane_ends_at_the_time_limit(controls: Controls, monkeypatch: pytest.M
     last = messages(decode(controls, ScriptedEngine(PIECES)))[-1]
     assert [(len(lane["frames"]), lane["state"]) for lane in last["lanes"]] == [(1, "cancelled"), (1, "cancelled")]
     assert "verdict" not in last
+    assert last["note"] == "Stopped at the time limit, -1 s."
 
 
 def test_a_fault_in_the_engine_ends_the_run_and_is_not_hidden(controls: Controls) -> None:
@@ -125,9 +127,9 @@ def test_the_facts_name_machine_and_method() -> None:
     about = {"id": "default", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2}
     assert facts({**about, "warm_up": 3}, lanes=2) == (
         "Measured live: SmolLM2-135M-Instruct, converted (135 M parameters, bfloat16), on cpu: X, 2 threads, "
-        "3 warm-up passes. The lanes were measured one after another."
+        f"3 warm-up passes. The lanes were measured one after another. {MODELS['default'].about}"
     )
-    assert facts({**about, "threads": 1, "warm_up": 0}, lanes=1).endswith("on cpu: X, 1 thread, no warm-up.")
+    assert facts({**about, "id": "x", "threads": 1, "warm_up": 0}, lanes=1).endswith("on cpu: X, 1 thread, no warm-up.")
 
 
 def test_every_stop_is_a_new_value() -> None:

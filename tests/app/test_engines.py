@@ -72,6 +72,17 @@ def test_only_the_model_in_use_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engines.get("default") is not first
 
 
+def test_preloading_leaves_a_loaded_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "second", MODELS["default"])
+    engines = Engines(Loaded)
+    second = engines.get("second")
+    engines.preload()
+    assert engines.get("second") is second
+    fresh = Engines(Loaded)
+    fresh.preload()
+    assert fresh.get("default").name == "default"
+
+
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(SettingsError, match="model is 'gpt'; allowed: default"):
         Engines().begin("gpt")

@@ -89,10 +89,10 @@ def test_the_canvas_is_always_there_as_text(page: Page, send: Send) -> None:
 def test_the_numbers_follow_the_cursor(page: Page, send: Send) -> None:
     for message in run():
         send(message)
-    expect(page.locator(".bs-where")).to_have_text("pass 4 of 4")
+    expect(page.locator(".bs-where")).to_have_text("step 4 of 4")
     assert [number(page, n) for n in ("tps", "tpf", "nfe", "recomputed")] == ["2.4", "0.75", "4", "44 %"]
     page.keyboard.press("Home")
-    expect(page.locator(".bs-where")).to_have_text("pass 1 of 4")
+    expect(page.locator(".bs-where")).to_have_text("step 1 of 4")
     assert [number(page, n) for n in ("tps", "tpf", "nfe", "recomputed")] == ["4.0", "1.00", "1", "50 %"]
 
 
@@ -178,7 +178,7 @@ def test_keys_move_the_cursor_and_space_plays(page: Page, send: Send) -> None:
     for message in run():
         send(message)
     where = page.locator(".bs-where")
-    expect(where).to_have_text("pass 4 of 4")
+    expect(where).to_have_text("step 4 of 4")
     for key, text in [
         ("ArrowLeft", "3"),
         ("ArrowLeft", "2"),
@@ -188,12 +188,12 @@ def test_keys_move_the_cursor_and_space_plays(page: Page, send: Send) -> None:
         ("End", "4"),
     ]:
         page.keyboard.press(key)
-        expect(where).to_have_text(f"pass {text} of 4")
+        expect(where).to_have_text(f"step {text} of 4")
     page.get_by_label("Replay speed").select_option("25")
     page.get_by_role("region", name="Canvas as text").evaluate("() => document.activeElement.blur()")
     page.keyboard.press("Home")
     page.keyboard.press("Space")
-    expect(where).to_have_text("pass 4 of 4")
+    expect(where).to_have_text("step 4 of 4")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
@@ -204,7 +204,7 @@ def test_play_can_be_paused(page: Page, send: Send) -> None:
     page.get_by_role("button", name="Play").click()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("button", name="Play")).to_be_visible()
-    assert page.locator(".bs-where").inner_text() in ("pass 1 of 4", "pass 2 of 4")
+    assert page.locator(".bs-where").inner_text() in ("step 1 of 4", "step 2 of 4")
 
 
 def test_keys_typed_into_a_field_are_left_alone(page: Page, send: Send) -> None:
@@ -214,7 +214,7 @@ def test_keys_typed_into_a_field_are_left_alone(page: Page, send: Send) -> None:
     page.locator("textarea").press("ArrowLeft")
     page.locator("textarea").press("Space")
     assert page.locator("textarea").input_value() == " "
-    assert page.locator(".bs-where").inner_text() == "pass 4 of 4"
+    assert page.locator(".bs-where").inner_text() == "step 4 of 4"
 
 
 def test_following_stops_when_someone_looks_back_and_goes_on_at_the_end(page: Page, send: Send) -> None:
@@ -222,13 +222,13 @@ def test_following_stops_when_someone_looks_back_and_goes_on_at_the_end(page: Pa
     for message in messages[:4]:
         send(message)
     where = page.locator(".bs-where")
-    expect(where).to_have_text("pass 2 of 2, live")
+    expect(where).to_have_text("step 2 of 2, live")
     page.keyboard.press("ArrowLeft")
     send(messages[4])
-    expect(where).to_have_text("pass 1 of 3")
+    expect(where).to_have_text("step 1 of 3")
     page.keyboard.press("End")
     send(messages[5])
-    expect(where).to_have_text("pass 4 of 4, live")
+    expect(where).to_have_text("step 4 of 4, live")
 
 
 def test_the_card_tells_confidence_alternatives_and_step(page: Page, send: Send) -> None:
@@ -266,7 +266,7 @@ def test_a_token_is_reached_by_keyboard(page: Page, send: Send) -> None:
     expect(card).to_contain_text("committed at step 1")
     expect(cells.nth(1)).to_have_attribute("aria-describedby", "bs-card")
     page.keyboard.press("ArrowLeft")  # still moves the cursor
-    expect(page.locator(".bs-where")).to_have_text("pass 3 of 4")
+    expect(page.locator(".bs-where")).to_have_text("step 3 of 4")
     page.keyboard.press("Escape")
     expect(card).to_be_hidden()
 

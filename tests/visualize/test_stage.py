@@ -87,7 +87,7 @@ def test_there_is_no_verdict_on_a_lane_that_did_not_finish() -> None:
         stage.open(name, PROMPT, SETTINGS)
         stage.step(name, step(0, {4: 9}))
     stage.close("diffusion", trace())
-    last = json.loads(stage.finish(failed="It broke."))
+    last = json.loads(stage.finish("It broke."))
     assert "verdict" not in last
     assert [lane["state"] for lane in last["lanes"]] == ["length", "cancelled"]
     assert last["note"] == "It broke."
