@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
+from dllm.engine import ADAPTER
 from dllm.models.adapter import FORMAT, merge
 from dllm.models.families import LLAMA
+from dllm.models.fetch import BASE
 from dllm.models.loader import Model, tiny
 from dllm.models.transformer import rope_table
 from dllm.training.lora import LoRALinear, save_adapter, wrap
@@ -110,3 +113,17 @@ def test_no_file_and_no_adapter_are_refused(tmp_path: Path) -> None:
     save_adapter(tmp_path / "a.safetensors", {"mask_vector": torch.zeros(16)}, {"format": "other"})
     with pytest.raises(ValueError, match="is no adapter: its format is 'other'"):
         merge(base(), tmp_path / "a.safetensors")
+
+
+def test_the_shipped_adapter_is_made_for_the_embedded_base() -> None:
+    assert ADAPTER.stat().st_size <= 10_000_000
+    with safe_open(ADAPTER, framework="pt") as file:
+        metadata = file.metadata()
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+    assert metadata["format"] == FORMAT
+    assert metadata["base_sha256"] == BASE.sha256
+    rank = int(metadata["rank"])
+    assert len(shapes) == 30 * 7 * 2 + 1
+    assert shapes["mask_vector"] == (576,)
+    assert shapes["layers.29.down.a"] == (rank, 1536)
+    assert shapes["layers.29.down.b"] == (576, rank)
