@@ -37,7 +37,7 @@ CSS = """
 INTRO = """# Blockscope
 
 Watch a diffusion language model write. It starts from a block of masks, guesses every one of them at once, and keeps
-the guesses it is sure of, pass after pass. Beside it the same model writes one token at a time.
+the guesses it is sure of, step after step. Beside it the same model writes one token at a time.
 """
 EXAMPLES = [
     "What is the capital of France?",
