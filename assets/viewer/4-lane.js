@@ -3,7 +3,7 @@
 const STATES = {
   waiting: "waits for its turn",
   running: "decoding",
-  eos: "finished at the end token",
+  eos: "finished with EOS",
   length: "finished at the length limit",
   cancelled: "stopped",
 };

@@ -73,6 +73,7 @@ function mount(root, { titles, definitions, read, listen }) {
 
   const wait = (waiting) => () => {
     store.waiting = waiting;
+    if (waiting) bringIntoView(root, find(".bs-lanes"));
     schedule();
   };
   document.addEventListener("blockscope:asked", wait(true));
@@ -81,6 +82,13 @@ function mount(root, { titles, definitions, read, listen }) {
   listen(receive);
   receive(); // a message may have come before anyone listened
   schedule();
+}
+
+// On a small screen the lanes may be below the fold when Decode is pressed.
+function bringIntoView(root, lanes) {
+  if (lanes.getBoundingClientRect().top < 0.7 * window.innerHeight) return;
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  root.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
 }
 
 function status(store) {

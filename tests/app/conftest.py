@@ -16,7 +16,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from app.controls import Controls, settings_controls
 from app.engines import Engines
@@ -24,6 +24,7 @@ from app.engines import Engines
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE = 120  # seconds; only a hang takes this long
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
