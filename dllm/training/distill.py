@@ -14,7 +14,7 @@ import torch
 
 from dllm.models.fetch import fetch_base
 from dllm.models.loader import Model, load
-from dllm.models.tokenizer import Tokenizer, load_tokenizer
+from dllm.models.tokenizer import Tokenizer
 from dllm.training import topics
 from dllm.training.sampling import continue_all, greedy, nucleus
 
@@ -65,11 +65,10 @@ def main(
     """
     base = base or fetch_base()
     model = load(base, device=device)
-    tokenizer = load_tokenizer(base, model.spec)
-    if tokenizer is None:
+    if model.tokenizer is None:
         raise ValueError(f"{base} has no tokenizer, and user turns are text")
     return write(
-        out, model, tokenizer=tokenizer, documents=documents, seed=seed, recipe=recipe or Recipe(), report=report
+        out, model, tokenizer=model.tokenizer, documents=documents, seed=seed, recipe=recipe or Recipe(), report=report
     )
 
 
