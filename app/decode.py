@@ -14,7 +14,6 @@ from app.engines import Engines, LoadError
 from app.limits import SECONDS, check_prompt, check_request, check_tokens
 from dllm.engine import MODELS
 from dllm.settings import Choice, Settings, SettingsError
-from dllm.trace import record
 from visualize.stage import Stage, stopped
 
 Handler = Callable[..., Iterator[str]]
@@ -67,8 +66,8 @@ def follow(stage: Stage, name: str, run: Any) -> Iterator[str]:
     steps = iter(run)
     deadline = monotonic() + SECONDS
     try:
-        for step in steps:
-            yield stage.step(name, record(step))
+        for _ in steps:
+            yield stage.step(name, run.records[-1])
             if monotonic() > deadline:
                 return
     finally:

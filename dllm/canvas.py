@@ -47,9 +47,11 @@ class Canvas:
         if token in self.stop_ids and (self.stop_at is None or position < self.stop_at):
             self.stop_at = position
 
-    def first_masked(self) -> int:
-        """The lowest masked position, or -1."""
-        return self.masked.find(1)
+    @property
+    def written(self) -> int:
+        """How far it is written without a gap: the lowest masked position, or the canvas's length."""
+        first = self.masked.find(1)
+        return self.length if first < 0 else first
 
     def masked_in(self, start: int, end: int) -> list[int]:
         """The masked positions of [start, end), ascending."""
@@ -64,14 +66,12 @@ class Canvas:
     @property
     def stop_reason(self) -> Literal["eos", "length"] | None:
         """Why the answer is complete: nothing before a stop token is masked, or the cap is reached. None: it is not."""
-        written = self.first_masked() if 1 in self.masked else self.length
-        if self.stop_at is not None and self.stop_at < min(written, self.end):
+        if self.stop_at is not None and self.stop_at < min(self.written, self.end):
             return "eos"
-        return "length" if written >= self.end else None
+        return "length" if self.written >= self.end else None
 
     @property
     def output(self) -> list[int]:
         """The generated ids up to the first masked position, cut after the first stop token and at the cap."""
-        written = self.first_masked() if 1 in self.masked else self.length
         cut = self.end if self.stop_at is None else min(self.end, self.stop_at + 1)
-        return self.ids[self.prompt_length : min(cut, written)]
+        return self.ids[self.prompt_length : min(cut, self.written)]

@@ -50,7 +50,6 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
     stop_ids = traits.stop_ids if settings.stop_ids is None else settings.stop_ids
     if wrong := [i for i in stop_ids if i >= traits.vocab]:
         raise SettingsError(f"stop_ids holds {wrong[0]}; allowed: ids below {traits.vocab}")
-    cache.build(CACHES, "cache")
     settings.unmask.build(UNMASKS, "unmask")
     return replace(
         settings,
@@ -140,7 +139,7 @@ class Decoder:
         canvas = self.canvas
         if canvas.stop_reason:
             return None
-        first = canvas.first_masked()
+        first = canvas.written
         block = canvas.block_at(first)
         start = block[0] + (first - block[0]) // self.sub_block_size * self.sub_block_size
         window = (start, min(start + self.sub_block_size, block[1]))
@@ -179,9 +178,8 @@ class Decoder:
         if seeds(self.canvas, block, plan.asked):
             chosen = [0]
         else:
-            inside = [i for i, p in enumerate(readout.positions) if window[0] <= p < window[1]]
-            allowed = set(self._eligible([readout.positions[i] for i in inside]))
-            inside = [i for i in inside if readout.positions[i] in allowed]
+            allowed = set(self._eligible([p for p in readout.positions if window[0] <= p < window[1]]))
+            inside = [i for i, p in enumerate(readout.positions) if p in allowed]
             if not inside:
                 raise RuntimeError(f"cache policy {type(self.policy).__name__} reaches no mask of {window}")
             chosen = [inside[i] for i in self.unmask(self._candidates(readout, inside))]

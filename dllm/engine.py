@@ -127,11 +127,10 @@ class Engine:
         Raises:
             SettingsError: the prompt or a setting is not allowed; says what is.
         """
-        autoregressive = settings.block_size == 1 and settings.attention in (None, "block_causal")
-        autoregressive &= settings.cache is None or settings.cache.name in ("none", "block", "sub_block")
+        resolved = resolve(settings, self.traits)
+        autoregressive = resolved.block_size == 1 and resolved.attention == "block_causal"
         model = self.ar if autoregressive else self.model
         traits = self._traits(model)
-        resolved = resolve(settings, traits)
         return Run(model, self._ids(prompt), resolved, traits=traits, environment=self.environment())
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:

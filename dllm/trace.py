@@ -4,6 +4,7 @@ All positions are absolute (0 = first prompt token). Building one needs no model
 """
 
 import gzip
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -206,7 +207,5 @@ def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0)
 
 def _gunzip(raw: bytes) -> bytes:
     """Unpack without trusting the packed size: a few kilobytes can hold gigabytes of zeros."""
-    import io
-
     with gzip.GzipFile(fileobj=io.BytesIO(raw)) as f:
         return f.read(MAX_BYTES + 1)

@@ -15,7 +15,7 @@ from app.page import build, launch_kwargs
 from dllm.canvas import Canvas
 from dllm.settings import Choice, Settings
 from dllm.step import Plan, Readout, Step
-from dllm.trace import Environment, Model, Timing, Trace, record
+from dllm.trace import Environment, Model, StepRecord, Timing, Trace, record
 
 PROMPT = [0, 0, 0]
 STOP_ID = 1
@@ -74,7 +74,7 @@ class ScriptedRun:
             PROMPT, settings.gen_length, block_size=settings.block_size, mask_id=99, shift=0, block_causal=False,
             stop_ids=[STOP_ID],
         )  # fmt: skip
-        self.steps: list[Step] = []
+        self.records: list[StepRecord] = []
 
     def piece(self, token: int) -> str:
         return self.engine.pieces[token]
@@ -98,7 +98,7 @@ class ScriptedRun:
         readout = Readout(masked, [token] * len(masked), [0.75] * len(masked), alternatives=[row] * len(masked))
         self.canvas.commit(start, token)
         step = Step(index, self.canvas.block_at(start), (start, self.canvas.end), plan, readout, [start], [], 0.01)
-        self.steps.append(step)
+        self.records.append(record(step))
         self.engine.passed()
         return step
 
@@ -111,7 +111,7 @@ class ScriptedRun:
             prompt=self.prompt,
             output=self.canvas.output,
             stop_reason=self.canvas.stop_reason or "cancelled",  # type: ignore[arg-type]
-            steps=[record(step) for step in self.steps],
+            steps=self.records,
             timing=Timing(ttft=None, decode=0.0, recorder=0.0),
         )
 

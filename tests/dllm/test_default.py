@@ -54,9 +54,7 @@ def test_text_is_checked_at_the_door(engine: Engine) -> None:
         with pytest.raises(SettingsError, match=message):
             engine.run(text, Settings())
     with pytest.raises(SettingsError, match="allowed: 8192"):
-        engine.run("word " * 3990, Settings(gen_length=4096 + 64 - 64, block_size=8)) and engine.run(
-            [5] * 8192, Settings(gen_length=1, block_size=8)
-        )
+        engine.run([5] * 8192, Settings(gen_length=1, block_size=8))
 
 
 def test_a_prompt_cannot_end_its_own_turn(engine: Engine) -> None:
