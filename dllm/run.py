@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dllm import cost
 from dllm.decode import Decoder, Traits
 from dllm.metrics import ttft
 from dllm.settings import Settings
-from dllm.step import Step
+from dllm.step import Plan, Readout, Step
 from dllm.trace import Environment, StepRecord, Timing, Trace, record
 from dllm.trace import Model as ModelRecord
 
 if TYPE_CHECKING:
     from dllm.models.loader import Model
+    from dllm.models.runner import Session
 
 ALTERNATIVES = 5
 
@@ -34,6 +35,7 @@ class Run:
         self.canvas = self.decoder.canvas
         self.records: list[StepRecord] = []
         self.recorder = 0.0
+        self._begun = False
         shape = model.net.shape
         self.sizes = cost.Sizes(
             layers=shape.layers,
@@ -52,20 +54,36 @@ class Run:
         Raises:
             RuntimeError: the run was begun before; its KV cache is gone.
         """
-        if self.decoder.index:
-            raise RuntimeError("a run decodes once; ask the engine for another")
-        session = self._session()
-        rollout = "rollout" in self.settings.record
-        while plan := self.decoder.plan():
-            readout = session.forward(plan)
-            step = self.decoder.apply(readout)
-            began = perf_counter()
-            flops, moved = cost.flops(plan, self.sizes), cost.bytes_moved(plan, self.sizes)
-            self.records.append(record(step, rollout=rollout, flops=flops, bytes=moved))
-            self.recorder += readout.overhead + perf_counter() - began
-            yield step
+        session = self.session()
+        while plan := self.plan():
+            yield self.apply(session.forward(plan))
 
-    def _session(self) -> Any:
+    def plan(self) -> Plan | None:
+        """The next forward pass, or None when the answer is written."""
+        return self.decoder.plan()
+
+    def apply(self, readout: Readout) -> Step:
+        """Commit tokens of the answer to `plan()`, and keep the record.
+
+        Raises:
+            RuntimeError: the cache policy reached no mask.
+        """
+        step = self.decoder.apply(readout)
+        began = perf_counter()
+        flops, moved = cost.flops(step.plan, self.sizes), cost.bytes_moved(step.plan, self.sizes)
+        self.records.append(record(step, rollout="rollout" in self.settings.record, flops=flops, bytes=moved))
+        self.recorder += readout.overhead + perf_counter() - began
+        return step
+
+    def session(self) -> "Session":
+        """The device's side of this run; whoever drives the run holds it, once.
+
+        Raises:
+            RuntimeError: the run was begun before; its KV cache is gone.
+        """
+        if self._begun:
+            raise RuntimeError("a run decodes once; ask the engine for another")
+        self._begun = True
         from dllm.models.runner import Observe, Session
         from dllm.models.sampling import Sampler
 

@@ -1,7 +1,8 @@
-"""The runner: answers plans of one sequence on one device, with one sync a step."""
+"""The runner: answers plans of one sequence, or of several together, on one device with one sync a step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from time import perf_counter
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from dllm.models.rollout import influence
 from dllm.models.sampling import Sampler
-from dllm.models.transformer import KVCache, Transformer, rope_table
+from dllm.models.transformer import KVCache, Transformer, View, rope_table
 from dllm.step import Plan, Readout
 
 
@@ -44,68 +45,9 @@ class Session:
         self.cache = KVCache(net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device)
         self.rope = rope_table(net.shape, capacity, weight.device)
 
-    @torch.inference_mode()
     def forward(self, plan: Plan) -> Readout:
         """Run one plan. Asked positions must be predicted by one of its queries."""
-        at = self._place(plan.queries)
-        maps: list[Tensor] = []
-        probabilities: list[Tensor] = []
-
-        def note(layer: int, probs: Tensor) -> None:
-            if self.observe.rollout:
-                maps.append(probs[0].mean(0))
-            if self.observe.attention:
-                probabilities.append(probs[0].half())
-
-        hidden = self.net(
-            torch.tensor([list(plan.tokens)], device=self.device),
-            self.rope[:, at],
-            mask=self._mask(plan),
-            cache=self.cache,
-            at=at,
-            visible=plan.visible,
-            observe=note if self.observe.rollout or self.observe.attention else None,
-        )[0]
-        logits = self.net.head(hidden[self._rows(plan)]) if plan.asked else None
-        readout = self._read(plan, logits, influence(maps, at) if maps else None)
-        synced = perf_counter()
-        return replace(
-            readout,
-            alternatives=self._alternatives(logits),
-            attention=torch.stack(probabilities).cpu().numpy() if probabilities else None,
-            overhead=perf_counter() - synced,
-        )
-
-    def _read(self, plan: Plan, logits: Tensor | None, rollout: Tensor | None) -> Readout:
-        """Everything the host must know, in one transfer."""
-        rows: list[Tensor] = []
-        if logits is not None:
-            p = self.sampler(logits, self.generator)
-            rows = [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]
-        values = self._fetch([*rows, rollout.double()] if rollout is not None else rows)
-        n = len(plan.asked)
-        parts = iter([values[i * n : (i + 1) * n] for i in range(len(rows))])
-        return Readout(
-            positions=plan.asked,
-            tokens=[int(t) for t in next(parts, [])],
-            confidence=next(parts, []),
-            margin=next(parts, []) if self.sampler.margin else None,
-            entropy=next(parts, []) if self.sampler.entropy else None,
-            rollout=values[len(rows) * n :] if rollout is not None else None,
-        )
-
-    def _fetch(self, parts: Sequence[Tensor]) -> list[float]:
-        """The step's one sync: it happens even where there is nothing to read, so that time means work done."""
-        if parts:
-            return torch.cat(list(parts)).tolist()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return []
-
-    def _alternatives(self, logits: Tensor | None) -> list[list[tuple[int, float]]] | None:
-        if not self.observe.alternatives:
-            return None
-        return [] if logits is None else self.sampler.alternatives(logits, self.observe.alternatives)
+        return answer([(self, plan)])[0]
 
     def _place(self, queries: Sequence[int]) -> "slice | Tensor":
         if isinstance(queries, range):
@@ -126,3 +68,85 @@ class Session:
         q = torch.tensor(list(plan.queries), device=self.device).unsqueeze(1)
         k = torch.arange(plan.visible, device=self.device)
         return q // self.block_size >= k // self.block_size
+
+
+class Turn:
+    """A session's part in one forward pass, and what is noted of its attention there."""
+
+    def __init__(self, session: Session, plan: Plan) -> None:
+        self.session, self.plan, self.rows = session, plan, session._rows(plan)
+        self.at = session._place(plan.queries)
+        self.maps: list[Tensor] = []  # per layer (queries, visible)
+        self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
+        observe = self._note if session.observe.rollout or session.observe.attention else None
+        self.view = View(session._mask(plan), session.cache, self.at, plan.visible, observe)
+
+    def _note(self, layer: int, probs: Tensor) -> None:
+        if self.session.observe.rollout:
+            self.maps.append(probs[0].mean(0))
+        if self.session.observe.attention:
+            self.probabilities.append(probs[0].half())
+
+    def wanted(self, logits: Tensor) -> list[Tensor]:
+        """What the host must know, in fp64 and in the order in which `read` takes it. logits: (asked, vocab)."""
+        out: list[Tensor] = []
+        if self.rows:
+            p = self.session.sampler(logits, self.session.generator)
+            out = [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]
+        return [*out, influence(self.maps, self.at).double()] if self.maps else out
+
+    def read(self, values: Iterator[float]) -> Readout:
+        """The answer, of the next of the values that came to the host."""
+        n, sampler = len(self.rows), self.session.sampler
+        return Readout(
+            positions=self.plan.asked,
+            tokens=[int(t) for t in islice(values, n)],
+            confidence=list(islice(values, n)),
+            margin=list(islice(values, n)) if sampler.margin else None,
+            entropy=list(islice(values, n)) if sampler.entropy else None,
+            rollout=list(islice(values, self.plan.visible)) if self.maps else None,
+        )
+
+    def recorded(self, readout: Readout, logits: Tensor) -> Readout:
+        """The answer with what only a recorder asked for. logits: (asked, vocab)."""
+        count, maps = self.session.observe.alternatives, self.probabilities
+        return replace(
+            readout,
+            alternatives=(self.session.sampler.alternatives(logits, count) if self.rows else []) if count else None,
+            attention=torch.stack(maps).cpu().numpy() if maps else None,
+        )
+
+
+@torch.inference_mode()
+def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
+    """Run a plan of each of several sessions of one network in one forward pass; what each gets is what it gets alone.
+
+    Sequences are laid end to end and attend one by one, each to its own KV cache. Every readout's `overhead` is that
+    of all, because all wait for it.
+    """
+    turns = [Turn(session, plan) for session, plan in asked]
+    net, device = asked[0][0].net, asked[0][0].device
+    ropes = [turn.session.rope[:, turn.at] for turn in turns]
+    sizes = [len(turn.plan.queries) for turn in turns]
+    tokens = torch.tensor([[t for turn in turns for t in turn.plan.tokens]], device=device)
+    rope = ropes[0] if len(ropes) == 1 else torch.cat(ropes, dim=1)
+    hidden = net.together(tokens, rope, [turn.view for turn in turns], sizes)[0]
+    starts = accumulate(sizes, initial=0)
+    rows = [start + row for start, turn in zip(starts, turns, strict=False) for row in turn.rows]
+    # a pass that only encodes reads no logits; the head is the largest matrix of all
+    logits = (net.head(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
+    values = iter(_fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
+    readouts = [turn.read(values) for turn in turns]
+    synced = perf_counter()
+    readouts = [turn.recorded(r, part) for turn, r, part in zip(turns, readouts, logits, strict=True)]
+    overhead = perf_counter() - synced
+    return [replace(readout, overhead=overhead) for readout in readouts]
+
+
+def _fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
+    """The step's one sync: it happens even where there is nothing to read, so that time means work done."""
+    if parts:
+        return torch.cat(list(parts)).tolist()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return []

@@ -4,7 +4,8 @@ RMSNorm in fp32, rotary embedding by halves, grouped-query attention, SwiGLU. It
 it is told which positions to compute, where their keys and values go, and how many cache entries they see.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +85,28 @@ def attend_observed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tup
     return out.reshape(batch, heads, n, d), probs
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the queries of one sequence see: what `Transformer.forward` says of its arguments of these names."""
+
+    mask: Tensor | None = None
+    cache: KVCache | None = None
+    at: "slice | Tensor | None" = None
+    visible: int | None = None
+    observe: Observer | None = None
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention of one layer; q (batch, heads, n, d) and k, v (batch, kv_heads, n, d) → (batch, heads, n, d)."""
+        if self.cache is not None and self.at is not None:
+            self.cache.write(layer, self.at, k, v)
+            k, v = self.cache.keys[layer, :, :, : self.visible], self.cache.values[layer, :, :, : self.visible]
+        if self.observe is None:
+            return attend(q, k, v, self.mask)
+        attended, probs = attend_observed(q, k, v, self.mask)
+        self.observe(layer, probs)
+        return attended
+
+
 class Layer(nn.Module):
     """Attention and SwiGLU, each behind a norm and beside a residual."""
 
@@ -154,17 +177,22 @@ class Transformer(nn.Module):
         With a cache, keys and values are written at `at` and the tokens attend to entries [0, visible); without one
         they attend to each other. `mask` is bool (n, visible) or (batch, 1, n, visible), True where a query may look.
         """
+        return self.together(tokens, rope, [View(mask, cache, at, visible, observe)], [tokens.shape[1]])
+
+    def together(self, tokens: Tensor, rope: Tensor, views: Sequence[View], sizes: Sequence[int]) -> Tensor:
+        """Hidden states (batch, n, hidden) of several sequences laid end to end, each attending by its own view.
+
+        tokens (batch, n) and rope (2, n, head_dim) are cut along n into `sizes`, one a view. All but attention works
+        on tokens one by one, so nothing needs padding to a common length.
+        """
         x = self.embedded(tokens)
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
             q, k, v = layer.project(x, rope)
-            if cache is not None and at is not None:
-                cache.write(index, at, k, v)
-                k, v = cache.keys[index, :, :, :visible], cache.values[index, :, :, :visible]
-            if observe is None:
-                attended = attend(q, k, v, mask)
+            if len(views) == 1:
+                attended = views[0].attend(index, q, k, v)
             else:
-                attended, probs = attend_observed(q, k, v, mask)
-                observe(index, probs)
+                parts = zip(views, *(t.split(list(sizes), dim=2) for t in (q, k, v)), strict=True)
+                attended = torch.cat([view.attend(index, *part) for view, *part in parts], dim=2)
             x = layer.finish(x, attended)
         return self.norm(x)

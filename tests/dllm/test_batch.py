@@ -1,0 +1,192 @@
+"""Runs driven together write what each writes alone: the same tokens, by the same steps, with the same numbers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dllm.batch import decode_together
+from dllm.cache import CACHES
+from dllm.engine import Engine
+from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
+from dllm.models.loader import Model, tiny
+from dllm.run import Run
+from dllm.settings import Choice, Settings
+from dllm.trace import StepRecord
+from dllm.unmask import UNMASKS
+from tests.dllm.nets import MASK, STOP, engine_of, prompts, shape_of
+
+BOTH = replace(FAST_DLLM_V2, name="both", attentions=("block_causal", "bidirectional"))  # as the default model
+FAMILIES = (BOTH, LLADA, DREAM, QWEN2)
+Job = tuple[list[int], Settings]
+
+PROMPTS = [[1, 2, 3], list(range(4, 21)), [7], [30, 2, 9, 9, 1, 5, 6, 8], [11] * 12]
+
+
+def alone(engine: Engine, jobs: Sequence[Job]) -> list[Run]:
+    runs = [engine.run(*job) for job in jobs]
+    for run in runs:
+        for _ in run:
+            pass
+    return runs
+
+
+def check(engine: Engine, jobs: Sequence[Job], rows: int) -> None:
+    together = [engine.run(*job) for job in jobs]
+    finished = list(decode_together(together, rows=rows))
+    assert sorted(map(id, finished)) == sorted(map(id, together))
+    for run, solo in zip(together, alone(engine, jobs), strict=True):
+        assert run.canvas.ids == solo.canvas.ids
+        assert run.canvas.stop_reason == solo.canvas.stop_reason
+        for ours, theirs in zip(run.records, solo.records, strict=True):
+            assert_same(ours, theirs)
+        run.trace()
+
+
+def assert_same(ours: StepRecord, theirs: StepRecord) -> None:
+    """All of a record but its time, numbers to 1e-5."""
+    numbers = {"confidence", "rollout", "alternatives", "seconds"}
+    assert ours.model_dump(exclude=numbers) == theirs.model_dump(exclude=numbers)
+    assert ours.confidence == pytest.approx(theirs.confidence, abs=1e-5)
+    assert (ours.rollout is None) == (theirs.rollout is None)
+    assert ours.rollout is None or ours.rollout == pytest.approx(theirs.rollout, abs=1e-5)
+    assert (ours.alternatives is None) == (theirs.alternatives is None)
+    for row, other in zip(ours.alternatives or (), theirs.alternatives or (), strict=True):
+        assert [token for token, _ in row] == [token for token, _ in other]
+        assert [p for _, p in row] == pytest.approx([p for _, p in other], abs=1e-5)
+
+
+def cases() -> list[tuple[ModelSpec, str, str]]:
+    return [
+        (spec, attention, name)
+        for spec in FAMILIES
+        for attention in spec.attentions
+        for name, policy in CACHES.items()
+        if attention in policy.attentions
+    ]
+
+
+@pytest.mark.parametrize(("spec", "attention", "cache"), cases(), ids=lambda v: v if isinstance(v, str) else v.name)
+def test_rows_equal_solo_runs_in_float32(spec: ModelSpec, attention: str, cache: str) -> None:
+    net = tiny(shape_of(spec), seed=1, mask_id=MASK)
+    engine = Engine(Model("tiny", spec, net, None if spec.mask_id is None else MASK, (STOP,)))
+    chosen = Settings(
+        gen_length=11,
+        block_size=4 if spec.mask_id is not None else 1,
+        attention=attention,
+        cache=Choice(cache, {"k": 3} if cache == "d2" else {}),
+        unmask=Choice("threshold", {"threshold": 0.3}),
+        record=("alternatives", "rollout"),
+    )
+    jobs = [(prompt, replace(chosen, gen_length=11 - i)) for i, prompt in enumerate(PROMPTS)]
+    for rows in (2, 16):  # fewer rows than runs, and room for all
+        check(engine, jobs, rows)
+
+
+@st.composite
+def jobs_for(draw: st.DrawFn, spec: ModelSpec) -> list[Job]:
+    """Runs that share only the network."""
+    jobs = []
+    for prompt in draw(st.lists(prompts(), min_size=1, max_size=6)):
+        attention = draw(st.sampled_from(spec.attentions))
+        allowed = [name for name, policy in CACHES.items() if attention in policy.attentions]
+        chosen = Settings(
+            gen_length=draw(st.integers(1, 14)),
+            # the network for block size 1 may be another: only engines of one network have runs that mix
+            block_size=1 if spec.mask_id is None else draw(st.sampled_from([1, 2, 4, 8])),
+            attention=attention,
+            cache=Choice(draw(st.sampled_from(allowed))),
+            unmask=Choice(draw(st.sampled_from(list(UNMASKS)))),
+            temperature=draw(st.sampled_from([0.0, 0.0, 1.2])),
+            top_p=draw(st.sampled_from([None, 0.8])),
+            seed=draw(st.integers(0, 5)),
+            record=draw(st.sampled_from([(), ("alternatives",), ("rollout",), ("attention", "rollout")])),
+        )
+        jobs.append((prompt, chosen))
+    return jobs
+
+
+@pytest.mark.parametrize("spec", FAMILIES, ids=lambda spec: spec.name)
+@given(data=st.data(), rows=st.integers(1, 6), seed=st.integers(0, 3))
+@settings(max_examples=15)
+def test_any_mixture_equals_solo_runs(spec: ModelSpec, data: st.DataObject, rows: int, seed: int) -> None:
+    check(engine_of(spec, seed), data.draw(jobs_for(spec)), rows)
+
+
+def test_equal_runs_draw_from_their_own_seeds() -> None:
+    engine = engine_of(LLADA)
+    chosen = Settings(gen_length=8, block_size=4, temperature=1.5, stop_ids=())
+    runs = [engine.run([1, 2, 3], replace(chosen, seed=seed)) for seed in (0, 1, 0, 2, 3)]
+    for _ in decode_together(runs, rows=3):
+        pass
+    outputs = [run.canvas.output for run in runs]
+    assert outputs[0] == outputs[2]
+    assert len(set(map(tuple, outputs))) > 2
+
+
+def test_attention_maps_are_the_rows_own() -> None:
+    engine = engine_of(LLADA)
+    chosen = Settings(gen_length=4, block_size=4, record=("attention",))
+    runs = [engine.run(prompt, chosen) for prompt in PROMPTS[:3]]
+    from dllm.models.runner import answer
+
+    plans = [plan for run in runs if (plan := run.plan())]
+    readouts = answer([(run.session(), plan) for run, plan in zip(runs, plans, strict=True)])
+    for run, plan, readout in zip(runs, plans, readouts, strict=True):
+        (solo,) = answer([(engine.run(run.prompt, chosen).session(), plan)])
+        assert readout.attention is not None
+        assert readout.attention.shape == (2, 4, len(plan.queries), plan.visible)  # type: ignore[attr-defined]
+        assert abs(readout.attention - solo.attention).max() < 1e-5  # type: ignore[operator]
+
+
+def test_a_finished_run_comes_at_once_and_the_next_takes_its_place() -> None:
+    engine = engine_of(QWEN2)
+    runs = [engine.run([1, 2], Settings(gen_length=n, block_size=1, stop_ids=())) for n in (9, 2, 3, 1)]
+    progress = [(runs.index(run), [len(r.records) for r in runs]) for run in decode_together(runs, rows=2)]
+    assert progress == [(1, [2, 2, 0, 0]), (2, [5, 2, 3, 0]), (3, [6, 2, 3, 1]), (0, [9, 2, 3, 1])]
+
+
+def test_a_pass_is_one_call_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of(FAST_DLLM_V2)
+    jobs = [(prompt, Settings(gen_length=8, block_size=4)) for prompt in PROMPTS]
+    calls: list[int] = []
+    net, together = engine.model.net, engine.model.net.together
+    monkeypatch.setattr(net, "together", lambda *args: calls.append(len(args[2])) or together(*args))
+    runs = [engine.run(*job) for job in jobs]
+    assert len(list(decode_together(runs))) == len(jobs)
+    assert len(calls) == max(len(run.records) for run in runs)
+    assert sum(calls) == sum(len(run.records) for run in runs)
+
+
+def test_nothing_to_decode_is_nothing() -> None:
+    assert list(decode_together([])) == []
+
+
+def test_what_cannot_be_driven_together_is_named() -> None:
+    runs = [engine_of(LLADA).run([1], Settings(gen_length=2, block_size=2)) for _ in range(2)]
+    for rows in (0, -3):
+        with pytest.raises(ValueError, match=f"rows is {rows}; allowed: 1 or more"):
+            decode_together(runs[:1], rows=rows)
+    with pytest.raises(ValueError, match="run 1 is of another network"):
+        decode_together(runs)
+
+
+def test_a_run_decodes_once() -> None:
+    engine = engine_of(LLADA)
+    run, other = (engine.run([1], Settings(gen_length=2, block_size=2)) for _ in range(2))
+    with pytest.raises(RuntimeError, match="run 2: a run decodes once"):
+        list(decode_together([run, other, run], rows=4))
+    with pytest.raises(RuntimeError, match="a run decodes once"):
+        list(run)
+
+
+def test_an_error_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of(LLADA)
+    runs = [engine.run(prompt, Settings(gen_length=4, block_size=2)) for prompt in PROMPTS]
+    policy = runs[3].decoder.policy
+    plan = policy.plan
+    monkeypatch.setattr(policy, "plan", lambda *args: replace(plan(*args), asked=(runs[3].canvas.length - 1,)))
+    with pytest.raises(RuntimeError, match=r"run 3: cache policy .* reaches no mask"):
+        list(decode_together(runs, rows=2))
