@@ -1,4 +1,4 @@
-"""`python -m dllm …`: decode, models, validate, and the training commands."""
+"""`python -m dllm …`: decode, models, validate, evaluate, and the training commands."""
 
 import argparse
 import json
@@ -44,6 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     validate = commands.add_parser("validate", help="check trace files")
     validate.add_argument("traces", nargs="+", type=Path)
     validate.set_defaults(run=_validate)
+
+    evaluate = commands.add_parser("evaluate", help="measure ways of decoding on a suite of prompts")
+    evaluate.add_argument("--suite", default="default", help="a suite of assets/suites, or a JSON file like those")
+    evaluate.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
+    evaluate.add_argument("--adapter", type=Path, help="instead of the default model's own")
+    evaluate.add_argument("--only", default="", metavar="WORDS", help="only ways whose name holds this, such as 0.9")
+    evaluate.add_argument("--limit", type=int, help="only so many prompts of each kind")
+    evaluate.add_argument("--rows", type=int, default=16, help="prompts decoded together")
+    evaluate.add_argument("--out", type=Path, help="the numbers as JSON; without it only the table is printed")
+    evaluate.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
+    evaluate.set_defaults(run=_evaluate)
 
     distill = commands.add_parser("distill", help="let the base model write its own training data")
     distill.add_argument("--out", type=Path, required=True, help="JSON lines; what is there is kept and continued")
@@ -110,6 +121,24 @@ def _validate(args: argparse.Namespace) -> int:
             bad += 1
             print(f"{path}: {error}", file=sys.stderr)
     return 1 if bad else 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from dllm.engine import Engine
+    from dllm.evaluate import document, evaluate
+    from dllm.report import table
+    from dllm.suite import Suite
+
+    suite = Suite.load(args.suite)
+    engine = Engine.load(args.model, device=args.device, adapter=args.adapter)
+    rows = []
+    for row in evaluate(engine, suite, only=args.only, rows=args.rows, limit=args.limit):
+        rows.append(row)
+        print(f"{row.name}: {row.answers} answers in {row.seconds:.0f} s", file=sys.stderr, flush=True)
+        if args.out is not None:  # after each, so that being cut off loses one row
+            args.out.write_text(json.dumps(document(engine, suite, rows), indent=1) + "\n")
+    print(table([row.as_json() for row in rows]))
+    return 0
 
 
 def _distill(args: argparse.Namespace) -> int:

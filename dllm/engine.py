@@ -58,11 +58,14 @@ class Engine:
         dtype: str | None = None,
         threads: int | None = None,
         progress: "Progress | None" = None,
+        adapter: Path | None = None,
     ) -> "Engine":
         """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
 
+        adapter: another than the default model's own, over the same base.
+
         Raises:
-            ValueError: not a model; says what is allowed.
+            ValueError: not a model, or an adapter for a model that takes none; says what is allowed.
         """
         from dllm.models import loader
         from dllm.models.machine import use_threads
@@ -70,15 +73,17 @@ class Engine:
         if threads is not None:
             use_threads(threads)
         if name != "default":
+            if adapter is not None:
+                raise ValueError(f"adapter is {str(adapter)!r} with model {name!r}; allowed: with model 'default'")
             return cls(loader.load(name, device=device, dtype=dtype))
         from dllm.models.fetch import fetch_base
 
         base = loader.load(fetch_base(progress), device=device, dtype=dtype)
-        if not ADAPTER.exists():
+        if adapter is None and not ADAPTER.exists():
             return cls(replace(base, id="default"))
         from dllm.models.adapter import merge
 
-        return cls(replace(merge(base, ADAPTER), id="default"), ar=base)
+        return cls(replace(merge(base, adapter or ADAPTER), id="default"), ar=base)
 
     @cached_property
     def traits(self) -> Traits:

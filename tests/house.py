@@ -21,9 +21,13 @@ class Room:
 
 
 HOUSE = (
-    Room("floor 0", ("dllm", "dllm.step", "dllm.canvas", "dllm.settings"), (), (), "it is what all others are made of"),
     Room(
-        "floor 1", ("dllm.trace", "dllm.metrics", "dllm.cost"), ("floor 0",), ("pydantic", "numpy"),
+        "floor 0", ("dllm", "dllm.step", "dllm.canvas", "dllm.settings", "dllm.sandbox"), (), (),
+        "it is what all others are made of",
+    ),
+    Room(
+        "floor 1", ("dllm.trace", "dllm.metrics", "dllm.cost", "dllm.suite", "dllm.report"), ("floor 0",),
+        ("pydantic", "numpy"),
         "a trace must be readable without a model",
     ),
     Room(
@@ -35,9 +39,13 @@ HOUSE = (
         "a network knows neither what drives it nor how it is shown",
     ),
     Room(
-        "the engine", ("dllm.engine", "dllm.run", "dllm.requests"),
+        "the engine", ("dllm.engine", "dllm.run", "dllm.batch", "dllm.requests"),
         ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
         "it names things; all the torch is in dllm.models",
+    ),
+    Room(
+        "evaluation", ("dllm.evaluate",), ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), ("numpy",),
+        "it asks the engine and judges the answers",
     ),
     Room(
         "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3"), MODELS,
@@ -45,7 +53,8 @@ HOUSE = (
     ),
     Room(
         "the command line", ("dllm.cli", "dllm.__main__"),
-        ("floor 0", "floor 1", "floor 2", "floor 3", "the engine", "training"), (), "it reads arguments and prints",
+        ("floor 0", "floor 1", "floor 2", "floor 3", "the engine", "evaluation", "training"), (),
+        "it reads arguments and prints",
     ),
     Room(
         "the pictures", ("visualize",), ("floor 0", "floor 1"), ("numpy", "plotly"),
