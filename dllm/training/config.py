@@ -2,13 +2,21 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 FULL = "full"
 BLOCKS: Mapping[str, float] = {"4": 0.25, "8": 0.35, "16": 0.15, "32": 0.1, FULL: 0.15}
+
+COUNTS = ("rank", "steps", "rows", "packs", "longest", "held_out", "measure_every", "save_every", "workers")
+ALLOWED: Mapping[tuple[str, ...], tuple[Callable[[float], bool], str]] = {
+    COUNTS: (lambda value: value >= 1, "1 or more"),
+    ("scale", "learning_rate", "clip"): (lambda value: value > 0, "above 0"),
+    ("tails", "final_share"): (lambda value: 0 <= value <= 1, "0 to 1"),
+    ("sharpen",): (lambda value: value >= 0, "0 or more"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +26,9 @@ class Config:
     data: files of `python -m dllm distill`. work: folder of checkpoint and log. out: the adapter.
     base: a .gguf file or folder; the embedded base where null. blocks: how often each block size is drawn;
     "full" is attention over the whole canvas. learning_rate: the peak, reached after `warm_up` steps and followed by
-    a cosine down to `final_share` of it. longest: documents of more ids are left out.
+    a cosine down to `final_share` of it. complementary, tails: what is masked, see `noise.views`. sharpen: see
+    `objective.total_loss`. longest: documents of more ids are left out. exclude: evaluation suites whose prompts are
+    never trained on. compile: let torch fuse what lies between the matrix products; takes a C++ compiler and a minute.
     """
 
     data: tuple[str, ...]
@@ -34,9 +44,14 @@ class Config:
     learning_rate: float = 1e-3
     final_share: float = 0.05
     clip: float = 1.0
+    complementary: bool = True
+    tails: float = 0.0
+    sharpen: float = 0.0
     rows: int = 4
     packs: int = 2
     longest: int = 256
+    exclude: tuple[str, ...] = ("default",)
+    compile: bool = False
     held_out: int = 16
     measure_every: int = 100
     save_every: int = 25
@@ -46,13 +61,10 @@ class Config:
     dtype: str | None = None
 
     def __post_init__(self) -> None:
-        counts = ("rank", "steps", "rows", "packs", "longest", "held_out", "measure_every", "save_every", "workers")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
-        for name in ("scale", "learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: above 0")
+        for names, (allowed, words) in ALLOWED.items():
+            for name in names:
+                if not allowed(getattr(self, name)):  # NaN is not
+                    raise ValueError(f"{name} is {getattr(self, name)}; allowed: {words}")
         if not self.data:
             raise ValueError("data names no file; allowed: one or more")
         for size, weight in self.blocks.items():
@@ -82,4 +94,5 @@ class Config:
             raise ValueError(f"{path} has {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
         if missing := sorted({"data", "work", "out"} - set(values)):
             raise ValueError(f"{path} has no {missing[0]!r}")
-        return cls(**{**values, "data": tuple(values["data"])})
+        lists = {name: tuple(values[name]) for name in ("data", "exclude") if name in values}
+        return cls(**{**values, **lists})

@@ -8,9 +8,8 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,28 +20,14 @@ from torch import Tensor
 from dllm.models.adapter import FORMAT
 from dllm.models.fetch import fetch_base
 from dllm.models.loader import Model, load
+from dllm.suite import Suite
 from dllm.training.config import Config
 from dllm.training.corpus import Corpus
 from dllm.training.lora import save_adapter, wrap
-from dllm.training.objective import Example, noise, pack, total_loss
+from dllm.training.noise import Mask, views
+from dllm.training.objective import Example, Measure, pack, total_loss
 
 Report = Callable[[dict[str, object]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What a set of labels costs: cross entropy summed in nats, best guesses that hit, and how many labels."""
-
-    loss: float = 0.0
-    hits: int = 0
-    labels: int = 0
-
-    def __add__(self, other: "Measure") -> "Measure":
-        return Measure(self.loss + other.loss, self.hits + other.hits, self.labels + other.labels)
-
-    def mean(self) -> dict[str, object]:
-        """Loss and accuracy per label."""
-        return {"loss": self.loss / self.labels, "accuracy": self.hits / self.labels, "labels": self.labels}
 
 
 def main(config: Path, *, report: Report | None = None) -> Path:
@@ -74,13 +59,17 @@ class Trainer:
         self.model, self.config, self.step = model, config, 0
         self.work, self.out = Path(config.work).expanduser(), Path(config.out).expanduser()
         self.work.mkdir(parents=True, exist_ok=True)
-        self.corpus = Corpus(config, stop_id=model.stop_ids[0])
+        self.corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_asked(model, config.exclude))
         self.parameters = wrap(
             model.net, rank=config.rank, scale=config.scale, mask_id=config.mask_id, seed=config.seed
         )
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
         )
+        if config.compile:
+            for layer in model.net.layers:
+                layer.project = torch.compile(layer.project, dynamic=True)
+                layer.finish = torch.compile(layer.finish, dynamic=True)
         self.pool = ThreadPoolExecutor(config.workers)
         if self.checkpoint.exists():
             self._resume()
@@ -104,13 +93,17 @@ class Trainer:
                 yield {"step": self.step, "held_out": self.measure()}
 
     def measure(self) -> dict[str, dict[str, object]]:
-        """Loss and accuracy on the held-out documents by block size, with the same masks every time."""
-        result = {}
-        for size in self.config.blocks:
-            examples = sorted((self.corpus.example(d, size) for d in self.corpus.held_out), key=lambda e: len(e.ids))
-            groups = [examples[i : i + self.config.rows] for i in range(0, len(examples), self.config.rows)]
-            jobs = [self.pool.submit(self._measured, g, f"held out/{size}/{i}") for i, g in enumerate(groups)]
-            result[size] = sum((job.result() for job in jobs), Measure()).mean()
+        """The held-out documents by kind of mask and block size, with the same masks every time."""
+        result: dict[str, dict[str, object]] = {}
+        for kind, tails in (("scattered", 0.0), ("tails", 1.0)):
+            result[kind] = {}
+            for size in self.config.blocks:
+                examples = sorted(
+                    (self.corpus.example(d, size) for d in self.corpus.held_out), key=lambda e: len(e.ids)
+                )
+                groups = [examples[i : i + self.config.rows] for i in range(0, len(examples), self.config.rows)]
+                jobs = [self.pool.submit(self._measured, g, f"{size}/{i}", tails) for i, g in enumerate(groups)]
+                result[kind][size] = sum((job.result() for job in jobs), Measure()).mean()
         return result
 
     def save(self) -> None:
@@ -177,17 +170,25 @@ class Trainer:
         documents = self.corpus.micro_batch(number)
         drawn = rng.choices(sizes, weights, k=len(documents))
         examples = [self.corpus.example(d, size) for d, size in zip(documents, drawn, strict=True)]
-        loss, measure = self._loss(examples, rng.getrandbits(63))
+        c, generator = self.config, torch.Generator().manual_seed(rng.getrandbits(63))
+        masks = [views(e, generator, complementary=c.complementary, tails=c.tails) for e in examples]
+        loss, measure = self._loss(examples, masks)
         # not backward(): threads must not add into one .grad
         return measure, torch.autograd.grad(loss, list(self.parameters.values()))
 
-    def _measured(self, examples: list[Example], name: str) -> Measure:
+    def _measured(self, examples: list[Example], name: str, tails: float) -> Measure:
+        generator = torch.Generator().manual_seed(random.Random(name).getrandbits(63))
         with torch.inference_mode():
-            return self._loss(examples, random.Random(name).getrandbits(63))[1]
+            return self._loss(examples, [views(e, generator, tails=tails) for e in examples])[1]
 
-    def _loss(self, examples: list[Example], seed: int) -> tuple[Tensor, Measure]:
-        generator = torch.Generator().manual_seed(seed)
-        masks = [noise(e, generator) for e in examples]
+    def _loss(self, examples: list[Example], masks: list[list[Mask]]) -> tuple[Tensor, Measure]:
         batch = pack(examples, masks, mask_id=self.config.mask_id).to(self.model.device)
-        loss, hits = total_loss(self.model.net, batch)
-        return loss, Measure(loss.item(), int(hits), len(batch.targets))
+        return total_loss(self.model.net, batch, sharpen=self.config.sharpen)
+
+
+def _asked(model: Model, suites: Sequence[str]) -> set[tuple[int, ...]]:
+    """The prompts of evaluation suites, as ids in the chat template."""
+    if suites and model.tokenizer is None:
+        raise ValueError(f"exclude names {suites[0]!r}, but {model.id} has no tokenizer to read it; allowed: none")
+    asked = (item.prompt for name in suites for item in Suite.load(name).items)
+    return {tuple(model.tokenizer.chat(prompt)) for prompt in asked} if model.tokenizer is not None else set()

@@ -1,7 +1,7 @@
 """Documents cut into examples, and the order in which training meets them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,10 +16,11 @@ POOL = 32  # micro-batches among which documents of like length are brought toge
 class Corpus:
     """All documents of a config: the first `held_out` of a seeded shuffle are measured, the others trained on."""
 
-    def __init__(self, config: Config, *, stop_id: int) -> None:
+    def __init__(self, config: Config, *, stop_id: int, excluded: Collection[tuple[int, ...]] = ()) -> None:
+        """excluded: prompts whose documents are left out, because an evaluation asks them."""
         self.config, self.stop_id = config, stop_id
         found = dict.fromkeys(d for name in config.data for d in read(Path(name).expanduser()))
-        unique = {d.prompt_ids: d for d in found}
+        unique = {d.prompt_ids: d for d in found if d.prompt_ids not in excluded}
         usable = [d for d in unique.values() if self._usable(d)]
         random.Random(config.seed).shuffle(usable)
         self.held_out, self.documents = usable[: config.held_out], usable[config.held_out :]

@@ -6,7 +6,7 @@ says?" stays a fair question. Batches are seeded one by one: a run that was cut 
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,16 +33,20 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How turns are sampled. `greedy_share`: batches answered at temperature 0, as decoding is by default."""
+    """How turns are sampled. `greedy_share`: batches answered at temperature 0.
+
+    All of them by default: that is how the page decodes, and what follows from the prompt alone can be learnt surely,
+    which is what lets several tokens be committed at once.
+    """
 
     turn_temperature: float = 1.0
     turn_top_p: float = 0.95
-    turn_limit: int = 48
+    turn_limit: int = 40
     answer_temperature: float = 0.6
     answer_top_p: float = 0.9
-    answer_limit: int = 160
-    greedy_share: float = 0.5
-    batch: int = 96
+    answer_limit: int = 96
+    greedy_share: float = 1.0
+    batch: int = 384
 
 
 def main(
@@ -90,8 +94,7 @@ def write(
     count, number = len(done), done[-1].batch + 1 if done else 0
     with out.open("a") as file:
         while count < documents:
-            written = batch(model, tokenizer, recipe, seed=seed, number=number)
-            fresh = [d for d in written if d.prompt_ids not in seen]  # within a batch no turn comes twice
+            fresh = list(batch(model, tokenizer, recipe, seed=seed, number=number, seen=seen))
             seen.update(d.prompt_ids for d in fresh)
             file.write("".join(json.dumps(_record(d)) + "\n" for d in fresh))
             file.flush()
@@ -116,8 +119,19 @@ def read(path: Path) -> list[Document]:
     return documents
 
 
-def batch(model: Model, tokenizer: Tokenizer, recipe: Recipe, *, seed: int, number: int) -> Iterator[Document]:
-    """One batch: turns made up or drawn, then answered. The same seed and number give the same documents."""
+def batch(
+    model: Model,
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    *,
+    seed: int,
+    number: int,
+    seen: Collection[tuple[int, ...]] = (),
+) -> Iterator[Document]:
+    """One batch: turns made up or drawn, then answered, those `seen` before left out.
+
+    The same seed, number and `seen` give the same documents.
+    """
     rng = random.Random(f"{seed}/{number}")
     generator = torch.Generator(model.device).manual_seed(rng.getrandbits(63))
     stop = model.stop_ids[0]
@@ -130,7 +144,8 @@ def batch(model: Model, tokenizer: Tokenizer, recipe: Recipe, *, seed: int, numb
         for text, ids in zip(openings, more, strict=True):
             if good_turn(turn := text + tokenizer.decode(ids), ended=ids[-1] == stop):
                 turns.append(turn.strip())
-    prompts = sorted((tokenizer.chat(turn) for turn in dict.fromkeys(turns)), key=len)
+    chats = [tokenizer.chat(turn) for turn in dict.fromkeys(turns)]
+    prompts = sorted((ids for ids in chats if tuple(ids) not in seen), key=len)
     pick = greedy
     if rng.random() >= recipe.greedy_share:
         pick = nucleus(recipe.answer_temperature, recipe.answer_top_p, generator)

@@ -1,6 +1,6 @@
 """The Fast-dLLM v2 objective (arXiv 2509.26328 §3; attention as in BD3-LM, 2503.09573), laid out to compute little.
 
-The published input is [noisy | clean] twice, once a complementary view. Here the views share one clean copy, the
+The published input is [noisy | clean] twice, once a complementary view. Here all views share one clean copy, the
 noisy copies begin at the first block that holds a label, and the clean copy ends before the last block, which nobody
 reads: the same loss from about half the positions. Full attention is the case of one block and so no clean copy.
 """
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dllm.models.transformer import Transformer, rope_table
 
-FLOOR = 1e-3  # least share of masks in a block
-VIEW, COMPLEMENT, CLEAN, PADDING = range(4)
+CLEAN, PADDING = -1, -2  # parts of a row; its views are 0, 1, …
+SURE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +51,16 @@ class Pack:
         return Pack(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 
-def noise(example: Example, generator: torch.Generator) -> list[bool]:
-    """What the first view masks: in each block each labelled position with one probability, t ~ U(0, 1) floored."""
-    blocks = len(example.ids) // example.block
-    t = torch.rand(blocks, 1, generator=generator)
-    u = torch.rand(blocks, example.block, generator=generator)
-    return masked(example, t, u)
-
-
-def masked(example: Example, t: Tensor, u: Tensor) -> list[bool]:
-    """The first view's masks from its draws: t (blocks, 1) and u (blocks, block), both in [0, 1)."""
-    drawn = (u < (1 - FLOOR) * t + FLOOR).flatten().tolist()
-    return [d and label for d, label in zip(drawn, example.labelled, strict=True)]
-
-
 def pack(
-    examples: Sequence[Example], masks: Sequence[Sequence[bool]], *, mask_id: int, from_clean: bool = True
+    examples: Sequence[Example], views: Sequence[Sequence[Sequence[bool]]], *, mask_id: int, from_clean: bool = True
 ) -> Pack:
-    """Lay examples out in rows as [view | complement | clean], every row padded to the longest.
+    """Lay examples out in rows as [view | … | view | clean], every row padded to the longest.
 
+    views: of each example, masks over its positions. Masked positions are the labels.
     from_clean: the first label of a block is read from the clean copy of the position before it, as decoding does.
     The published loss reads it from the noisy copy, the end of a block that decoding never sees half masked.
     """
-    rows = [_Row(e, m, mask_id=mask_id, from_clean=from_clean) for e, m in zip(examples, masks, strict=True)]
+    rows = [_Row(e, v, mask_id=mask_id, from_clean=from_clean) for e, v in zip(examples, views, strict=True)]
     slots = max(len(r.tokens) for r in rows)
 
     def padded(lists: Sequence[list[int]], fill: int) -> Tensor:
@@ -104,16 +91,15 @@ def may_look(part: Tensor, block: Tensor) -> Tensor:
 class _Row:
     """One example's slots. Its parts follow one another, so a slot is its part's start plus its position in there."""
 
-    def __init__(self, example: Example, mask: Sequence[bool], *, mask_id: int, from_clean: bool) -> None:
+    def __init__(self, example: Example, views: Sequence[Sequence[bool]], *, mask_id: int, from_clean: bool) -> None:
         ids, block, length = example.ids, example.block, len(example.ids)
         # the published reading needs the noisy block before the first label too
         first = example.labelled.index(True, 1) - (0 if from_clean else 1)
         start = first // block * block
-        views = mask, [label and not m for m, label in zip(mask, example.labelled, strict=True)]
         noisy, known = range(start, length), range(length - block)
         self.tokens = [mask_id if view[p] else ids[p] for view in views for p in noisy] + [ids[p] for p in known]
-        self.positions = [*noisy, *noisy, *known]
-        self.part = [VIEW] * len(noisy) + [COMPLEMENT] * len(noisy) + [CLEAN] * len(known)
+        self.positions = [*noisy] * len(views) + [*known]
+        self.part = [number for number in range(len(views)) for _ in noisy] + [CLEAN] * len(known)
         self.sources: list[int] = []
         self.targets: list[int] = []
         for number, view in enumerate(views):
@@ -121,7 +107,7 @@ class _Row:
                 if not view[p] or p == 0:
                     continue
                 clean = from_clean and p % block == 0
-                self.sources.append((2 * len(noisy) if clean else number * len(noisy) - start) + p - 1)
+                self.sources.append((len(views) * len(noisy) if clean else number * len(noisy) - start) + p - 1)
                 self.targets.append(ids[p])
 
 
@@ -136,11 +122,49 @@ def hidden(net: Transformer, batch: Pack) -> Tensor:
     return states.flatten(0, 1)[batch.sources]
 
 
-def total_loss(net: Transformer, batch: Pack) -> tuple[Tensor, Tensor]:
-    """Cross entropy summed over the labels, in nats and fp32, and how many of them the best guess hits.
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What a set of labels costs: cross entropy summed in nats, labels, best guesses that hit, and the sure ones.
 
-    No 1/t weight: with complementary views every label counts once whatever t was (paper, A.3).
+    A guess is sure where its probability is above SURE, as at a decoder's default threshold.
+    """
+
+    loss: float = 0.0
+    labels: int = 0
+    hits: int = 0
+    sure: int = 0
+    sure_hits: int = 0
+
+    def __add__(self, other: "Measure") -> "Measure":
+        return Measure(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def mean(self) -> dict[str, object]:
+        """Loss, accuracy and share of sure guesses per label, and how many of the sure ones hit."""
+        return {
+            "loss": self.loss / self.labels,
+            "accuracy": self.hits / self.labels,
+            "sure": self.sure / self.labels,
+            "sure_accuracy": self.sure_hits / self.sure if self.sure else None,
+            "labels": self.labels,
+        }
+
+
+def total_loss(net: Transformer, batch: Pack, *, sharpen: float = 0.0) -> tuple[Tensor, Measure]:
+    """The loss summed over the labels, in nats and fp32, and what it is made of.
+
+    Cross entropy, without a 1/t weight: with complementary views every label counts once whatever t was (paper, A.3).
+    sharpen: weight of the entropy of those guesses that hit, which makes a model surer where it is right (the
+    certainty-forcing term of dParallel, arXiv 2509.26488; LLaDA2.0 calls it confidence-aware training).
     """
     logits = net.head(hidden(net, batch)).float()
-    hits = (logits.detach().argmax(-1) == batch.targets).sum()
-    return F.cross_entropy(logits, batch.targets, reduction="sum"), hits
+    loss = F.cross_entropy(logits, batch.targets, reduction="sum")
+    with torch.no_grad():
+        top, guess = logits.max(-1)
+        confidence = (top - logits.logsumexp(-1)).exp()
+        hits, sure = guess == batch.targets, confidence > SURE
+        counts = torch.stack((hits.sum(), sure.sum(), (hits & sure).sum())).tolist()
+    measure = Measure(loss.item(), len(batch.targets), *counts)
+    if sharpen:
+        log_probs = logits[hits].log_softmax(-1)
+        loss = loss - sharpen * (log_probs.exp() * log_probs).sum()
+    return loss, measure

@@ -42,6 +42,40 @@ TEMPLATES: tuple[str, ...] = (
     "Explain {science} in one sentence.", "Who was {person}?", "What is {person} known for?",
     "What day comes after {day}?", "What month comes before {month}?", "What are you?", "Who are you?", "Hello!",
     "Can you help me with {science}?", "Give me three tips for {activity}.", "Why is {activity} good for you?",
+    "Name the capital of {country}.", "Which city is the capital of {country}?", "Which continent is {country} in?",
+    "What is the capital city of {country}?", "What is the currency of {country}?", "Is {country} a country?",
+    "What food is {country} known for?", "Write one sentence about {country}.", "Tell me about {country}.",
+    "Give the opposite of {adjective}.", "What is the opposite of the word {adjective}?",
+    "What does {adjective} mean?", "Write a sentence with the words {adjective} and {thing}.",
+    "What is {a} minus {b}?", "What is {c} minus {b}?", "Add {a} and {b}.", "Subtract {b} from {c}.",
+    "What is {b} multiplied by {b2}?", "What is {b} plus {b2}?", "What is {b} + {b2}?", "What is double {b}?",
+    "Which number comes after {a}?", "Which number comes before {a}?", "Count from 1 to {b}.", "Count to {b}.",
+    "Which number is larger, {a} or {c}?", "Is {a} an even number?", "Is {a} bigger than {b}?",
+    "{name} has {a} {thing}s and buys {b} more. How many {thing}s does {name} have now?",
+    "There are {c} {animal}s and {b} run away. How many are left?", "{name} reads {b} pages a day. How many in a week?",
+    "Repeat the word {animal}.", "Repeat this sentence: The {animal} is {adjective}.",
+    "Copy this text: {adjective} {thing}", "Say the word {thing}.", "Write the word {animal} in uppercase.",
+    "Write {thing} in capital letters.", "Write the word {animal} backwards.",
+    "Put these words in order: {thing}, {animal}",
+    "Yes or no: can a {animal} fly?", "Yes or no: is a {animal} an animal?", "Yes or no: is {fruit} a fruit?",
+    "Is the {thing} alive?", "Is a {animal} an animal?", "Is a {fruit} an animal?", "Can a {animal} swim?",
+    "Does a {animal} have legs?", "Is {activity} good for your health?", "Is {person} a real person?",
+    "Which of these is a fruit: {fruit}, {animal} or {thing}?",
+    "Which of these is an animal: {thing}, {animal} or {fruit}?",
+    "Which one is an animal, a {thing} or a {animal}?", "Is {fruit} in this list: {thing}, {fruit}, {animal}?",
+    "Pick the animal from this list: {thing}, {fruit}, {animal}", "Name one of the {group}.", "Name two {group}.",
+    "What is a {animal}?", "What is a {thing}?", "Describe a {animal} in one sentence.", "What is the {place} like?",
+    "Write a short story about a {animal} and a {thing}.", "Write a short story about {name} at the {place}.",
+    "Write a two-sentence story about a {adjective} {thing}.", "Write a poem about a {animal}.",
+    "Write a short message to {name} about {activity}.", "Write a slogan for a {thing}.",
+    "Give me a fact about {country}.",
+    "Give me a fun fact about {animal}s.", "How does {science} work?", "Why is {science} important?",
+    "What is the difference between a {thing} and a {animal}?", "How can I get better at {activity}?",
+    "Write Python code that {task}.", "Write a Python lambda that {task}.", "Show me a Python function that {task}.",
+    "How do I use {keyword} in Python?", "Rewrite in the past tense: {name} sees a {adjective} {animal}.",
+    "Rewrite as a question: {name} likes the {place}.", "Make this plural: one {thing}",
+    "Fill in the missing word: The {animal} is very ___.", "Correct this sentence: {name} have a {thing}.",
+    "Finish this sentence: The {adjective} {animal} went to the {place} and",
 )  # fmt: skip
 
 WORDS: dict[str, tuple[str, ...]] = {
@@ -49,20 +83,28 @@ WORDS: dict[str, tuple[str, ...]] = {
         "France", "Germany", "Italy", "Spain", "Japan", "China", "India", "Brazil", "Canada", "Mexico", "Egypt",
         "Kenya", "Australia", "Greece", "Norway", "Sweden", "Poland", "Turkey", "Peru", "Chile", "Cuba", "Ireland",
         "Portugal", "Russia", "Austria", "Denmark", "Finland", "Thailand", "Vietnam", "England", "Argentina",
-        "Nigeria",
+        "Nigeria", "Belgium", "Switzerland", "Hungary", "Iran", "Iraq", "Morocco", "Ghana", "Nepal", "Pakistan",
+        "Indonesia", "Scotland", "Wales", "Iceland", "Colombia", "Venezuela", "Ethiopia", "Saudi Arabia", "Israel",
+        "the United States", "South Korea", "New Zealand", "the Netherlands", "Ukraine", "Romania", "Bulgaria",
     ),
     "adjective": (
         "hot", "big", "fast", "happy", "old", "dark", "strong", "rich", "early", "full", "hard", "brave", "quiet",
         "clean", "cheap", "wet", "kind", "tall", "open", "lucky", "angry", "clever", "lonely", "tiny", "empty",
-        "young", "bright",
+        "young", "bright", "small", "slow", "sad", "new", "light", "weak", "poor", "late", "soft", "easy", "loud",
+        "dirty", "expensive", "dry", "cruel", "short", "closed", "cold", "warm", "good", "bad", "long", "heavy", "thin",
+        "thick", "sweet", "bitter", "near", "wide", "deep", "safe", "true", "rough", "smooth", "polite", "wild",
     ),
     "thing": (
         "apple", "book", "coin", "pencil", "ball", "card", "cookie", "key", "clock", "lamp", "chair", "hammer",
-        "candle", "bottle", "map", "mirror", "bicycle", "radio", "ladder", "phone",
+        "candle", "bottle", "map", "mirror", "bicycle", "radio", "ladder", "phone", "table", "spoon", "window", "boat",
+        "train", "shoe", "hat", "bag", "guitar", "piano", "camera", "letter", "kite", "bridge", "rope", "brush",
+        "stamp", "cup", "basket", "blanket", "stone", "sticker", "marble", "toy", "knife", "door", "flower", "ticket",
     ),
     "animal": (
         "dog", "cat", "lion", "rabbit", "horse", "cow", "fox", "owl", "bear", "duck", "frog", "mouse", "tiger",
-        "whale", "elephant", "penguin", "dragon", "turtle", "snake", "bee", "monkey", "wolf",
+        "whale", "elephant", "penguin", "dragon", "turtle", "snake", "bee", "monkey", "wolf", "sheep", "goat", "pig",
+        "chicken", "eagle", "parrot", "shark", "dolphin", "spider", "butterfly", "kangaroo", "camel", "deer",
+        "squirrel", "hamster", "crocodile", "giraffe", "zebra", "lizard", "bat", "crab", "ant", "robin", "salmon",
     ),
     "group": (
         "fruits", "colors", "animals", "countries", "planets", "vegetables", "musical instruments", "sports",
@@ -75,7 +117,10 @@ WORDS: dict[str, tuple[str, ...]] = {
         "mountain", "river", "zoo",
     ),
     "fruit": ("banana", "tomato", "carrot", "lemon", "potato", "strawberry", "cucumber", "grape", "pumpkin", "pear"),
-    "name": ("Tom", "Anna", "Lily", "Sam", "Maria", "Ben", "Mia", "Jack", "Sara", "Leo", "Emma", "Max"),
+    "name": (
+        "Tom", "Anna", "Lily", "Sam", "Maria", "Ben", "Mia", "Jack", "Sara", "Leo", "Emma", "Max", "Peter", "Lucy",
+        "Omar", "Ella", "Noah", "Nina", "Paul", "Kate", "Rosa", "David", "Amir", "Grace",
+    ),
     "task": (
         "adds two numbers", "reverses a string", "prints hello world", "returns the largest number in a list",
         "checks if a number is even", "counts the vowels in a word", "squares a number", "sorts a list",
@@ -99,8 +144,8 @@ WORDS: dict[str, tuple[str, ...]] = {
 
 
 def draw(rng: random.Random) -> tuple[str, bool]:
-    """The start of a user turn and whether it is whole: a third each made up, opened, and written out."""
-    kind = rng.randrange(3)
+    """The start of a user turn and whether it is whole: a quarter made up, a quarter opened, half written out."""
+    kind = rng.randrange(4)
     if kind == 0:
         return "", False
     if kind == 1:

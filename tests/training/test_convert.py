@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def config(folder: Path, **changes: Any) -> Config:
             file.write(json.dumps({"batch": 0, "prompt_ids": prompt, "answer_ids": answer}) + "\n")
     base = Config(
         data=(str(data),), work=str(folder / "work"), out=str(folder / "adapter.safetensors"), rank=4, mask_id=MASK,
-        steps=6, warm_up=2, learning_rate=0.02, held_out=6, save_every=3, measure_every=6,
+        steps=6, warm_up=2, learning_rate=0.02, held_out=6, save_every=3, measure_every=6, tails=0.3, sharpen=0.1,
+        exclude=(),
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -53,7 +55,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     second = trainer(settings)
     assert second.step == 3
     again = list(second.run())
-    keys = ("step", "loss", "accuracy", "labels", "rate", "held_out")
+    keys = ("step", "loss", "accuracy", "sure", "sure_accuracy", "labels", "rate", "held_out")
     assert [[e.get(k) for k in keys] for e in again] == [[e.get(k) for k in keys] for e in log[3:]]
     for name, p in whole.parameters.items():
         assert torch.equal(p, second.parameters[name]), name
@@ -75,10 +77,11 @@ def test_it_learns(tmp_path: Path) -> None:
     t = trainer(config(tmp_path, steps=60, rows=8, measure_every=1000, save_every=1000))
     before = t.measure()
     last = list(t.run())[-1]["held_out"]
-    assert set(before) == set(BLOCKS)
-    for size in BLOCKS:
-        assert last[size]["loss"] < 0.7 * before[size]["loss"], size
-        assert last[size]["labels"] == before[size]["labels"]
+    assert set(before) == {"scattered", "tails"}
+    for kind, size in product(before, BLOCKS):
+        then, now = before[kind][size], last[kind][size]
+        assert now["loss"] < 0.7 * then["loss"], (kind, size)
+        assert now["labels"] == then["labels"]
 
 
 def test_only_the_adapter_changes(tmp_path: Path) -> None:
@@ -120,6 +123,20 @@ def test_an_epoch_meets_every_document_once_and_none_held_out(tmp_path: Path) ->
     assert not {d.prompt_ids for d in met} & {d.prompt_ids for d in corpus.held_out}
 
 
+def test_what_an_evaluation_asks_is_not_trained_on(tmp_path: Path) -> None:
+    settings = config(tmp_path)
+    everything = Corpus(settings, stop_id=STOP)
+    asked = {d.prompt_ids for d in (*everything.documents[:3], everything.held_out[0])}
+    corpus = Corpus(settings, stop_id=STOP, excluded=asked)
+    left = {d.prompt_ids for d in (*corpus.documents, *corpus.held_out)}
+    assert left == {d.prompt_ids for d in (*everything.documents, *everything.held_out)} - asked
+
+
+def test_a_suite_is_not_excluded_without_a_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="exclude names 'default'"):
+        trainer(config(tmp_path, exclude=("default",)))
+
+
 def test_too_little_data_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="40 documents"):
         Corpus(config(tmp_path, held_out=37), stop_id=STOP)
@@ -134,6 +151,9 @@ def test_too_little_data_is_refused(tmp_path: Path) -> None:
         ({"blocks": {"4": -1.0}}, "the weight -1.0"),
         ({"blocks": {"4": 0.0}}, "draws nothing"),
         ({"data": ()}, "names no file"),
+        ({"tails": 1.5}, "tails is 1.5"),
+        ({"sharpen": -1.0}, "sharpen is -1.0"),
+        ({"sharpen": float("nan")}, "sharpen is nan"),
     ],
 )
 def test_a_bad_config_is_refused(tmp_path: Path, change: dict, what: str) -> None:
@@ -142,9 +162,9 @@ def test_a_bad_config_is_refused(tmp_path: Path, change: dict, what: str) -> Non
 
 
 def test_config_files(tmp_path: Path) -> None:
-    (tmp_path / "c.json").write_text('{"data": ["d"], "work": "w", "out": "o", "blocks": {"8": 1.0}}')
-    (tmp_path / "c.toml").write_text('data = ["d"]\nwork = "w"\nout = "o"\n[blocks]\n8 = 1.0\n')
-    want = Config(data=("d",), work="w", out="o", blocks={"8": 1.0})
+    (tmp_path / "c.json").write_text('{"data": ["d"], "work": "w", "out": "o", "exclude": [], "blocks": {"8": 1.0}}')
+    (tmp_path / "c.toml").write_text('data = ["d"]\nwork = "w"\nout = "o"\nexclude = []\n[blocks]\n8 = 1.0\n')
+    want = Config(data=("d",), work="w", out="o", exclude=(), blocks={"8": 1.0})
     assert Config.load(tmp_path / "c.json") == Config.load(tmp_path / "c.toml") == want
     (tmp_path / "u.json").write_text('{"data": ["d"], "work": "w", "out": "o", "speed": 1}')
     with pytest.raises(ValueError, match="has 'speed'"):
