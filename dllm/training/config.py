@@ -15,7 +15,7 @@ ALLOWED: Mapping[tuple[str, ...], tuple[Callable[[float], bool], str]] = {
     COUNTS: (lambda value: value >= 1, "1 or more"),
     ("scale", "learning_rate", "clip"): (lambda value: value > 0, "above 0"),
     ("tails", "final_share"): (lambda value: 0 <= value <= 1, "0 to 1"),
-    ("sharpen",): (lambda value: value >= 0, "0 or more"),
+    ("sharpen", "sharpen_from"): (lambda value: value >= 0, "0 or more"),
 }
 
 
@@ -27,8 +27,9 @@ class Config:
     base: a .gguf file or folder; the embedded base where null. blocks: how often each block size is drawn;
     "full" is attention over the whole canvas. learning_rate: the peak, reached after `warm_up` steps and followed by
     a cosine down to `final_share` of it. complementary, tails: what is masked, see `noise.views`. sharpen: see
-    `objective.total_loss`. longest: documents of more ids are left out. exclude: evaluation suites whose prompts are
-    never trained on. compile: let torch fuse what lies between the matrix products; takes a C++ compiler and a minute.
+    `objective.total_loss`, after the first `sharpen_from` steps. longest: documents of more ids are left out.
+    exclude: evaluation suites whose prompts are never trained on. compile: let torch fuse what lies between the matrix
+    products; takes a C++ compiler and a minute.
     """
 
     data: tuple[str, ...]
@@ -47,6 +48,7 @@ class Config:
     complementary: bool = True
     tails: float = 0.0
     sharpen: float = 0.0
+    sharpen_from: int = 0
     rows: int = 4
     packs: int = 2
     longest: int = 256

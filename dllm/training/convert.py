@@ -172,7 +172,7 @@ class Trainer:
         examples = [self.corpus.example(d, size) for d, size in zip(documents, drawn, strict=True)]
         c, generator = self.config, torch.Generator().manual_seed(rng.getrandbits(63))
         masks = [views(e, generator, complementary=c.complementary, tails=c.tails) for e in examples]
-        loss, measure = self._loss(examples, masks)
+        loss, measure = self._loss(examples, masks, sharpen=c.sharpen if self.step >= c.sharpen_from else 0.0)
         # not backward(): threads must not add into one .grad
         return measure, torch.autograd.grad(loss, list(self.parameters.values()))
 
@@ -181,9 +181,11 @@ class Trainer:
         with torch.inference_mode():
             return self._loss(examples, [views(e, generator, tails=tails) for e in examples])[1]
 
-    def _loss(self, examples: list[Example], masks: list[list[Mask]]) -> tuple[Tensor, Measure]:
+    def _loss(
+        self, examples: list[Example], masks: list[list[Mask]], *, sharpen: float = 0.0
+    ) -> tuple[Tensor, Measure]:
         batch = pack(examples, masks, mask_id=self.config.mask_id).to(self.model.device)
-        return total_loss(self.model.net, batch, sharpen=self.config.sharpen)
+        return total_loss(self.model.net, batch, sharpen=sharpen)
 
 
 def _asked(model: Model, suites: Sequence[str]) -> set[tuple[int, ...]]:

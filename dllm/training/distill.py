@@ -4,6 +4,7 @@ Training on a model's own answers keeps its autoregressive distribution, so that
 says?" stays a fair question. Batches are seeded one by one: a run that was cut off goes on as if it had not been.
 """
 
+import gzip
 import json
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -104,13 +105,15 @@ def write(
 
 
 def read(path: Path) -> list[Document]:
-    """Every document of a file.
+    """Every document of a file, which may be packed (.gz).
 
     Raises:
         ValueError: a line that is not a document; says which.
     """
     documents = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    raw = path.read_bytes()
+    text = gzip.decompress(raw).decode() if path.suffix == ".gz" else raw.decode()
+    for number, line in enumerate(text.splitlines(), 1):
         try:
             d = json.loads(line)
             documents.append(Document(d["batch"], tuple(d["prompt_ids"]), tuple(d["answer_ids"])))

@@ -80,12 +80,12 @@ def test_the_ways_suit_the_model(spec: Any) -> None:
 
 def test_every_prompt_is_answered_in_every_way() -> None:
     made = engine(FAST_DLLM_V2)
-    rows = list(evaluate(made, SUITE, only="8/4"))
-    assert [row.name for row in rows] == [name for name in ways(made) if "8/4" in name]
+    rows = list(evaluate(made, SUITE, only="32/4"))
+    assert [row.name for row in rows] == [name for name in ways(made) if "32/4" in name]
     for row in rows:
         assert row.answers == 3
         assert row.kinds.keys() == {"letter"}
-    exact = next(row for row in rows if row.name == "block 8/4, block cache, 1.0")
+    exact = next(row for row in rows if row.name == "block 32/4, block cache, 1.0")
     run = {item.id: made.run(item.prompt, Settings.from_json({**exact.settings, "gen_length": n}))
            for item, n in zip(SUITE.items, (CHECKED_LENGTH, CHECKED_LENGTH, OPEN_LENGTH), strict=True)}  # fmt: skip
     for one in run.values():
@@ -113,7 +113,7 @@ def test_a_limit_and_words_out_of_range_are_refused() -> None:
     made = engine(FAST_DLLM_V2)
     (row,) = evaluate(made, SUITE, only="AR", limit=1)
     assert row.answers == 2
-    with pytest.raises(ValueError, match="only is 'nothing'; allowed: part of AR; block 8/8"):
+    with pytest.raises(ValueError, match="only is 'nothing'; allowed: part of AR; block 32/8"):
         next(evaluate(made, SUITE, only="nothing"))
     with pytest.raises(ValueError, match="limit is 0"):
         next(evaluate(made, SUITE, limit=0))

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -33,6 +34,7 @@ def config(folder: Path, **changes: Any) -> Config:
     base = Config(
         data=(str(data),), work=str(folder / "work"), out=str(folder / "adapter.safetensors"), rank=4, mask_id=MASK,
         steps=6, warm_up=2, learning_rate=0.02, held_out=6, save_every=3, measure_every=6, tails=0.3, sharpen=0.1,
+        sharpen_from=3,
         exclude=(),
     )  # fmt: skip
     return replace(base, **changes)
@@ -71,6 +73,35 @@ def test_workers_do_not_change_the_result(tmp_path: Path) -> None:
     assert [e.get("loss") for e in alone.run()] == [e.get("loss") for e in together.run()]
     for name, p in alone.parameters.items():
         assert torch.equal(p, together.parameters[name]), name
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of what it does itself
+def test_compiling_changes_nothing_but_rounding(tmp_path: Path) -> None:
+    plain, compiled = (
+        trainer(config(tmp_path, work=str(tmp_path / name), compile=name == "compiled"))
+        for name in ("plain", "compiled")
+    )
+    for _ in range(2):  # the second step has other shapes
+        a, b = plain._advance(0.01), compiled._advance(0.01)
+        assert (a.labels, a.hits) == (b.labels, b.hits)
+        assert a.loss == pytest.approx(b.loss, rel=1e-5)
+    for name, p in plain.parameters.items():
+        torch.testing.assert_close(p, compiled.parameters[name], rtol=1e-3, atol=1e-4)
+
+
+def test_sharpening_begins_when_it_is_told_to(tmp_path: Path) -> None:
+    never, late = (
+        trainer(config(tmp_path, work=str(tmp_path / str(weight)), sharpen=weight, sharpen_from=2))
+        for weight in (0.0, 1.0)
+    )
+
+    def apart() -> bool:
+        for t in (never, late):
+            t._advance(0.02)
+        return any(not torch.equal(p, late.parameters[name]) for name, p in never.parameters.items())
+
+    assert [apart() for _ in range(3)] == [False, False, True]
 
 
 def test_it_learns(tmp_path: Path) -> None:

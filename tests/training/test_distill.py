@@ -1,5 +1,6 @@
 """Training data: seeded, resumable, and free of what nobody should learn from."""
 
+import gzip
 import random
 import string
 from pathlib import Path
@@ -44,6 +45,8 @@ def test_a_resumed_file_equals_one_written_at_once(tmp_path: Path, model: Model,
     assert not torn.read_text().endswith("\n")
     assert write(torn, model, tokenizer=tokenizer, documents=20, seed=1, recipe=RECIPE) == count
     assert torn.read_bytes() == whole.read_bytes()
+    (packed := tmp_path / "whole.jsonl.gz").write_bytes(gzip.compress(whole.read_bytes()))
+    assert read(packed) == read(whole)
     write(other := tmp_path / "other.jsonl", model, tokenizer=tokenizer, documents=20, seed=2, recipe=RECIPE)
     assert other.read_bytes() != whole.read_bytes()
 
