@@ -68,8 +68,8 @@ class Trainer:
         )
         if config.compile:
             for layer in model.net.layers:
-                layer.project = torch.compile(layer.project, dynamic=True)
-                layer.finish = torch.compile(layer.finish, dynamic=True)
+                for part in ("project", "finish"):
+                    setattr(layer, part, torch.compile(getattr(layer, part), dynamic=True))
         self.pool = ThreadPoolExecutor(config.workers)
         if self.checkpoint.exists():
             self._resume()
