@@ -39,12 +39,13 @@ INTRO = """# Blockscope
 Watch a diffusion language model write. It starts from a block of masks, guesses every one of them at once, and keeps
 the guesses it is sure of, step after step. Beside it the same model writes one token at a time.
 """
+# what the default model does well, from parallel to hardly so; its card says what it does badly
 EXAMPLES = [
     "What is the capital of France?",
-    "What is 7 plus 5?",
-    "Write a short story about a lighthouse.",
-    "List three colours of the rainbow.",
-    "Why is the sky blue?",
+    "Repeat after me: The sun is bright.",
+    "What is the opposite of hot?",
+    "Write a Python function that adds two numbers.",
+    "Tell me a short story about a lost cat.",
 ]
 ASKED = "() => document.dispatchEvent(new CustomEvent('blockscope:asked'))"
 REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"

@@ -4,7 +4,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.app.conftest import CHROMIUM, ROOT, Server
 
-PROMPT = "Write a short story about a lighthouse."
+PROMPT = "Tell me a short story about a lost cat."
 
 
 def main() -> None:

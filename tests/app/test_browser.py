@@ -170,8 +170,8 @@ def test_what_is_not_allowed_is_said(page: Page, url: str) -> None:
 
 def test_an_example_fills_the_prompt(page: Page, url: str) -> None:
     open_at_once(page, url)
-    page.get_by_role("button", name="What is 7 plus 5?").click()
-    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("What is 7 plus 5?")
+    page.get_by_role("button", name="Repeat after me: The sun is bright.").click()
+    expect(page.get_by_role("textbox", name="Prompt")).to_have_value("Repeat after me: The sun is bright.")
 
 
 @pytest.mark.parametrize("query", ["", "?__theme=dark"], ids=["light", "dark"])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.page import EXAMPLES
 from dllm.engine import Engine
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.trace import Trace
@@ -39,6 +40,18 @@ def test_every_cache_runs_on_it(engine: Engine, cache: str) -> None:
     assert "Paris" in text
     whole = cache in ("prefix", "dual", "d2")
     assert trace.settings["attention"] == ("bidirectional" if whole else "block_causal")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "right"),
+    [("Repeat after me: The sun is bright.", "The sun is bright."), ("What is the opposite of hot?", "cold")],
+)
+def test_the_page_offers_prompts_that_go_well(engine: Engine, prompt: str, right: str) -> None:
+    assert prompt in EXAMPLES
+    run = engine.run(prompt, Settings(gen_length=24))
+    for _ in run:
+        pass
+    assert right in run.text
 
 
 def test_both_lanes_share_what_the_adapter_leaves_alone(engine: Engine) -> None:
