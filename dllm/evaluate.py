@@ -1,6 +1,7 @@
 """Evaluation: a suite's prompts answered in many ways of decoding, judged by its checks and by the AR base."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -89,8 +90,6 @@ def document(engine: Engine, suite: Suite, rows: Sequence[Row]) -> dict[str, Any
 def _answers(
     engine: Engine, items: Sequence[Item], settings: Settings, reference: dict[str, tuple[int, ...]], *, rows: int
 ) -> list[Answer]:
-    from dataclasses import replace
-
     from dllm.models.likelihood import log_probabilities
 
     lengths = [OPEN_LENGTH if item.check is None else CHECKED_LENGTH for item in items]

@@ -44,7 +44,7 @@ HOUSE = (
         "it names things; all the torch is in dllm.models",
     ),
     Room(
-        "evaluation", ("dllm.evaluate",), ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), ("numpy",),
+        "evaluation", ("dllm.evaluate",), ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
         "it asks the engine and judges the answers",
     ),
     Room(
