@@ -1,6 +1,7 @@
 """An evaluation end to end on tiny nets, and the judge of answers against a plain softmax."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.cli import main
-from dllm.engine import Engine
+from dllm.engine import ADAPTER, Engine
 from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, document, evaluate, ways
 from dllm.models.families import FAST_DLLM_V2, LLADA, LLAMA
 from dllm.models.likelihood import log_probabilities
 from dllm.models.transformer import rope_table
+from dllm.report import SCHEMA, table
 from dllm.settings import Settings
 from dllm.suite import Item, Suite
 from tests.dllm.nets import engine_of, prompts
@@ -107,6 +109,18 @@ def test_ar_is_the_same_as_itself_and_full_attention_has_none() -> None:
     rows = list(evaluate(engine(LLADA), SUITE, only="0.5"))
     assert [row.name for row in rows] == ["full attention, d2 cache, 0.5"]
     assert (rows[0].same, rows[0].log_prob) == (None, None)
+
+
+def test_the_shipped_numbers_are_of_the_shipped_suite_and_these_ways() -> None:
+    data = json.loads(ADAPTER.with_name("evaluation.json").read_text())
+    suite = Suite.load("default")
+    assert data["schema"] == SCHEMA
+    assert data["suite"] == {"name": suite.name, "checked": len(suite.checked), "open": len(suite.open)}
+    both = engine_of(replace(FAST_DLLM_V2, attentions=("block_causal", "bidirectional")))
+    names = [row["name"] for row in data["rows"]]
+    assert [name for name in ways(both) if name in names] == names
+    card = ADAPTER.with_name("README.md").read_text()
+    assert table(data["rows"]).split("\n\n")[0] in card
 
 
 def test_a_limit_and_words_out_of_range_are_refused() -> None:
