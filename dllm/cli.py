@@ -129,6 +129,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     from dllm.report import table
     from dllm.suite import Suite
 
+    if args.out is not None and not args.out.resolve().parent.is_dir():  # said before minutes of decoding, not after
+        raise ValueError(f"out is {str(args.out)!r}; allowed: a file in a folder that exists")
     suite = Suite.load(args.suite)
     engine = Engine.load(args.model, device=args.device, adapter=args.adapter)
     rows = []

@@ -136,5 +136,7 @@ def test_a_limit_and_words_out_of_range_are_refused() -> None:
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--suite", str(tmp_path / "none.json")]) == 2
     assert "none.json" in capsys.readouterr().err
+    assert main(["evaluate", "--out", str(tmp_path / "none" / "out.json")]) == 2
+    assert "allowed: a file in a folder that exists" in capsys.readouterr().err
     assert main(["evaluate", "--model", str(tmp_path), "--adapter", "a"]) == 2
     assert "allowed: with model 'default'" in capsys.readouterr().err
