@@ -75,12 +75,10 @@ class Row:
 def summarize(name: str, settings: dict[str, Any], answers: Sequence[Answer], *, seconds: float, rows: int) -> Row:
     """The row of these answers. Prompts, not tokens, are what is drawn anew for the intervals."""
     checked = [a for a in answers if a.right is not None]
-    compared = [a for a in answers if name != "AR"]
+    compared = () if name == "AR" else answers
     tokens = np.array([len(a.ids) for a in answers])
     passes = np.array([a.passes for a in answers])
     log_prob = np.array([sum(a.log_probs) for a in answers])
-    pairs = np.array([d for a in answers if (d := distinct_2(a.ids)) is not None])
-    right = np.array([float(bool(a.right)) for a in checked])
     departed = [a.departs for a in compared if a.departs is not None]
     judged = all(len(a.log_probs) == len(a.ids) for a in answers)
     return Row(
@@ -89,11 +87,11 @@ def summarize(name: str, settings: dict[str, Any], answers: Sequence[Answer], *,
         answers=len(answers),
         tokens=int(tokens.sum()),
         passes=int(passes.sum()),
-        score=estimate(len(right), lambda i: right[i].mean(-1)),
+        score=_mean([float(bool(a.right)) for a in checked]),
         tpf=estimate(len(answers), lambda i: tokens[i].sum(-1) / passes[i].sum(-1)),
         log_prob=estimate(len(answers), lambda i: log_prob[i].sum(-1) / tokens[i].sum(-1)) if judged else None,
-        distinct_2=estimate(len(pairs), lambda i: pairs[i].mean(-1)),
-        same=_share([a.departs is None for a in compared]) if judged else None,
+        distinct_2=_mean([d for a in answers if (d := distinct_2(a.ids)) is not None]),
+        same=_mean([float(a.departs is None) for a in compared]) if judged else None,
         departs=float(np.median(departed)) if departed else None,
         kinds={kind: float(np.mean([bool(a.right) for a in checked if a.kind == kind]))
                for kind in dict.fromkeys(a.kind for a in checked)},
@@ -143,8 +141,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", f"In brackets: {LEVEL} % bootstrap intervals over prompts.", *notes])
 
 
-def _share(flags: Sequence[bool]) -> Estimate | None:
-    values = np.array(flags, dtype=float)
+def _mean(numbers: Sequence[float]) -> Estimate | None:
+    values = np.array(numbers)
     return estimate(len(values), lambda i: values[i].mean(-1))
 
 
