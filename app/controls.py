@@ -13,6 +13,7 @@ from dllm.unmask import UNMASKS
 
 AUTO = "auto"
 AUTO_LABEL = "Default"
+RECORDED = ("rollout", "attention")  # what a visitor may have recorded besides the alternatives
 SLIDER_STOPS = 5000  # a slider with more stops than this cannot be aimed
 
 
@@ -49,6 +50,11 @@ def settings_controls() -> Controls:
         with gr.Column(min_width=280):
             default = _default(Settings, "unmask").name
             built |= _choice("unmask", "Unmasking rule", "Which guesses become tokens.", UNMASKS, default=default)
+    built[("record",)] = gr.CheckboxGroup(
+        list(RECORDED),
+        label="Record for the inspector",
+        info="Both make attention slower: for looking, not for racing. Attention maps are kept up to 64 MiB a lane.",
+    )
     return Controls(tuple(built), tuple(built.values()))
 
 

@@ -1,6 +1,7 @@
 """The handler behind Decode: a generator of viewer messages, one per forward pass."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from html import escape
 from time import monotonic
@@ -12,19 +13,27 @@ import gradio as gr
 from app.controls import Controls
 from app.engines import Engines, LoadError
 from app.limits import SECONDS, check_prompt, check_request, check_tokens
+from app.live import Live
+from app.shelf import Shelf
 from dllm.engine import MODELS
-from dllm.settings import Choice, Settings, SettingsError
+from dllm.settings import RECORDS, Choice, Settings, SettingsError
+from visualize.facts import facts as words
 from visualize.stage import Stage, stopped
 
 Handler = Callable[..., Iterator[str]]
 
 
-def handler(engines: Engines, controls: Controls) -> Handler:
-    """The Decode handler of a page with these controls."""
+def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
+    """The Decode handler of a page with these controls. Runs are kept on the shelf, for the inspector."""
 
-    def decode(prompt: str, model: str, autoregressive: bool, *values: Any) -> Iterator[str]:
+    def decode(
+        prompt: str, model: str, autoregressive: bool, request: gr.Request | None, *values: Any
+    ) -> Iterator[str]:
         """Decode a prompt; yields JSON messages of schema blockscope.view/1, the last one holds the whole run."""
-        stage = Stage(uuid4().hex[:12], ["diffusion", "ar"] if autoregressive else ["diffusion"])
+        live = Live()
+        run = shelf.open(live.replay, request.session_hash if request else None)
+        live.folder = shelf.get(run).path
+        stage = Stage(run, ["diffusion", "ar"] if autoregressive else ["diffusion"])
         try:
             yield stage.note("Preparing…")
             settings = _settings(controls, values)
@@ -32,7 +41,7 @@ def handler(engines: Engines, controls: Controls) -> Handler:
             for word in engines.loading(model):
                 yield stage.note(word)
             with engines.device:
-                yield from play(stage, engines.get(model), text, settings)
+                yield from play(stage, engines.get(model), text, settings, live)
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not decoded.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
@@ -43,8 +52,9 @@ def handler(engines: Engines, controls: Controls) -> Handler:
     return decode
 
 
-def play(stage: Stage, engine: Any, text: str, settings: Settings) -> Iterator[str]:
+def play(stage: Stage, engine: Any, text: str, settings: Settings, live: Live | None = None) -> Iterator[str]:
     """Both lanes one after another, so that neither slows the other, then the whole run."""
+    live = live or Live()
     runs = {"diffusion": engine.run(text, settings)}
     if "ar" in stage.planned:
         runs["ar"] = engine.run(text, autoregressive(settings))
@@ -53,25 +63,29 @@ def play(stage: Stage, engine: Any, text: str, settings: Settings) -> Iterator[s
     stage.piece = runs["diffusion"].piece
     late = ""
     for name, run in runs.items():
+        live.begin(name, run)
         yield stage.open(name, run.prompt, run.settings.as_json())
-        yield from follow(stage, name, run)
+        yield from follow(stage, name, run, live)
         trace = run.trace()
         late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
+        live.end(name, trace)
         yield stage.close(name, trace)
     yield stage.finish(late)
 
 
-def follow(stage: Stage, name: str, run: Any) -> Iterator[str]:
+def follow(stage: Stage, name: str, run: Any, live: Live) -> Iterator[str]:
     """One message per step. The run is freed when this generator is closed, wherever it stands."""
     steps = iter(run)
     deadline = monotonic() + SECONDS
-    try:
-        for _ in steps:
+    with ExitStack() as stack:
+        stack.callback(steps.close)
+        maps = live.observer(name, stack) if "attention" in run.settings.record else None
+        for step in steps:
+            if maps:
+                maps.add(step.index, step.readout.attention)
             yield stage.step(name, run.records[-1])
             if monotonic() > deadline:
                 return
-    finally:
-        steps.close()
 
 
 def autoregressive(settings: Settings) -> Settings:
@@ -88,17 +102,15 @@ def stop() -> str:
 
 def facts(about: dict[str, Any], *, lanes: int) -> str:
     """Where the numbers come from, in one line."""
-    passes, card = about["warm_up"], MODELS.get(about["id"])
-    words = [
-        f"{card.title if card else about['id']} ({about['parameters'] / 1e6:.0f} M parameters, {about['dtype']})",
-        f"on {about['device']}, {about['threads']} thread{'s' * (about['threads'] != 1)}",
-        f"{passes} warm-up pass{'es' * (passes != 1)}" if passes else "no warm-up",
-    ]
+    card = MODELS.get(about["id"])
     order = " The lanes were measured one after another." if lanes > 1 else ""
-    return f"Measured live: {', '.join(words)}.{order}{' ' + card.about if card else ''}"
+    return f"{words(about, title=card.title if card else None)}{order}{' ' + card.about if card else ''}"
 
 
 def _settings(controls: Controls, values: Sequence[Any]) -> Settings:
     request = controls.request(values)
     check_request(request)
-    return Settings.from_json({**request, "record": ["alternatives"]})
+    wanted = {"alternatives", *request.pop("record", ())}
+    if (request.get("cache") or {}) and request["cache"]["name"] == "d2":
+        wanted.add("rollout")  # it is computed anyway
+    return Settings.from_json({**request, "record": [name for name in RECORDS if name in wanted]})

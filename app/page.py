@@ -9,6 +9,9 @@ from gradio import themes
 from app.controls import settings_controls
 from app.decode import handler, stop
 from app.engines import Engines
+from app.gallery import Gallery
+from app.measure import measurer
+from app.shelf import Shelf
 from app.viewer import viewer
 from dllm.engine import MODELS
 
@@ -47,13 +50,15 @@ EXAMPLES = [
     "Write a Python function that adds two numbers.",
     "Tell me a short story about a lost cat.",
 ]
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 ASKED = "() => document.dispatchEvent(new CustomEvent('blockscope:asked'))"
 REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
 
 
 def build(engines: Engines | None = None) -> gr.Blocks:
     """The app. `engines` loads models: the default one when the page is opened, others when they are asked for."""
-    engines = engines or Engines()
+    engines, shelf = engines or Engines(), Shelf()
+    recorded = Gallery(shelf)
     with gr.Blocks(title="Blockscope", analytics_enabled=False) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
         with gr.Row(equal_height=True):
@@ -72,16 +77,28 @@ def build(engines: Engines | None = None) -> gr.Blocks:
                     halt = gr.Button("Stop", min_width=80)
                 ar = gr.Checkbox(True, label="Then decode with AR as well", container=False)
         gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples", api_visibility="private")
+        with gr.Row(equal_height=True):
+            picker = gr.Dropdown(
+                [(run.title, name) for name, run in recorded.runs.items()],
+                value=None,
+                label="Recorded runs",
+                info="Played from a file; no model is needed.",
+                scale=5,
+                min_width=280,
+            )
+            upload = gr.UploadButton(
+                "Open a trace…", file_types=[".json", ".gz", ".npz"], file_count="multiple", scale=1, min_width=240
+            )
         with gr.Accordion("Model and decoder settings", open=False):
             names = [(f"{name}: {card.title}", name) for name, card in MODELS.items()]
             model = gr.Dropdown(names, value=names[0][1], label="Model")
             controls = settings_controls()
-        stage = viewer(elem_id="viewer")
+        stage = viewer(shelf.ask, elem_id="viewer")
         asked = [decode.click, prompt.submit]
         gr.on(asked, None, None, None, js=ASKED, queue=False)
         run = gr.on(
             asked,
-            handler(engines, controls),
+            handler(engines, controls, shelf),
             [prompt, model, ar, *controls.components],
             stage,
             show_progress="hidden",
@@ -92,8 +109,15 @@ def build(engines: Engines | None = None) -> gr.Blocks:
         )
         run.failure(None, None, None, js=REFUSED, queue=False)
         # Whoever opens the page will decode soon: the default model loads while they read
-        demo.load(engines.preload, queue=False, show_progress="hidden", api_visibility="private")
-        halt.click(stop, None, stage, cancels=[run], queue=False, show_progress="hidden", api_visibility="private")
+        demo.load(engines.preload, queue=False, **QUIET)
+        measuring = stage.measure(  # type: ignore[attr-defined]
+            measurer(engines, shelf), None, stage, concurrency_id="device", **QUIET
+        )
+        halt.click(stop, None, stage, cancels=[run, measuring], queue=False, **QUIET)
+        demo.load(recorded.follow, None, stage, queue=False, **QUIET)
+        picker.input(recorded.show, picker, stage, cancels=[run, measuring], queue=False, **QUIET)
+        upload.upload(recorded.upload, upload, stage, cancels=[run, measuring], queue=False, **QUIET)
+        demo.unload(shelf.leave)
     return demo.queue(max_size=16, api_open=False)
 
 

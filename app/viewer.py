@@ -4,48 +4,52 @@ Model text is data from end to end: it travels as an opaque JSON string and reac
 template takes no value, because templates are compiled and would run what a model writes.
 """
 
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from dllm.metrics import DEFINITIONS
-from visualize.lane import LANES
+from visualize.export import EXPORTS
+from visualize.page import PLOTLY, script, template, words
 
-FOLDER = Path(__file__).resolve().parent.parent / "assets/viewer"
 MOUNT = """
 mount(element.querySelector('.bs'), {
-  titles: props.titles,
-  definitions: props.definitions,
+  ...props.words,
+  exports: props.exports,
   read: () => props.value,
   listen: (receive) => watch('value', receive),
+  ask: (question) => server.answer(question),
+  measure: (run) => trigger('measure', run),
+  plotly: () => (window.blockscopePlotly ??= new Promise((done, failed) => {
+    const node = document.createElement('script');
+    node.onload = () => done(window.Plotly);
+    node.onerror = () => failed(new Error('plotly.js did not load'));
+    node.src = props.plotly;
+    document.head.append(node);
+  })),
 });
 """
 
 
-def template() -> str:
-    """The static page of the viewer with its style sheet."""
-    style, body = (FOLDER / "viewer.css").read_text(), (FOLDER / "viewer.html").read_text()
-    return f"<style>{style}</style>\n{body}"
-
-
-def script() -> str:
-    """The viewer's script: its parts in the order of their names. It defines `mount`."""
-    return "\n".join(part.read_text() for part in sorted(FOLDER.glob("*.js")))
-
-
-def viewer(**kwargs: Any) -> gr.HTML:
-    """The stage. Its value is a message of schema `blockscope.view/1`.
+def viewer(ask: Callable[[Any], Any], **kwargs: Any) -> gr.HTML:
+    """The stage. Its value is a message of schema `blockscope.view/1`; `ask` answers the inspector's questions.
 
     Not a subclass: gradio writes a stub file beside the source of every component class.
     """
+
+    def answer(question: Any) -> Any:
+        """What the script calls as `server.answer`; gradio marks it, which it cannot do with a method."""
+        return ask(question)
+
+    gr.set_static_paths([PLOTLY])  # the one file; served from here, so that nothing is loaded from elsewhere
     return gr.HTML(
         value=None,
         html_template=template(),
         js_on_load=script() + MOUNT,
         apply_default_css=False,
-        titles={name: asdict(title) for name, title in LANES.items()},
-        definitions=DEFINITIONS,
+        server_functions=[answer],
+        words=words(),
+        exports={name: export.about for name, export in EXPORTS.items()},
+        plotly=f"/gradio_api/file={PLOTLY}",
         **kwargs,
     )

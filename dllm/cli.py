@@ -1,7 +1,8 @@
-"""`python -m dllm …`: decode, models, validate, evaluate, and the training commands."""
+"""`python -m dllm …`: decode, drift, models, validate, evaluate, and the training commands."""
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -31,11 +32,19 @@ def _parser() -> argparse.ArgumentParser:
     decode = commands.add_parser("decode", help="answer a file of requests with traces, line by line")
     decode.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
     decode.add_argument("--requests", default="-", help="JSON lines; - is standard input")
-    decode.add_argument("--out", default="-", help="JSON lines; - is standard output")
+    decode.add_argument("--out", help="JSON lines; - is standard output, which is the default without --traces")
+    decode.add_argument("--traces", type=Path, metavar="DIR", help="keep each trace as DIR/ID.json.gz; print errors")
     decode.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
     decode.add_argument("--dtype", help="float32, bfloat16 or float16; by default as the weights and the device suit")
     decode.add_argument("--threads", type=int, help="CPU threads of the network")
     decode.set_defaults(run=_decode)
+
+    drift = commands.add_parser("drift", help="measure what a cache did: a trace again, beside passes without cache")
+    drift.add_argument("trace", type=Path, help=".json or .json.gz")
+    drift.add_argument("--model", default="default", help="that of the trace")
+    drift.add_argument("--out", type=Path, help="by default the trace's name with .drift.npz")
+    drift.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
+    drift.set_defaults(run=_drift)
 
     models = commands.add_parser("models", help="list the models that can be named")
     models.add_argument("--json", action="store_true", help="as JSON")
@@ -72,9 +81,10 @@ def _parser() -> argparse.ArgumentParser:
 def _decode(args: argparse.Namespace) -> int:
     from dllm.engine import Engine
     from dllm.models.progress import TerminalBar
-    from dllm.requests import answer_all
+    from dllm.requests import Folder, answer_all
 
     failed = 0
+    place = args.out or ("-" if args.traces is None else None)
     with ExitStack() as files:
         lines, out = sys.stdin, sys.stdout
         if args.requests != "-":  # bytes that are no text must spoil their own line only
@@ -83,14 +93,45 @@ def _decode(args: argparse.Namespace) -> int:
         engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar)
         bar.finish()
         engine.warm()
-        if args.out != "-":
-            out = files.enter_context(Path(args.out).open("w", encoding="utf-8"))
-        side = None if args.out == "-" else Path(f"{args.out}.attention")
-        for result in answer_all(engine, lines, side=side):
+        folder = None if args.traces is None else Folder(args.traces, traces=True)
+        if place not in ("-", None):
+            out = files.enter_context(Path(place).open("w", encoding="utf-8"))
+            folder = folder or Folder(Path(f"{place}.attention"))
+        for result in answer_all(engine, lines, folder=folder):
             failed += "error" in result
-            out.write(json.dumps(result) + "\n")
-            out.flush()
+            if place or "error" in result:
+                out.write(json.dumps(result) + "\n")
+                out.flush()
     return 1 if failed else 0
+
+
+def _drift(args: argparse.Namespace) -> int:
+    from dllm.engine import Engine
+    from dllm.models.progress import TerminalBar
+    from dllm.shadow import Shadow
+
+    trace, place = Trace.load(args.trace), args.out or _beside(args.trace)
+    if not place.resolve().parent.is_dir():  # said before minutes of measuring, not after
+        raise ValueError(f"out is {str(place)!r}; allowed: a file in a folder that exists")
+    bar = TerminalBar(sys.stderr)
+    engine = Engine.load(args.model, device=args.device, progress=bar)
+    bar.finish()
+    shadow = Shadow(engine, trace)
+    for done in shadow:
+        print(f"\rstep {done} of {len(trace.steps)}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    shadow.drift.save(place)
+    mean, step = shadow.drift.largest()
+    changed = shadow.drift.changed
+    print(
+        f"{place}: mean drift of keys is at most {mean:.4f}, in step {step + 1} of {len(trace.steps)}; "
+        f"{len(changed)} best tokens changed, {sum(change.committed for change in changed)} of them committed"
+    )
+    return 0
+
+
+def _beside(trace: Path) -> Path:
+    return trace.with_name(re.sub(r"\.json(\.gz)?$", "", trace.name) + ".drift.npz")
 
 
 def _models(args: argparse.Namespace) -> int:

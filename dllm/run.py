@@ -66,12 +66,18 @@ class Run:
         """Commit tokens of the answer to `plan()`, and keep the record.
 
         Raises:
-            RuntimeError: the cache policy reached no mask.
+            RuntimeError: the cache policy reached no mask, or the network computed another number of positions than
+                the record says.
         """
         step = self.decoder.apply(readout)
         began = perf_counter()
         flops, moved = cost.flops(step.plan, self.sizes), cost.bytes_moved(step.plan, self.sizes)
-        self.records.append(record(step, rollout="rollout" in self.settings.record, flops=flops, bytes=moved))
+        kept = record(step, rollout="rollout" in self.settings.record, flops=flops, bytes=moved)
+        if readout.computed not in (None, kept.query_count):
+            raise RuntimeError(
+                f"step {step.index} records {kept.query_count} positions, but the network computed {readout.computed}"
+            )
+        self.records.append(kept)
         self.recorder += readout.overhead + perf_counter() - began
         return step
 

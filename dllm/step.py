@@ -38,6 +38,7 @@ class Readout:
     rollout: attention-rollout influence per canvas position; sums to `visible`.
     attention: probabilities (layers, heads, queries, visible), an array of the device library, for the side file.
     overhead: seconds spent on what only a recorder asked for; never part of a step's time.
+    computed: how many positions of this sequence really went through the network; None where nobody counted.
     """
 
     positions: Sequence[int]
@@ -49,6 +50,7 @@ class Readout:
     rollout: Sequence[float] | None = None
     attention: object | None = None
     overhead: float = 0.0
+    computed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

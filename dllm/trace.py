@@ -4,19 +4,50 @@ All positions are absolute (0 = first prompt token). Building one needs no model
 """
 
 import gzip
-import io
-from collections.abc import Iterable
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from dllm.step import Plan, Step
+from dllm.canvas import Canvas
+from dllm.settings import Settings
+from dllm.step import Step
 
 SCHEMA = "blockscope.trace/1"
 MAX_BYTES = 64 * 2**20  # of JSON, unpacked: an upload larger than this is refused before it is parsed
-Span = tuple[NonNegativeInt, NonNegativeInt]
+MAX_STEPS = 16_384
+MAX_POSITIONS = 65_536
+MAX_CELLS = 2**24  # steps × positions: a larger trace is read, but no picture of that size is drawn
+MAX_PIECES = 2**20
+MAX_TEXT = 1000  # characters of one piece or name
+REASONS = ("density", "committed", "rollout", "inflated")  # as d²Cache gives them
+RESOLVED = ("gen_length", "block_size", "sub_block_size", "attention", "stop_ids")
+
+
+# A list stops at its first fault, because millions of faults would take gigabytes.
+FAST = Field(fail_fast=True)
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Id = Annotated[int, Field(ge=0, lt=2**31)]
+Edge = Annotated[int, Field(ge=0, le=MAX_POSITIONS)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # a number that JavaScript holds exactly
+Amount = Annotated[float, Field(ge=0, le=1e9)]  # seconds or influence: a sum of many stays finite
 Probability = Annotated[float, Field(ge=0, le=1.0001)]
+Span = tuple[Edge, Edge]
+Alternatives = Annotated[list[Annotated[list[tuple[Id, Probability]], FAST]], FAST]
+
+
+def _ascending(values: list[int]) -> list[int]:
+    for a, b in pairwise(values):
+        if a >= b:
+            raise ValueError(f"{b} stands after {a}; allowed: ascending, each position once")
+    return values
+
+
+Positions = Annotated[list[Annotated[int, Field(ge=0, lt=MAX_POSITIONS)]], FAST, AfterValidator(_ascending)]
 
 
 class TraceError(ValueError):
@@ -24,71 +55,74 @@ class TraceError(ValueError):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Model(_Record):
     """Which network spoke."""
 
-    id: str
-    family: str
-    sha256: str | None = None
-    dtype: str
-    parameters: NonNegativeInt
-    layers: NonNegativeInt
-    heads: NonNegativeInt
+    id: Text
+    family: Text
+    sha256: Text | None = None
+    dtype: Text
+    parameters: Count
+    layers: Count
+    heads: Count
 
 
 class Environment(_Record):
     """Where it was timed. `threads` are the CPU threads of the network, `warm_up` the passes run before timing."""
 
-    device: str
-    torch: str
-    threads: NonNegativeInt
-    commit: str | None = None
-    warm_up: NonNegativeInt = 0
+    device: Text
+    torch: Text
+    threads: Count
+    commit: Text | None = None
+    warm_up: Count = 0
 
 
 class Timing(_Record):
     """Seconds: to the first generated token, of all steps, and of recording (which is in neither)."""
 
-    ttft: float | None
-    decode: float
-    recorder: float
+    ttft: Amount | None = None
+    decode: Amount
+    recorder: Amount
 
 
 class StepRecord(_Record):
     """One forward pass; `queries` as half-open ranges, `reasons` as d²Cache gives them."""
 
-    index: NonNegativeInt
+    index: Count
     kind: Literal["prefill", "denoise", "commit", "ar"]
     block: Span
     window: Span
-    queries: list[Span]
-    visible: NonNegativeInt
-    positions: list[NonNegativeInt]
-    tokens: list[NonNegativeInt]
-    confidence: list[Probability]
-    alternatives: list[list[tuple[NonNegativeInt, Probability]]] | None = None
-    committed: list[NonNegativeInt]
-    remasked: list[NonNegativeInt] = []
-    reasons: dict[str, list[NonNegativeInt]] | None = None
-    rollout: list[float] | None = None
-    seconds: Annotated[float, Field(ge=0)]
-    flops: NonNegativeInt = 0
-    bytes: NonNegativeInt = 0
+    queries: Annotated[list[Span], FAST]
+    visible: Edge
+    positions: Positions
+    tokens: Annotated[list[Id], FAST]
+    confidence: Annotated[list[Probability], FAST]
+    alternatives: Alternatives | None = None
+    committed: Positions
+    remasked: Positions = []
+    reasons: dict[str, Positions] | None = None
+    rollout: Annotated[list[Amount], FAST] | None = None
+    seconds: Amount
+    flops: Count = 0
+    bytes: Count = 0
 
     @model_validator(mode="after")
     def _consistent(self) -> "StepRecord":
-        if not len(self.positions) == len(self.tokens) == len(self.confidence):
-            raise ValueError("positions, tokens and confidence must have one entry each per asked position")
-        if self.alternatives is not None and len(self.alternatives) != len(self.positions):
-            raise ValueError("alternatives must have one list per asked position")
+        if self.block[0] > self.block[1] or self.window[0] > self.window[1]:
+            raise ValueError(f"block is {self.block} and window {self.window}; allowed: a start up to its end")
+        rows = (self.tokens, self.confidence, self.positions if self.alternatives is None else self.alternatives)
+        if any(len(row) != len(self.positions) for row in rows):
+            raise ValueError("positions, tokens, confidence and alternatives must have one entry each per position")
         if strange := set(self.committed) - set(self.positions):
             raise ValueError(f"position {min(strange)} is committed but was not asked")
         ends = [0, *(edge for span in self.queries for edge in span)]
         if ends != sorted(ends) or ends[-1] > self.visible:
             raise ValueError("queries must be ascending half-open ranges inside [0, visible)")
+        if self.rollout is not None and len(self.rollout) != self.visible:
+            raise ValueError(f"rollout has {len(self.rollout)} values; allowed: {self.visible}, one a visible position")
         return self
 
     @property
@@ -98,17 +132,20 @@ class StepRecord(_Record):
 
 
 class Trace(_Record):
-    """One decoding, whole. `output` holds generated ids only, cut after the first stop token."""
+    """One decoding, whole. `output` holds generated ids only, cut after the first stop token.
+
+    The constructor trusts a decoder's settings, reasons, output and canvas; `from_json`, fed by strangers, does not.
+    """
 
     schema_: Literal["blockscope.trace/1"] = Field(SCHEMA, alias="schema")
     model: Model
     settings: dict[str, Any]
     environment: Environment
-    prompt: list[NonNegativeInt]
-    pieces: dict[int, str] = {}
-    output: list[NonNegativeInt]
+    prompt: Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]
+    pieces: Annotated[dict[Id, Text], Field(max_length=MAX_PIECES)] = {}
+    output: Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]
     stop_reason: Literal["eos", "length", "cancelled"]
-    steps: list[StepRecord]
+    steps: Annotated[list[StepRecord], FAST, Field(max_length=MAX_STEPS)]
     timing: Timing
 
     @model_validator(mode="after")
@@ -117,9 +154,8 @@ class Trace(_Record):
         for n, step in enumerate(self.steps):
             if step.index != n:
                 raise ValueError(f"steps[{n}].index is {step.index}, not {n}")
-            for p in step.committed:
-                if p < len(self.prompt) or p in written:
-                    raise ValueError(f"steps[{n}] commits position {p}, which is already written")
+            if again := [p for p in step.committed if p < len(self.prompt) or p in written]:
+                raise ValueError(f"steps[{n}] commits position {again[0]}, which is already written")
             written |= set(step.committed)
             if strange := set(step.remasked) - written:
                 raise ValueError(f"steps[{n}] remasks position {min(strange)}, which is not written")
@@ -128,23 +164,25 @@ class Trace(_Record):
 
     @classmethod
     def from_json(cls, data: str | bytes) -> "Trace":
-        """Read and check a trace (JSON, gzip accepted).
+        """Read and check a trace (JSON, gzip accepted); its settings get the form of `Settings.as_json`.
 
         Raises:
-            TraceError: what is wrong and where, for the first few faults.
+            TraceError: what is wrong and where, for the first few faults; below 2,000 characters.
         """
-        raw = data.encode() if isinstance(data, str) else data
         try:
+            raw = data.encode() if isinstance(data, str) else data
             if raw[:2] == b"\x1f\x8b":
-                raw = _gunzip(raw)
+                raw = zlib.decompressobj(31).decompress(raw, MAX_BYTES + 1)  # a few kilobytes may hold gigabytes
             if len(raw) > MAX_BYTES:
-                raise TraceError(f"the trace has {len(raw)} bytes; allowed: {MAX_BYTES}")
-            return cls.model_validate_json(raw)
+                raise TraceError(f"it has {len(raw)} bytes; allowed: {MAX_BYTES}")
+            trace = cls.model_validate(TypeAdapter(Any).validate_json(raw))  # in one go, every fault copies its input
+            settings = _resolved(trace.settings)
+            _check(trace, settings)
+            return trace.model_copy(update={"settings": settings.as_json()})
         except ValidationError as error:
-            faults = [f"{'.'.join(map(str, e['loc'])) or 'trace'}: {e['msg']}" for e in error.errors()[:5]]
-            raise TraceError("not a valid trace: " + "; ".join(faults)) from None
-        except (OSError, EOFError) as error:
-            raise TraceError(f"not a valid trace: {error}") from None
+            raise TraceError(f"not a valid trace: {_faults(error)}") from None
+        except (zlib.error, ValueError) as error:
+            raise TraceError(f"not a valid trace: {_short(str(error))}") from None
 
     @classmethod
     def load(cls, path: str | Path) -> "Trace":
@@ -169,19 +207,14 @@ def spans(positions: Iterable[int]) -> list[Span]:
     """Ascending positions as half-open ranges."""
     if isinstance(positions, range) and positions.step == 1:
         return [(positions.start, positions.stop)] if positions else []
-    out: list[list[int]] = []
-    for p in positions:
-        if out and out[-1][1] == p:
-            out[-1][1] = p + 1
-        else:
-            out.append([p, p + 1])
-    return [(a, b) for a, b in out]
+    listed = list(positions)
+    gaps = [i for i in range(1, len(listed)) if listed[i] != listed[i - 1] + 1]
+    return [(listed[a], listed[b - 1] + 1) for a, b in pairwise([0, *gaps, len(listed)] if listed else [])]
 
 
 def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0) -> StepRecord:
     """A step as the trace keeps it, with the rollout if wanted. Numbers from float32 are rounded to 6 digits."""
-    plan: Plan = step.plan
-    readout = step.readout
+    plan, readout, rows = step.plan, step.readout, step.readout.alternatives
     return StepRecord(
         index=step.index,
         kind=plan.kind,
@@ -192,9 +225,7 @@ def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0)
         positions=list(readout.positions),
         tokens=list(readout.tokens),
         confidence=[round(c, 6) for c in readout.confidence],
-        alternatives=None
-        if readout.alternatives is None
-        else [[(i, round(p, 6)) for i, p in row] for row in readout.alternatives],
+        alternatives=None if rows is None else [[(i, round(p, 6)) for i, p in row] for row in rows],
         committed=list(step.committed),
         remasked=list(step.remasked),
         reasons=None if plan.reasons is None else {k: list(v) for k, v in plan.reasons.items()},
@@ -205,7 +236,65 @@ def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0)
     )
 
 
-def _gunzip(raw: bytes) -> bytes:
-    """Unpack without trusting the packed size: a few kilobytes can hold gigabytes of zeros."""
-    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as f:
-        return f.read(MAX_BYTES + 1)
+def _resolved(data: Mapping[str, Any]) -> Settings:
+    """The settings of a trace, which say what was decided and not only what was asked for."""
+    if missing := [name for name in RESOLVED if data.get(name) is None]:
+        raise TraceError(f"settings.{missing[0]} is missing; allowed: the value that the run was decoded with")
+    settings = Settings.from_json(data)
+    for name, value in [item for c in (settings.cache, settings.unmask) if c for item in c.as_json().items()]:
+        size = len(value) * 1e9 / MAX_TEXT if isinstance(value, str) else value
+        if size is not None and not (isinstance(size, int | float) and abs(size) <= 1e9):  # NaN is not
+            raise TraceError(f"option {name} is {value!r} in settings; allowed: up to 1e9 or {MAX_TEXT} characters")
+    return settings
+
+
+def _check(trace: Trace, settings: Settings) -> None:
+    """No step reaches beyond the canvas, every reason is for a query, and the output is what the steps wrote."""
+    length, size, stops = settings.gen_length, settings.block_size, settings.stop_ids or ()
+    causal = settings.attention == "block_causal"
+    canvas = Canvas(trace.prompt, length, block_size=size, mask_id=0, shift=0, block_causal=causal, stop_ids=stops)
+    written: dict[int, int] = {}
+    for step in trace.steps:
+        reached = max(step.visible, step.block[1], step.window[1], *(p + 1 for p in step.positions[-1:]))
+        if reached > canvas.length:
+            raise TraceError(f"steps[{step.index}] reaches position {reached - 1}; allowed: 0 to {canvas.length - 1}")
+        _check_reasons(step)
+        proposed = dict(zip(step.positions, step.tokens, strict=True))
+        written |= {p: proposed[p] for p in step.committed}
+        for p in step.remasked:
+            del written[p]
+    for p, token in written.items():
+        canvas.commit(p, token)
+    if trace.output != (wrote := canvas.output):
+        raise TraceError(f"output is {_short(str(trace.output))}; allowed: what the steps wrote, {_short(str(wrote))}")
+
+
+def _check_reasons(step: StepRecord) -> None:
+    reasons, where = step.reasons or {}, f"steps[{step.index}].reasons"
+    if strange := sorted(set(reasons) - set(REASONS)):
+        raise TraceError(f"{where} holds {strange[0]!r}; allowed: {', '.join(REASONS)}")
+    edges = [edge for span in step.queries for edge in span]
+    for before, p in pairwise([-1, *sorted(p for listed in reasons.values() for p in listed)]):
+        if p == before or bisect_right(edges, p) % 2 == 0:  # a query has an odd number of edges up to it
+            raise TraceError(f"{where} lists position {p}; allowed: each query once")
+
+
+def _faults(error: ValidationError) -> str:
+    """Where, what is allowed and what was found, for the first few."""
+    if error.error_count() > 1000:
+        return f"it has {error.error_count()} faults"
+    told = []
+    for fault in error.errors(include_url=False)[:5]:
+        where, text, found = (
+            ".".join(map(str, fault["loc"])),
+            fault["msg"].removeprefix("Value error, "),
+            fault["input"],
+        )
+        if isinstance(found, str | int | float) and fault["type"] != "json_invalid":
+            text += f", not {_short(repr(found), 60)}"
+        told.append(_short(f"{_short(where, 100) or 'trace'}: {text}"))
+    return "; ".join(told)
+
+
+def _short(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -26,7 +26,9 @@ HOUSE = (
         "it is what all others are made of",
     ),
     Room(
-        "floor 1", ("dllm.trace", "dllm.metrics", "dllm.cost", "dllm.suite", "dllm.report"), ("floor 0",),
+        "floor 1",
+        ("dllm.trace", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift", "dllm.suite", "dllm.report"),
+        ("floor 0",),
         ("pydantic", "numpy"),
         "a trace must be readable without a model",
     ),
@@ -39,7 +41,7 @@ HOUSE = (
         "a network knows neither what drives it nor how it is shown",
     ),
     Room(
-        "the engine", ("dllm.engine", "dllm.run", "dllm.batch", "dllm.requests"),
+        "the engine", ("dllm.engine", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow"),
         ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
         "it names things; all the torch is in dllm.models",
     ),
@@ -57,7 +59,7 @@ HOUSE = (
         "it reads arguments and prints",
     ),
     Room(
-        "the pictures", ("visualize",), ("floor 0", "floor 1"), ("numpy", "plotly"),
+        "the pictures", ("visualize",), ("floor 0", "floor 1"), ("numpy", "plotly", "PIL"),
         "a picture is drawn from a trace alone, without model, tokenizer or page",
     ),
     Room(

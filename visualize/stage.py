@@ -14,6 +14,7 @@ from visualize.tally import Tally
 from visualize.verdict import verdict
 
 SCHEMA = "blockscope.view/1"
+OBSERVED = "Attention was recorded, which slows the passes themselves: this run is for looking, not for racing."
 
 
 class Stage:
@@ -25,6 +26,8 @@ class Stage:
         self.lanes: dict[str, Lane] = {}
         self.pieces: dict[int, str] = {}
         self.facts: str | None = None
+        self.link: str | None = None  # what a deep link calls the recorded run
+        self.observed = False  # whether recording slowed the passes themselves
 
     def note(self, text: str) -> str:
         """Say what is being waited for."""
@@ -32,8 +35,17 @@ class Stage:
 
     def open(self, name: str, prompt: Sequence[int], settings: Mapping[str, Any]) -> str:
         """A lane begins: its canvas, all masks. `settings` are resolved, in request form."""
-        self.lanes[name] = Lane(name, head(prompt, settings))
+        self._begin(name, prompt, settings)
         return self._message([self.lanes[name].whole()], self._learn(prompt))
+
+    def replay(self, name: str, trace: Trace) -> None:
+        """A lane that was recorded before, whole; `finish` tells it."""
+        self._begin(name, trace.prompt, trace.settings)
+        self._learn(trace.prompt)
+        for record in trace.steps:
+            self.lanes[name].add(record)
+            self._learn(ids_in(record))
+        self._end(name, trace)
 
     def step(self, name: str, record: StepRecord) -> str:
         """One pass of a lane: its frame alone, or at every power of two the whole lane."""
@@ -47,22 +59,31 @@ class Stage:
 
     def close(self, name: str, trace: Trace) -> str:
         """A lane has ended; the trace says why and what recording took."""
-        lane = self.lanes[name]
-        lane.state, lane.recorder = trace.stop_reason, trace.timing.recorder
-        return self._message([lane.whole()], self.pieces)
+        self._end(name, trace)
+        return self._message([self.lanes[name].whole()], self.pieces)
 
-    def finish(self, note: str = "") -> str:
+    def finish(self, note: str = "", *, at: int | None = None) -> str:
         """The whole run once more, so that nothing is missing, with the comparison of its lanes.
 
-        `note`: what else a visitor must know about how it ended.
+        `note`: what else a visitor must know about how it ended. `at`: the step to stand at, if not the last.
         """
         for lane in self.lanes.values():
             lane.state = "cancelled" if lane.state == "running" else lane.state
         ended = {name: lane.counter.tally for name, lane in self.lanes.items() if lane.state in ("eos", "length")}
         extra: dict[str, Any] = {"done": True, "note": note}
+        if at is not None:
+            extra["at"] = at
         if text := _compare(ended):
-            extra["verdict"] = text
+            extra["verdict"] = OBSERVED if self.observed else text
         return self._message([lane.whole() for lane in self.lanes.values()], self.pieces, **extra)
+
+    def _begin(self, name: str, prompt: Sequence[int], settings: Mapping[str, Any]) -> None:
+        self.lanes[name] = Lane(name, head(prompt, settings))
+        self.observed |= slowed(settings)
+
+    def _end(self, name: str, trace: Trace) -> None:
+        lane = self.lanes[name]
+        lane.state, lane.recorder = trace.stop_reason, trace.timing.recorder
 
     def _learn(self, ids: Iterable[int]) -> dict[int, str]:
         """The pieces of ids not met before in this run."""
@@ -79,12 +100,25 @@ class Stage:
             body["pieces"] = pieces
         if self.facts:
             body["facts"] = self.facts
+        if self.link:
+            body["link"] = self.link
         return dumps(body)
 
 
 def stopped(nonce: str) -> str:
     """What the Stop button sends: the run on show was cancelled. The nonce makes two stops two different values."""
     return dumps({"schema": SCHEMA, "stopped": nonce})
+
+
+def notice(run: str, note: str, **extra: Any) -> str:
+    """A word about a run that stays as it is: what is being done with it, or what there is now to see of it."""
+    return dumps({"schema": SCHEMA, "run": run, "lanes": [], "note": note, **extra})
+
+
+def slowed(settings: Mapping[str, Any]) -> bool:
+    """Whether what was recorded made attention slower than the decoder itself needs. d²Cache needs the rollout."""
+    own = {"rollout"} if (settings.get("cache") or {}).get("name") == "d2" else set()
+    return bool({"attention", "rollout"} & set(settings.get("record") or ()) - own)
 
 
 def dumps(body: Mapping[str, Any]) -> str:

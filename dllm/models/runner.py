@@ -127,7 +127,7 @@ def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     turns = [Turn(session, plan) for session, plan in asked]
     net, device = asked[0][0].net, asked[0][0].device
     ropes = [turn.session.rope[:, turn.at] for turn in turns]
-    sizes = [len(turn.plan.queries) for turn in turns]
+    sizes = [len(turn.plan.tokens) for turn in turns]
     tokens = torch.tensor([[t for turn in turns for t in turn.plan.tokens]], device=device)
     rope = ropes[0] if len(ropes) == 1 else torch.cat(ropes, dim=1)
     hidden = net.together(tokens, rope, [turn.view for turn in turns], sizes)[0]
@@ -136,7 +136,8 @@ def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     # a pass that only encodes reads no logits; the head is the largest matrix of all
     logits = (net.head(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
     values = iter(_fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
-    readouts = [turn.read(values) for turn in turns]
+    computed = [len(part) for part in hidden.split(sizes)]  # what came out is counted, not what was planned
+    readouts = [replace(turn.read(values), computed=n) for turn, n in zip(turns, computed, strict=True)]
     synced = perf_counter()
     readouts = [turn.recorded(r, part) for turn, r, part in zip(turns, readouts, logits, strict=True)]
     overhead = perf_counter() - synced

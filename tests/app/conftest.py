@@ -148,7 +148,7 @@ def page(page: Page) -> Iterator[Page]:
     errors: list[str] = []
     page.on(
         "request",
-        lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else outside.append(r.url),
+        lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:", "blob:", "file:")) else outside.append(r.url),
     )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

@@ -53,7 +53,7 @@ def test_only_fields_with_a_label_are_shown() -> None:
 
 
 def test_every_option_of_every_policy_and_rule_has_a_control(controls: Controls) -> None:
-    wanted = {(f.name,) for f in knobs(Settings)} | {("cache",), ("unmask",)}
+    wanted = {(f.name,) for f in knobs(Settings)} | {("cache",), ("unmask",), ("record",)}
     wanted |= {("cache", name, f.name) for name, cls in CACHES.items() for f in knobs(cls)}
     wanted |= {("unmask", name, f.name) for name, cls in UNMASKS.items() for f in knobs(cls)}
     assert set(controls.paths) == wanted

@@ -12,6 +12,7 @@ import app.decode
 from app.controls import Controls
 from app.decode import autoregressive, facts, handler, play, stop
 from app.engines import Engines
+from app.shelf import Shelf
 from dllm.engine import MODELS
 from dllm.metrics import numbers
 from dllm.settings import Choice, Settings
@@ -33,7 +34,7 @@ def messages(stream: Iterator[str]) -> list[dict[str, Any]]:
 def decode(
     controls: Controls, engine: Any, *, prompt: str = "Count", model: str = "default", ar: bool = True, **changes: Any
 ) -> Iterator[str]:
-    return handler(Engines(engine.load), controls)(prompt, model, ar, *values(controls, **changes))
+    return handler(Engines(engine.load), controls, Shelf())(prompt, model, ar, None, *values(controls, **changes))
 
 
 def test_both_lanes_are_played_one_after_the_other(controls: Controls) -> None:

@@ -2,22 +2,27 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.viewer import script, template
 from dllm.metrics import DEFINITIONS
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.test_stage import trace
-from visualize.lane import LANES
+from visualize.page import script, template, words
 from visualize.stage import Stage, stopped
 
-MOUNT = """([source, titles, definitions]) => {
+MOUNT = """([source, words]) => {
   window.feed = { value: null };
-  const options = { titles, definitions, read: () => feed.value, listen: (receive) => (feed.receive = receive) };
+  window.asked = [];
+  const options = {
+    ...words,
+    read: () => feed.value,
+    listen: (receive) => (feed.receive = receive),
+    ask: async (question) => (asked.push(question), { empty: "Nothing is answered here." }),
+    plotly: async () => window.Plotly,
+  };
   new Function("root", "options", source + "; mount(root, options);")(document.querySelector(".bs"), options);
 }"""
 Send = Callable[[str], None]
@@ -31,7 +36,7 @@ def piece(token: int) -> str:
 def send(page: Page) -> Send:
     """A viewer on an empty page, and what delivers messages to it."""
     page.set_content(f"<body>{template()}</body>")
-    page.evaluate(MOUNT, [script(), {name: asdict(title) for name, title in LANES.items()}, DEFINITIONS])
+    page.evaluate(MOUNT, [script(), words()])
     return lambda message: page.evaluate("(text) => { feed.value = text; feed.receive(); }", message)
 
 
@@ -121,7 +126,7 @@ def test_a_gap_is_counted_until_it_is_healed(page: Page, send: Send) -> None:
 def test_a_message_that_came_before_the_viewer_is_shown(page: Page) -> None:
     page.set_content(f"<body>{template()}</body>")
     early = MOUNT.replace("value: null", f"value: {json.dumps(run()[-1])}")
-    page.evaluate(early, [script(), {name: asdict(title) for name, title in LANES.items()}, DEFINITIONS])
+    page.evaluate(early, [script(), words()])
     expect(page.get_by_role("region", name="Canvas as text")).to_have_text(" alpha beta⏹", use_inner_text=False)
 
 

@@ -1,6 +1,7 @@
 import re
 
-from app.viewer import FOLDER, script, template, viewer
+from app.viewer import viewer
+from visualize.page import FOLDER, script, template
 
 
 def test_the_template_takes_no_value() -> None:
@@ -28,7 +29,7 @@ def test_every_part_of_the_script_is_there_in_order() -> None:
 
 
 def test_the_component_never_interprets_its_value() -> None:
-    component = viewer()
+    component = viewer(lambda question: {})
     assert component.html_template == template()
     assert component.js_on_load is not None
     assert component.js_on_load.startswith(script())

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dllm.attention import Maps
 from dllm.cli import main
+from dllm.drift import Drift
 from dllm.trace import Trace
 from tests.goldens_io import GOLDENS
 
@@ -79,11 +81,65 @@ def test_what_is_recorded(tmp_path: Path) -> None:
     for step in full:
         assert [row[0][0] for row in step["alternatives"]] == step["tokens"]
         assert sum(step["rollout"]) == pytest.approx(step["visible"], abs=1e-3)
-    maps = np.load(tmp_path / "out.jsonl.attention" / ".._a_b.npz")
+    maps = Maps.open(tmp_path / "out.jsonl.attention" / ".._a_b.npz")
+    maps.check(Trace.from_json(json.dumps(results[0]["trace"])))
+    assert maps.steps == list(range(len(full)))
     step = full[-1]
     queries = sum(b - a for a, b in step["queries"])
-    assert maps[f"step{step['index']}"].shape == (4, 4, queries, step["visible"])
-    np.testing.assert_allclose(maps[f"step{step['index']}"].astype(float).sum(-1), 1, atol=5e-3)
+    assert maps.layer(step["index"], 3).shape == (4, queries, step["visible"])
+
+
+def test_traces_go_to_files_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    requests, folder = tmp_path / "requests.jsonl", tmp_path / "traces"
+    request = {"prompt_ids": [1, 2], "gen_length": 4, "block_size": 4}
+    lines = [
+        {**request, "id": "../a b", "record": ["attention"]},
+        {**request, "id": "plain"},
+        {**request, "id": ".._a_b"},
+        {"id": "bad"},
+    ]
+    requests.write_text("\n".join(map(json.dumps, lines)))
+    args = ["decode", "--model", V2, "--requests", str(requests), "--traces", str(folder), "--device", "cpu"]
+    assert main(args) == 1
+    assert {path.name for path in folder.iterdir()} == {".._a_b.json.gz", ".._a_b.attention.npz", "plain.json.gz"}
+    Maps.open(folder / ".._a_b.attention.npz").check(Trace.load(folder / ".._a_b.json.gz"))
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [set(result) for result in printed] == [{"id", "error"}] * 2
+    assert "no earlier request has" in printed[0]["error"]
+    assert "no prompt" in printed[1]["error"]
+    assert main([*args, "--out", "-"]) == 1
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert ["trace" in result for result in printed] == [True, True, False, False]
+    assert Trace.load(folder / "plain.json.gz") == Trace.from_json(json.dumps(printed[1]["trace"]))
+
+
+def test_drift_lies_beside_its_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = {"prompt_ids": [1, 2, 3], "gen_length": 12, "block_size": 8, "sub_block_size": 2, "stop_ids": []}
+    _, results = decode(tmp_path, request | {"cache": "sub_block"})
+    trace = Trace.from_json(json.dumps(results[0]["trace"]))
+    trace.save(tmp_path / "a.b.json.gz")
+    assert main(["drift", str(tmp_path / "a.b.json.gz"), "--model", V2, "--device", "cpu"]) == 0
+    drift = Drift.load(tmp_path / "a.b.drift.npz")
+    drift.check(trace)
+    said = capsys.readouterr()
+    means = [np.nanmean(step.astype(float)) for step in drift.keys]
+    assert f"at most {max(means):.4f}, in step {np.argmax(means) + 1} of {len(trace.steps)};" in said.out
+    committed = sum(change.committed for change in drift.changed)
+    assert f"{len(drift.changed)} best tokens changed, {committed} of them committed" in said.out
+    assert f"step {len(trace.steps)} of {len(trace.steps)}" in said.err
+
+
+def test_drift_of_another_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, results = decode(tmp_path, {"prompt_ids": [1, 2], "gen_length": 2, "block_size": 2})
+    place = tmp_path / "trace.json"
+    place.write_text(json.dumps(results[0]["trace"]))
+    other = str(GOLDENS / "fast_dllm_v2_b")
+    assert main(["drift", str(place), "--model", other, "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert results[0]["trace"]["model"]["sha256"] in said
+    assert other.rpartition("/")[2] in said
+    assert main(["drift", str(place), "--model", V2, "--out", str(tmp_path / "no" / "x.npz")]) == 2
+    assert "a folder that exists" in capsys.readouterr().err
 
 
 def test_standard_streams(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

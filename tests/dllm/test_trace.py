@@ -10,11 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dllm import cost, metrics
-from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA
+from dllm.cache import CACHES
+from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec
 from dllm.settings import Choice, Settings
 from dllm.step import Plan
-from dllm.trace import MAX_BYTES, Trace, TraceError, spans
+from dllm.trace import MAX_BYTES, MAX_POSITIONS, MAX_STEPS, Trace, TraceError, spans
 from tests.dllm.nets import engine_of, prompts
+
+WAYS = [
+    (spec, name)
+    for name, policy in CACHES.items()
+    for spec in (FAST_DLLM_V2, LLADA, DREAM)
+    if spec.attentions[0] in policy.attentions
+]
 
 
 def traced(prompt: list[int], family: int = 0, **changes) -> Trace:
@@ -86,6 +94,42 @@ def test_an_unfinished_run_is_cancelled_and_replayable() -> None:
         (["steps", 1, "queries"], [[0, 99]], "inside"),
         (["steps", 1, "committed"], [500], "position 500 is committed but was not asked"),
         (["steps", 1, "positions"], [3, 4], "one entry each"),
+        (["steps", 1, "positions"], [4, 4], r"steps\.1\.positions: 4 stands after 4; allowed: ascending"),
+        (["steps", 1, "committed"], [5, 4], r"steps\.1\.committed: 4 stands after 5; allowed: ascending"),
+        (["steps", 1, "block"], [8, 4], r"block is \(8, 4\) and window .* allowed: a start up to its end"),
+        (["steps", 1, "window"], [8, 4], r"and window \(8, 4\); allowed: a start up to its end"),
+        (
+            ["steps", 1, "window"],
+            [0, MAX_POSITIONS + 1],
+            f"or equal to {MAX_POSITIONS}, not {MAX_POSITIONS + 1}",
+        ),
+        (["steps", 1, "visible"], 10**9, r"steps\.1\.visible: .* not 1000000000"),
+        (["steps", 1, "visible"], 500, r"steps\[1\] reaches position 499; allowed: 0 to 11"),
+        (["steps", 1, "tokens"], [2**31], r"steps\.1\.tokens\.0: .* less than 2147483648, not 2147483648"),
+        (["steps", 1, "rollout"], [1.0], r"rollout has 1 values; allowed: \d+, one a visible position"),
+        (
+            ["steps", 1, "reasons"],
+            {"whim": []},
+            r"steps\[1\]\.reasons holds 'whim'; allowed: density, ",
+        ),
+        (
+            ["steps", 1, "reasons"],
+            {"density": [11]},
+            r"\[1\]\.reasons lists position 11; allowed: each query once",
+        ),
+        (["steps", 0, "reasons"], {"density": [0], "rollout": [0]}, r"lists position 0; allowed: each query once"),
+        (["steps", 0, "reasons"], {"density": [0, 0]}, r"steps\.0\.reasons\.density: 0 stands after 0"),
+        (["steps", 1, "flops"], 10**30, r"steps\.1\.flops"),
+        (["timing", "decode"], 1e300, r"timing\.decode"),
+        (["pieces"], {"1": "x" * 1001}, r"pieces\.1: String should have at most 1000 characters"),
+        (["model", "id"], "x" * 1001, r"model\.id: String should have at most 1000 characters, not 'xxx"),
+        (["settings"], {}, "settings.gen_length is missing"),
+        (["settings", "stop_ids"], None, "settings.stop_ids is missing"),
+        (["settings", "block_size"], 0, "block_size is 0; allowed: 1 to 4096"),
+        (["settings", "whim"], 1, "unknown field 'whim'; allowed: attention"),
+        (["settings", "cache"], {"name": "d2", "k": [1]}, r"option k is \[1\] in settings; allowed: up to 1e9"),
+        (["settings", "unmask"], {"name": "x" * 2000}, "option name is 'xxx"),
+        (["output"], [], r"output is \[\]; allowed: what the steps wrote, \[\d"),
         (["steps", 1, "seconds"], -1, "steps.1.seconds"),
         (["stop_reason"], "bored", "stop_reason"),
         (["prompt"], ["<b>"], "prompt.0"),
@@ -108,6 +152,80 @@ def test_a_position_is_committed_once() -> None:
     later |= {k: first[k] for k in ("positions", "tokens", "confidence", "committed")}
     with pytest.raises(TraceError, match="already written"):
         Trace.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_none_is_refused_wherever_it_stands(number: str) -> None:
+    data = json.loads(traced([1, 2, 3], 2, record=("alternatives", "rollout")).to_json())
+    places = [
+        (data["steps"][0], "seconds"), (data["steps"][1]["rollout"], 0), (data["steps"][0]["confidence"], 0),
+        (data["steps"][0]["alternatives"][0][0], 1), (data["timing"], "decode"), (data["timing"], "ttft"),
+        (data["settings"], "temperature"), (data["settings"]["cache"], "k"), (data["settings"]["unmask"], "threshold"),
+    ]  # fmt: skip
+    for place, key in places:
+        kept = place.get(key) if isinstance(place, dict) else place[key]
+        place[key] = "@"
+        with pytest.raises(TraceError, match="not a valid trace"):
+            Trace.from_json(json.dumps(data).replace('"@"', number))
+        place[key] = 1 if kept is None else kept
+
+
+def test_too_many_steps_are_refused() -> None:
+    data = json.loads(traced([1, 2, 3]).to_json())
+    data["steps"] = [data["steps"][0]] * (MAX_STEPS + 1)
+    with pytest.raises(TraceError, match=f"steps: List should have at most {MAX_STEPS} items"):
+        Trace.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(("spec", "cache"), WAYS, ids=lambda value: getattr(value, "name", value))
+@given(prompt=prompts(), block=st.sampled_from([1, 2, 4, 8]), length=st.integers(1, 20), left=st.integers(0, 30))
+@settings(max_examples=15, deadline=None)
+def test_whatever_a_decoder_writes_is_read(
+    spec: ModelSpec, cache: str, prompt: list[int], block: int, length: int, left: int
+) -> None:
+    chosen = Settings(gen_length=length, block_size=block, cache=Choice(cache), record=("alternatives", "rollout"))
+    run = engine_of(spec, seed=len(prompt)).run(prompt, chosen)
+    for step in run:
+        if step.index == left:
+            break
+    trace = run.trace()
+    assert Trace.from_json(trace.to_json()) == trace
+    assert Trace.from_json(json.dumps(trace.as_dict())) == trace
+
+
+def test_a_run_stopped_before_its_first_pass_is_read() -> None:
+    trace = engine_of(LLADA).run([1], Settings(gen_length=4, block_size=4)).trace()
+    assert Trace.from_json(trace.to_json()) == trace
+
+
+def test_a_remasked_stop_token_ends_nothing() -> None:
+    data = json.loads(traced([1, 2, 3], 1, stop_ids=()).to_json())
+    steps, start = data["steps"], 3
+    first = steps[0]["committed"][0]
+    token = dict(zip(steps[0]["positions"], steps[0]["tokens"], strict=True))[first]
+    data["settings"]["stop_ids"] = [token]
+    steps[0]["remasked"] = [first]
+    written = {}
+    for step in steps:
+        told = dict(zip(step["positions"], step["tokens"], strict=True))
+        written |= {p: told[p] for p in step["committed"] if p not in step.get("remasked", ())}
+    data["output"] = []
+    for p in range(start, start + 9):
+        if p not in written:
+            break
+        data["output"].append(written[p])
+        if written[p] == token:
+            break
+    assert Trace.from_json(json.dumps(data)).output == data["output"]
+
+
+def test_settings_get_their_whole_form() -> None:
+    trace = traced([1, 2, 3])
+    data = trace.as_dict()
+    assert {"unmask", "seed"} <= set(data["settings"])
+    data["settings"] |= {"cache": "sub_block"}
+    del data["settings"]["unmask"], data["settings"]["seed"]
+    assert Trace.from_json(json.dumps(data)).settings == trace.settings
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\x1f\x8b nonsense", b"\xff\xfe"])

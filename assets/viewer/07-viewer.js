@@ -1,7 +1,8 @@
 // Wires store, cursor and views together. `mount` is all the outside needs: it draws what `read` returns whenever
-// `listen` says that there is something new.
+// `listen` says that there is something new, and gets pictures by `ask`, drawn by what `plotly` loads. `exports` and
+// `measure` are there where someone can save a run in other formats and measure its drift.
 
-function mount(root, { titles, definitions, read, listen }) {
+function mount(root, { titles, definitions, views: sheets, read, listen, ask, plotly, exports, measure }) {
   const find = (selector) => root.querySelector(selector);
   const store = new Store();
   const card = new Card(find(".bs-card"), root);
@@ -9,6 +10,8 @@ function mount(root, { titles, definitions, read, listen }) {
   const views = new Map(Object.entries(titles).map(([name, title]) => [name, new LaneView(template, { name, title, definitions })]));
   find(".bs-lanes").append(...Array.from(views.values(), (view) => view.node));
   const cursor = new Cursor(() => schedule());
+  const inspector = new Inspector(find(".bs-inspector"), { sheets, titles, store, cursor, card, ask, plotly, exports, measure });
+  const address = new Address();
   let pending = 0;
 
   const schedule = () => (pending ||= requestAnimationFrame(draw));
@@ -24,7 +27,9 @@ function mount(root, { titles, definitions, read, listen }) {
     }
     bar(live);
     say();
-    if (card.anchor) card.refresh(store);
+    if (card.anchor) card.refresh();
+    inspector.follow();
+    address.follow(store, cursor.at);
   }
 
   function bar(live) {
@@ -50,6 +55,7 @@ function mount(root, { titles, definitions, read, listen }) {
     set(".bs-verdict", store.verdict);
     set(".bs-facts", facts(store));
     find(".bs-verdict").hidden = !store.verdict;
+    find(".bs-link").hidden = !store.link;
     root.dataset.run = store.run ?? "";
     root.dataset.state = store.done ? "done" : store.cancelled ? "stopped" : store.run ? "running" : "idle";
     root.dataset.passes = store.passes;
@@ -68,6 +74,7 @@ function mount(root, { titles, definitions, read, listen }) {
       }
     }
     cursor.grow(Math.max(0, store.passes - 1));
+    if (store.at !== null) cursor.seek(store.at);
     schedule();
   }
 
@@ -108,4 +115,26 @@ function facts(store) {
   const spent = Array.from(store.lanes.values(), (lane) => lane.recorder ?? 0).reduce((a, b) => a + b, 0);
   if (!store.facts) return "";
   return store.done ? `${store.facts} Recording took ${(1000 * spent).toFixed(0)} ms more, outside these numbers.` : store.facts;
+}
+
+// The address bar follows the recorded run on show, so that it can be shared as it stands.
+class Address {
+  constructor() {
+    this.timer = 0;
+    this.linked = false;
+  }
+
+  follow({ run, link }, at) {
+    if (!link && !(this.linked && run !== null)) return;
+    this.linked = Boolean(link);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => history.replaceState(history.state, "", link ? linkTo(link, at) : withoutLink()), 300);
+  }
+}
+
+function withoutLink() {
+  const url = new URL(window.location.href);
+  url.searchParams.delete("trace");
+  url.searchParams.delete("step");
+  return url.href;
 }

@@ -1,6 +1,6 @@
 // Hands on the viewer: pointer, touch and keyboard.
 
-const TYPING = "input:not(.bs-scrub), textarea, select, [contenteditable], [role=combobox], [role=listbox]";
+const TYPING = "input:not(.bs-scrub), textarea, select, [contenteditable], [role=combobox], [role=listbox], [role=tab]";
 
 function controls(root, { cursor, card, store, views }) {
   const find = (selector) => root.querySelector(selector);
@@ -11,6 +11,7 @@ function controls(root, { cursor, card, store, views }) {
   };
   find(".bs-play").addEventListener("click", play);
   find(".bs-scrub").addEventListener("input", (event) => seek(Number(event.target.value)));
+  find(".bs-link").addEventListener("click", () => copyLink(find(".bs-link"), store.link, cursor.at));
   find(".bs-speed").addEventListener("change", () => cursor.playing && cursor.play(Number(find(".bs-speed").value)));
   tokens(root, { card, store, views });
 
@@ -40,7 +41,11 @@ function tokens(root, { card, store, views }) {
   const lanes = root.querySelector(".bs-lanes");
   const cellOf = (event) => event.target instanceof Element && event.target.closest(".bs-strip .bs-cell:not(.prompt)[data-position]");
   const viewOf = (cell) => views.get(cell.closest(".bs-lane").dataset.lane);
-  const show = (cell) => (cell ? card.show(cell, viewOf(cell), store) : card.hide());
+  const show = (cell) => {
+    if (!cell) return card.hide();
+    const view = viewOf(cell);
+    card.show(cell, () => tokenLines(view, Number(cell.dataset.position), store));
+  };
 
   lanes.addEventListener("pointerover", (event) => cellOf(event) && show(cellOf(event)));
   lanes.addEventListener("pointerout", (event) => cellOf(event) && show(cellOf({ target: document.activeElement })));
@@ -60,4 +65,23 @@ function tokens(root, { card, store, views }) {
     const { cells } = viewOf(cell);
     cells[cells.indexOf(cell) + by]?.focus();
   });
+}
+
+// A link to the recorded run on show, at the step on show.
+function linkTo(link, at) {
+  const url = new URL(window.location.href);
+  url.searchParams.set("trace", link);
+  url.searchParams.set("step", at + 1);
+  return url.href;
+}
+
+// Where the clipboard is not to be had, the address bar holds the same link.
+async function copyLink(button, link, at) {
+  try {
+    await navigator.clipboard.writeText(linkTo(link, at));
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "See the address bar";
+  }
+  setTimeout(() => (button.textContent = "Copy link"), 1500);
 }

@@ -1,0 +1,53 @@
+"""A run that is being decoded, as far as it is."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from dllm.attention import Maps, MapsWriter
+from dllm.trace import Trace
+from visualize.replay import Replay
+from visualize.views import QuestionError
+
+
+class Live:
+    """The lanes of a run as they stand, for the inspector; also of one that was stopped."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """folder: where attention maps may lie."""
+        self.folder = folder
+        self._runs: dict[str, Any] = {}
+        self._traces: dict[str, Trace] = {}
+        self._maps: dict[str, Path] = {}  # of lanes whose file is whole
+
+    def begin(self, name: str, run: Any) -> None:
+        """A lane begins."""
+        self._runs[name] = run
+
+    def end(self, name: str, trace: Trace) -> None:
+        """A lane has ended: its trace is all that is kept of it, not the model."""
+        self._traces[name] = trace
+        del self._runs[name]
+
+    def observer(self, name: str, stack: ExitStack) -> MapsWriter:
+        """Writes the attention maps of a lane until the stack ends."""
+        if self.folder is None:
+            raise QuestionError("attention cannot be recorded without a folder for it")
+        path = self.folder / f"{name}.attention.npz"
+        stack.callback(self._maps.__setitem__, name, path)
+        return stack.enter_context(MapsWriter(path))
+
+    def replay(self) -> Replay:
+        """What there is by now.
+
+        Raises:
+            QuestionError: no step was made.
+        """
+        for name, run in list(self._runs.items()):
+            known = self._traces.get(name)
+            if run.records and (known is None or len(run.records) != len(known.steps)):
+                self._traces[name] = run.trace()
+        if not self._traces:
+            raise QuestionError("This run ended before its first step.")
+        maps = {name: Maps.open(path) for name, path in self._maps.items()}
+        return Replay(dict(self._traces), maps, live=True)

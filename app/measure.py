@@ -1,0 +1,41 @@
+"""The handler behind “Measure the drift”: a shadow pass beside every step of a run that is on show."""
+
+from collections.abc import Callable, Iterator
+from html import escape
+
+import gradio as gr
+from dllm.shadow import Shadow
+
+from app.engines import Engines, LoadError
+from app.shelf import Shelf
+from dllm.settings import SettingsError
+from visualize.stage import notice
+from visualize.views import QuestionError
+
+
+def measurer(engines: Engines, shelf: Shelf) -> Callable[[gr.EventData], Iterator[str]]:
+    """The handler of the viewer's `measure` event, whose data are {"run", "lane"}."""
+
+    def measure(event: gr.EventData) -> Iterator[str]:
+        """Yields words about how far it is; the last message tells the viewer to ask again."""
+        asked = event._data or {}
+        run, lane = str(asked.get("run")), str(asked.get("lane"))
+        try:
+            kept = shelf.get(run)
+            traces = kept.replay().traces
+            if lane not in traces:
+                raise QuestionError(f"lane is {lane!r}; allowed: {', '.join(traces)}")
+            trace = traces[lane]
+            for word in engines.loading(trace.model.id):
+                yield notice(run, word)
+            with engines.device:
+                shadow = Shadow(engines.get(trace.model.id), trace)
+                for done in shadow:
+                    yield notice(run, f"Measuring the drift: step {done} of {len(trace.steps)}…")
+            kept.drifts[lane] = shadow.drift
+            yield notice(run, "", measured=True)
+        except (QuestionError, SettingsError, LoadError) as error:
+            yield notice(run, "")
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+
+    return measure

@@ -1,0 +1,120 @@
+// Everything received about the run on show. It never touches the page.
+
+class Store {
+  constructor() {
+    this.reset(null, []);
+  }
+
+  reset(run, planned) {
+    this.run = run;
+    this.planned = planned;
+    this.lanes = new Map();
+    this.pieces = new Map();
+    this.note = this.facts = this.verdict = this.link = "";
+    this.done = this.cancelled = this.waiting = false;
+    this.at = null; // the step that a deep link asked for
+    this.version = 0; // grows with what there is to ask about the run
+  }
+
+  // Whether nothing more will come, so that pictures may be drawn without disturbing the timing.
+  get ended() {
+    return this.run !== null && (this.done || this.cancelled);
+  }
+
+  // Take one message; returns true when it began a new run.
+  accept(message) {
+    if (message.stopped) {
+      this.waiting = false;
+      this.note = "";
+      this.cancelled = this.run !== null && !this.done;
+      if (this.cancelled) for (const lane of this.lanes.values()) if (lane.state === "running") lane.state = "cancelled";
+      return false;
+    }
+    const begins = message.run !== this.run;
+    if (begins && !message.planned) return false; // a word about a run that is no longer on show
+    if (begins) this.reset(message.run, message.planned);
+    if (message.done || message.measured) this.version += 1;
+    for (const [id, text] of Object.entries(message.pieces ?? {})) this.pieces.set(Number(id), text);
+    for (const part of message.lanes) this.acceptLane(part);
+    this.note = message.note ?? "";
+    this.facts = message.facts ?? this.facts;
+    this.verdict = message.verdict ?? this.verdict;
+    this.link = message.link ?? this.link;
+    this.at = message.at ?? null;
+    this.done ||= Boolean(message.done);
+    return begins;
+  }
+
+  acceptLane(part) {
+    if (!this.lanes.has(part.name)) this.lanes.set(part.name, { name: part.name, state: "running", head: null, frames: [] });
+    const lane = this.lanes.get(part.name);
+    for (const frame of part.frames) lane.frames[frame.i] = frame;
+    if (part.head) Object.assign(lane, { head: part.head, state: part.state, recorder: part.recorder });
+  }
+
+  // Frames that never arrived; the next whole lane brings them.
+  gaps() {
+    let missing = 0;
+    for (const { frames } of this.lanes.values()) for (let i = 0; i < frames.length; i++) missing += !frames[i];
+    return missing;
+  }
+
+  get passes() {
+    return Math.max(0, ...Array.from(this.lanes.values(), (lane) => lane.frames.length));
+  }
+
+  pieceOf(id) {
+    return this.pieces.get(id) ?? REPLACED;
+  }
+}
+
+// A canvas is kept at every so many passes, so that seeking in a long run costs the same everywhere.
+const STRIDE = 16;
+
+// The canvas after pass `last`: per generated position its token and where it came from, or its mask and best guess.
+function canvasAt(lane, last) {
+  const stops = (lane.stops ??= []);
+  const full = Math.floor((last + 1) / STRIDE); // passes [0, full × STRIDE) are in stops[full]
+  let known = full;
+  while (known > 0 && !stops[known]) known -= 1;
+  let cells = known ? copyOf(stops[known]) : masksOf(lane);
+  for (let i = known * STRIDE; i <= last; i++) {
+    write(cells, lane, i);
+    if ((i + 1) % STRIDE === 0 && whole(lane, i)) stops[(i + 1) / STRIDE] = copyOf(cells);
+  }
+  return cells;
+}
+
+const copyOf = (cells) => cells.map((cell) => ({ ...cell }));
+const masksOf = ({ head }) =>
+  Array.from({ length: head.end - head.prompt.length }, () => ({ token: null, guess: null, confidence: null, pass: null }));
+
+// Whether no frame up to pass `last` is missing: a canvas with a gap must not be kept.
+function whole(lane, last) {
+  for (let i = Math.max(0, last - STRIDE + 1); i <= last; i++) if (!lane.frames[i]) return false;
+  return last < STRIDE || Boolean(lane.stops[(last + 1) / STRIDE - 1]);
+}
+
+// Let pass `i` write on the cells.
+function write(cells, lane, i) {
+  const frame = lane.frames[i];
+  if (!frame) return;
+  const start = lane.head.prompt.length;
+  const written = (frame.written ??= new Set(frame.new));
+  frame.at.forEach((position, k) => {
+    const cell = cells[position - start];
+    if (!cell) return; // a block-causal canvas may reach past the cap
+    if (written.has(position)) Object.assign(cell, { token: frame.tokens[k], guess: null, confidence: frame.confidence[k], pass: i });
+    else if (cell.token === null) Object.assign(cell, { guess: frame.tokens[k], confidence: frame.confidence[k], pass: i });
+  });
+  for (const position of frame.remasked ?? []) {
+    const cell = cells[position - start];
+    if (cell) Object.assign(cell, { guess: cell.token, token: null });
+  }
+}
+
+// Index of the first stop token among the cells, or Infinity.
+function stopIndex(lane, cells) {
+  const index = cells.findIndex((cell) => cell.token !== null && lane.head.stop_ids.includes(cell.token));
+  return index < 0 ? Infinity : index;
+}

@@ -1,0 +1,70 @@
+"""The device's side of a shadow pass: a session as the run had it and one that recomputes all, compared."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dllm.models.loader import Model
+from dllm.models.runner import Session
+from dllm.models.sampling import Sampler
+from dllm.step import Plan, Readout
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Both answers to a plan, and of what was visible to it: 1 - cosine of cached and fresh entries, the fresh keys.
+
+    keys, values: float32 (layers, visible). states: float32 (layers, visible, kv_heads x head_dim).
+    """
+
+    cached: Readout
+    fresh: Readout
+    keys: np.ndarray
+    values: np.ndarray
+    states: np.ndarray
+
+
+class Pair:
+    """Two sessions of one network. Proposals are greedy: what is compared is what the network thinks best.
+
+    In at least fp32: in bf16, passes of other lengths round so differently that an exact cache seems to change tokens.
+    A network of fewer bits is copied for it.
+    """
+
+    def __init__(self, model: Model, capacity: int, *, block_size: int | None, shift: int) -> None:
+        """The arguments are those of `Session`."""
+        net, sampler = model.net, Sampler(model.mask_id)
+        if torch.finfo(net.norm.weight.dtype).bits < 32:
+            net = deepcopy(net).float()
+        self.cached, self.fresh = (
+            Session(net, capacity, block_size=block_size, shift=shift, sampler=sampler) for _ in range(2)
+        )
+
+    def forward(self, plan: Plan, ids: Sequence[int]) -> Compared:
+        """Run a plan, and beside it all it may see afresh. ids: what stands at positions [0, plan.visible)."""
+        cached = self.cached.forward(plan)
+        fresh = self.fresh.forward(replace(plan, queries=range(plan.visible), tokens=ids))
+        mine, other = self.cached.cache, self.fresh.cache
+        states = _entries(other.keys, plan.visible)
+        return Compared(
+            cached,
+            fresh,
+            keys=_apart(_entries(mine.keys, plan.visible), states).cpu().numpy(),
+            values=_apart(_entries(mine.values, plan.visible), _entries(other.values, plan.visible)).cpu().numpy(),
+            states=states.cpu().numpy(),
+        )
+
+
+def _entries(stored: Tensor, visible: int) -> Tensor:
+    """(layers, 1, kv_heads, capacity, head_dim) → (layers, visible, kv_heads x head_dim), fp32."""
+    return stored[:, 0, :, :visible].transpose(1, 2).flatten(-2).float()
+
+
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """1 - cosine along the last axis, as half the squared distance of unit vectors: exactly 0 for equal ones."""
+    unit = torch.nn.functional.normalize
+    return (unit(a, dim=-1) - unit(b, dim=-1)).square().sum(-1) / 2

@@ -1,0 +1,54 @@
+"""Real runs of tiny random networks as replays, with everything that can be recorded beside them."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from dllm.attention import Maps, MapsWriter
+from dllm.models.families import FAST_DLLM_V2, LLADA
+from dllm.settings import Choice, Settings
+from dllm.shadow import Shadow
+from dllm.trace import Trace
+from tests.dllm.nets import engine_of
+from visualize.replay import Replay
+
+RECORD = ("alternatives", "rollout", "attention")
+WAYS = {
+    "d2": (LLADA, Settings(gen_length=16, block_size=8, cache=Choice("d2", {"k": 3}), record=RECORD)),
+    "sub_block": (FAST_DLLM_V2, Settings(gen_length=16, block_size=8, sub_block_size=4, record=RECORD)),
+    "ar": (FAST_DLLM_V2, Settings(gen_length=8, block_size=1, record=RECORD)),
+}
+PIECES = {3: "<img src=x onerror=alert(1)>", 5: "</script><script>alert(2)</script>", 7: "${alert(3)}", 9: " a"}
+
+
+@cache
+def recorded(way: str = "d2") -> Replay:
+    """A lane with attention, rollout and drift, whose tokens have hostile names."""
+    spec, settings = WAYS[way]
+    engine = engine_of(spec, seed=1)
+    run = engine.run([1, 2, 3, 4, 5], settings)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "maps.npz"
+        with MapsWriter(path) as writer:
+            for step in run:
+                writer.add(step.index, step.readout.attention)
+        maps = Maps.open(path.read_bytes())
+    shadow = Shadow(engine, run.trace())
+    assert list(shadow)
+    trace = run.trace().model_copy(update={"pieces": {i: PIECES.get(i, f" t{i}") for i in range(40)}})
+    lane = "ar" if way == "ar" else "diffusion"
+    return Replay({lane: trace}, {lane: maps}, {lane: shadow.drift})
+
+
+def saved(replay: Replay, folder: Path, name: str = "run") -> list[Path]:
+    """The replay's only lane as files: the trace and what lies beside it, but for attention."""
+    (lane, trace), *_ = replay.traces.items()
+    trace.save(folder / f"{name}.json.gz")
+    replay.drifts[lane].save(folder / f"{name}.drift.npz")
+    return [folder / f"{name}.json.gz", folder / f"{name}.drift.npz"]
+
+
+def without(trace: Trace, **fields: Any) -> dict[str, Any]:
+    """A trace as plain data with some fields replaced."""
+    return {**trace.as_dict(), **fields}

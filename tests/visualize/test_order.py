@@ -1,0 +1,56 @@
+import pytest
+from hypothesis import given, settings
+
+from dllm.metrics import commit_distances
+from dllm.models.families import LLADA
+from tests.dllm.nets import prompts
+from tests.dllm.test_metrics import decoded, large, made
+from tests.visualize.records import step
+from visualize.order import decode_order, distances
+
+
+@given(prompt=prompts())
+@settings(max_examples=10)
+def test_every_commit_is_a_dot_at_its_step(prompt: list[int]) -> None:
+    trace = decoded(LLADA, "d2", prompt)
+    figure = decode_order(trace)
+    (dots,) = figure.data
+    assert figure.layout.meta == {"step": "x", "position": "y"}
+    assert [(int(x) - 1, int(y)) for x, y in zip(dots.x, dots.y, strict=True)] == [
+        (record.index, p) for record in trace.steps for p in record.committed
+    ]
+    sure = [record.confidence[record.positions.index(p)] for record in trace.steps for p in record.committed]
+    assert dots.marker.color == pytest.approx(sure)
+
+
+@given(prompt=prompts())
+@settings(max_examples=10)
+def test_shares_are_counts_of_distances(prompt: list[int]) -> None:
+    trace = decoded(LLADA, "d2", prompt)
+    found = commit_distances(trace)
+    bars, line = distances(trace).data
+    for at, share, total in zip(bars.x, bars.y, line.y, strict=True):
+        assert share == pytest.approx(100 * sum(d == at for d in found) / len(found))
+        assert total == pytest.approx(100 * sum(d <= at for d in found) / len(found), abs=1e-3)
+    assert total == pytest.approx(100, abs=1e-3)
+
+
+@pytest.mark.parametrize(("position", "text"), [(13, "75 % within 10"), (12, "50 % within 10")])
+def test_the_share_within_ten_is_said(position: int, text: str) -> None:
+    groups = [[4], [23], [position, 24]]  # 1 from the prompt, 19, then `position` and 1 from 23
+    trace = made(*(step(i, dict.fromkeys(g, 1), asked=dict.fromkeys(g, 1), visible=40) for i, g in enumerate(groups)))
+    (note,) = distances(trace).layout.annotations
+    assert note.text == text
+    (near,) = distances(made(step(0, {4: 1, 6: 1}))).layout.annotations
+    assert (near.text, near.x) == ("100 % within 10", 3)
+
+
+def test_a_large_trace_stays_small() -> None:
+    trace = large()
+    for figure in (decode_order(trace), distances(trace)):
+        assert len(figure.to_json()) < 3_000_000
+
+
+def test_a_trace_without_steps_is_drawn() -> None:
+    assert len(decode_order(made()).data[0].x) == 0
+    assert not distances(made()).layout.annotations

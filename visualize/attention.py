@@ -1,0 +1,114 @@
+"""Attention through denoising: the maps of a step as the page draws them, and where attention goes."""
+
+from base64 import b64encode
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dllm.attention import Maps, quantise
+from dllm.trace import Trace
+from visualize.figure import ACCENT, INK, QUIET, VIRIDIS, frame
+from visualize.score import MARK
+from visualize.unlocked import query_rows, rollout, shift_of, sources, written
+
+SHARES = (  # name, colour, dash; the first three add up to 1
+    ("masks", INK, "dot"),
+    ("the prompt", QUIET, "solid"),
+    ("written tokens", ACCENT, "solid"),
+    ("the future (positions after the query)", MARK, "dash"),
+)
+
+
+def picture(trace: Trace, maps: Maps, step: int, layer: int) -> dict[str, Any]:
+    """One layer's attention at one step (both from 0) for the page.
+
+    Returns:
+        {"step", "layer", "layers", "queries": [[start, end], …], "visible", "planes", "data"}. data: base64 of
+        round(255 √p), uint8 (planes, queries, visible); the first plane is the mean over heads.
+
+    Raises:
+        TraceError: attention of this step or layer was not kept.
+    """
+    heads = maps.layer(step, layer)
+    planes = {"head mean": heads.mean(0), **{f"head {n}": probs for n, probs in enumerate(heads, start=1)}}
+    return _payload(trace, maps, step, planes) | {"layer": layer}
+
+
+def rollout_picture(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
+    """The rollout over all layers at one step for the page: as `picture`, every visible position a row.
+
+    "layer" is None; "planes" are with the identity floor and without (see `rollout`). "influence" holds each plane's
+    column sums: how much all positions draw on each. "unlocked": what the tokens of this step drew on (see `sources`).
+
+    Raises:
+        TraceError: attention of this step was not kept.
+    """
+    means, rows = maps.mean(step), query_rows(trace.steps[step])
+    planes = {"with identity floor": rollout(means, rows), "without": rollout(means, rows, identity=False)}
+    return _payload(trace, maps, step, planes) | {
+        "layer": None,
+        "queries": [[0, trace.steps[step].visible]],
+        "influence": [plane.sum(0).round(4).tolist() for plane in planes.values()],
+        "unlocked": sources(trace, planes["with identity floor"], step=step, shift=shift_of(trace)),
+    }
+
+
+def shares(trace: Trace, maps: Maps) -> go.Figure:
+    """Which share of attention goes to masks, prompt and written tokens, and which to the future, by step.
+
+    The mean over layers, heads and queries; a gap where no attention was kept. What a position holds is meant before
+    the step. The future is every position after the query, whatever it holds: autoregressive decoding has none.
+    """
+    step = np.arange(1, len(trace.steps) + 1, dtype=np.int32)
+    lines = [
+        go.Scatter(
+            x=step,
+            y=values,
+            mode="lines+markers",
+            name=name,
+            line={"color": colour, "dash": dash},
+            marker={"size": 4},
+            hovertemplate=f"step %{{x}}: %{{y:.1%}} to {name}<extra></extra>",
+        )
+        for (name, colour, dash), values in zip(SHARES, _shares(trace, maps), strict=True)
+    ]
+    figure = frame(*lines, meta={"step": "x"})
+    figure.update_xaxes(title_text="step", range=[0.5, max(1, len(step)) + 0.5])
+    return figure.update_yaxes(title_text="share of attention", tickformat=".0%", range=[-0.02, 1.02], automargin=True)
+
+
+def template() -> go.Figure:
+    """The empty heat map into which the page puts a plane: query by attended position."""
+    bar = {"title": {"text": "probability", "side": "right"}, "thickness": 12, "outlinewidth": 0}
+    hover = "query %{y} attends to %{x}<extra></extra>"
+    figure = frame(
+        go.Heatmap(colorscale=VIRIDIS, colorbar=bar, hovertemplate=hover), height=480, meta={"position": "x"}
+    )
+    figure.update_xaxes(title_text="attends to", showgrid=False)
+    return figure.update_yaxes(title_text="query", autorange="reversed", showgrid=False)
+
+
+def _payload(trace: Trace, maps: Maps, step: int, planes: dict[str, np.ndarray]) -> dict[str, Any]:
+    record = trace.steps[step]
+    return {
+        "step": step,
+        "layers": maps.layers,
+        "queries": [list(span) for span in record.queries],
+        "visible": record.visible,
+        "planes": list(planes),
+        "data": b64encode(quantise(np.stack(list(planes.values()))).tobytes()).decode(),
+    }
+
+
+def _shares(trace: Trace, maps: Maps) -> np.ndarray:
+    """As SHARES, float32 (4, steps); NaN where no attention was kept."""
+    out, holders = np.full((len(SHARES), len(trace.steps)), np.nan, dtype=np.float32), written(trace)
+    for step in maps.steps:
+        record = trace.steps[step]
+        probs = maps.mean(step).mean(0)  # (queries, visible)
+        holder = holders[step, : record.visible]
+        future = np.arange(record.visible) > query_rows(record)[:, None]
+        parts = [holder < 0, holder == 0, holder > 0, future]
+        out[:, step] = [np.where(part, probs, 0).sum() / max(1, len(probs)) for part in parts]
+    return out

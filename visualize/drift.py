@@ -1,0 +1,223 @@
+"""Drift: how far cached keys and values are from fresh ones, where that changed a token, and the paths of keys."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dllm.drift import Drift
+from dllm.metrics import REUSED, states
+from dllm.trace import Trace
+from visualize.figure import ACCENT, INK, QUIET, RULE, VIRIDIS, frame, sheet
+from visualize.score import MARK, heat, marks, shades
+from visualize.unlocked import query_rows
+
+ENTRIES = ("keys", "values")
+PERCENTILE = 99  # a few entries drift most of all; scaled to them, all others would look alike
+PHASES = {  # name, colour, symbol
+    1: ("phase 1: before", QUIET, "circle"),
+    2: ("phase 2: half of the way, up to the commit", MARK, "diamond"),
+    3: ("phase 3: after the commit", ACCENT, "square"),
+}
+
+
+def drift_sheet(drift: Drift, *, what: str = "keys", layer: int | None = None) -> go.Figure:
+    """Drift, step by position, of one layer (from 0) or the mean over layers; clear where there was no entry.
+
+    A cross where stale entries changed the best token of a position, a star where that token was committed.
+
+    Raises:
+        ValueError: names the layer or what is wanted, and what is allowed.
+    """
+    entries = _entries(drift, what)
+    values = _mean(entries, 1) if layer is None else entries[:, _within("layer", layer, entries.shape[1])]
+    top = _top(values)
+    figure = sheet(
+        heat(shades(values.astype(np.float32), top), label="1 − cos", ticks=("0", f"≥ {top:.2g}")),
+        *marks(_cells(drift, False), "stale best token", {"symbol": "x", "size": 8, "color": MARK}),
+        *marks(_cells(drift, True), "stale token committed", {"symbol": "star", "size": 11, "color": MARK}),
+        steps=len(values),
+        positions=max([values.shape[1], *(change.position + 1 for change in drift.changed)]),
+    )
+    return figure.update_layout(showlegend=bool(drift.changed))
+
+
+def drift_by_layer(drift: Drift, trace: Trace, step: int, what: str = "keys") -> go.Figure:
+    """Drift at one step (from 0), layer by position; below, the positions that the step recomputed.
+
+    All steps have one colour scale, so that they can be compared.
+
+    Raises:
+        ValueError: names the step or what is wanted, and what is allowed.
+    """
+    entries = _entries(drift, what)
+    values = entries[_within("step", step, len(entries))].astype(np.float32)
+    recomputed = query_rows(trace.steps[step])
+    cells = go.Heatmap(
+        z=values,
+        x0=0,
+        y0=1,
+        zmin=0,
+        zmax=_top(entries),
+        colorscale=VIRIDIS,
+        colorbar={"title": {"text": "1 − cos", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        hoverongaps=False,
+        hovertemplate="layer %{y}: %{z:.3g}<extra></extra>",
+    )
+    below = go.Scatter(
+        x=recomputed.astype(np.int32),
+        y=np.zeros(len(recomputed), dtype=np.uint8),
+        mode="markers",
+        name="recomputed in this step",
+        marker={"symbol": "square", "size": 5, "color": ACCENT},
+        hoverinfo="skip",
+    )
+    figure = frame(cells, below, meta={"position": "x"}, showlegend=True)
+    figure.update_xaxes(title_text="position", range=[-0.5, values.shape[1] - 0.5], showgrid=False)
+    return figure.update_yaxes(
+        title_text="layer", range=[-0.75, len(values) + 0.5], showgrid=False, tickvals=_ticks(len(values))
+    )
+
+
+def drift_depth(drift: Drift, trace: Trace | None = None) -> go.Figure:
+    """Mean drift by layer, over all entries of all steps; given the trace, over those that a step reused.
+
+    Makes "drift grows with depth" (Elastic-Cache, arXiv 2510.14973) checkable by eye.
+    """
+    layers = drift.keys.shape[1]
+    counted = np.ones((len(drift.keys), drift.keys.shape[2]), dtype=bool) if trace is None else states(trace) == REUSED
+    lines = [
+        go.Scatter(
+            x=np.arange(1, layers + 1, dtype=np.int16),
+            y=_mean(_entries(drift, what).transpose(0, 2, 1)[counted], 0),
+            mode="lines+markers",
+            name=what,
+            line={"color": colour, "dash": dash},
+            hovertemplate="layer %{x}: %{y:.3g} " + what + "<extra></extra>",
+        )
+        for what, colour, dash in (("keys", ACCENT, "solid"), ("values", INK, "dot"))
+    ]
+    figure = frame(*lines)
+    figure.update_xaxes(title_text="layer", range=[0.5, max(1, layers) + 0.5], tickvals=_ticks(layers))
+    title = "mean 1 − cos" if trace is None else "mean 1 − cos of reused entries"
+    return figure.update_yaxes(title_text=title, rangemode="tozero", automargin=True)
+
+
+def phases(path: np.ndarray, committed_step: int | None) -> list[int]:
+    """The phase, 1, 2 or 3, of every step of a path (steps, 2) that is NaN where the position was not visible.
+
+    d²Cache (arXiv 2509.23094, Fig. 2a) sees a token's keys drift slowly, change fast in the few steps before it is
+    decoded, and then stay. Its phases have no borders; the rule here is ours. Phase 3: after the step (from 0) in which
+    the token was committed; the first of these is the first to see the token in place of the mask. Phase 2: the
+    shortest run of steps ending at the commit whose moves cover half of the way up to the commit. Phase 1: before, and
+    everywhere if the token was never committed (None), as in the prompt.
+
+    Raises:
+        ValueError: a step that the path does not have.
+    """
+    if committed_step is None:
+        return [1] * len(path)
+    end = _within("committed_step", committed_step, len(path)) + 1
+    known, moves = ~np.isnan(path[:, 0]), np.zeros(len(path))
+    seen = path[known].astype(np.float64)
+    moves[known] = np.linalg.norm(np.diff(seen, axis=0, prepend=seen[:1]), axis=1)
+    covered = np.cumsum(moves[:end][::-1])
+    fast = int(np.argmax(covered >= covered[-1] / 2)) + 1
+    return [1] * (end - fast) + [2] * fast + [3] * (len(path) - end)
+
+
+def trajectory(drift: Drift, trace: Trace, layer: int, position: int) -> go.Figure:
+    """The path of one position's fresh keys in one layer (both from 0) over the steps, by phase (see `phases`).
+
+    Raises:
+        ValueError: names the layer or position, and what is allowed.
+    """
+    layers, positions, steps, _ = drift.paths.shape
+    path = drift.paths[_within("layer", layer, layers), _within("position", position, positions)].astype(np.float32)
+    commits = [record.index for record in trace.steps if position in record.committed and record.index < steps]
+    committed = max(commits, default=None)
+    phase, step = np.array(phases(path, committed), dtype=np.uint8), np.arange(1, steps + 1, dtype=np.int32)
+    figure = frame(go.Scatter(x=path[:, 0], y=path[:, 1], mode="lines", line={"color": RULE}, hoverinfo="skip"))
+    figure.data[0].showlegend = False
+    for number, (name, colour, symbol) in PHASES.items():
+        at = (phase == number) & ~np.isnan(path[:, 0])
+        if at.any():
+            marker = {"symbol": symbol, "size": 7, "color": colour}
+            figure.add_trace(_points(path[at], step[at], name, marker))
+    if committed is not None and not np.isnan(path[committed, 0]):
+        marker = {"symbol": "circle-open", "size": 16, "color": INK, "line": {"width": 2}}
+        here = slice(committed, committed + 1)
+        figure.add_trace(_points(path[here], step[here], f"committed at step {committed + 1}", marker))
+    figure.update_layout(showlegend=True)
+    figure.update_xaxes(title_text="first principal component")
+    # one unit is as long on both axes: the length of the way is what the phases go by
+    return figure.update_yaxes(title_text="second principal component", scaleanchor="x")
+
+
+def changes(drift: Drift, trace: Trace) -> list[dict[str, Any]]:
+    """Where stale entries changed a best token, for the page's table; steps are counted from 1.
+
+    Each: {"step", "position", "token", "confidence", "fresh", "fresh_confidence", "committed"}; token is the id that
+    the cache gave, fresh the one without it.
+    """
+    return [
+        {
+            "step": trace.steps[change.step].index + 1,
+            "position": change.position,
+            "token": change.token,
+            "confidence": round(change.confidence, 4),
+            "fresh": change.fresh_token,
+            "fresh_confidence": round(change.fresh_confidence, 4),
+            "committed": change.committed,
+        }
+        for change in drift.changed
+    ]
+
+
+def _entries(drift: Drift, what: str) -> np.ndarray:
+    """(steps, layers, positions)."""
+    if what not in ENTRIES:
+        raise ValueError(f"what is {what!r}; allowed: {', '.join(ENTRIES)}")
+    return getattr(drift, what)
+
+
+def _within(name: str, value: int, count: int) -> int:
+    if not 0 <= value < count:
+        raise ValueError(f"{name} is {value!r}; allowed: 0 to {count - 1}")
+    return value
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of what is known, float32; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis)
+    total = np.where(known, values, 0).sum(axis, dtype=np.float32)
+    return np.divide(total, count, out=np.full(total.shape, np.nan, np.float32), where=count > 0, casting="unsafe")
+
+
+def _top(values: np.ndarray) -> float:
+    """The value that the end of a colour scale stands for."""
+    known = values[~np.isnan(values)].astype(np.float32)
+    top = float(np.percentile(known, PERCENTILE)) if known.size else 0.0
+    return top if top > 0 else 1.0
+
+
+def _ticks(layers: int) -> list[int]:
+    """About eight ticks, at layers only: a chart of few layers would have ticks between them."""
+    return list(range(1, layers + 1, max(1, round(layers / 8))))
+
+
+def _cells(drift: Drift, committed: bool) -> list[tuple[int, int]]:
+    return [(change.step, change.position) for change in drift.changed if change.committed == committed]
+
+
+def _points(path: np.ndarray, step: np.ndarray, name: str, marker: dict[str, Any]) -> go.Scatter:
+    return go.Scatter(
+        x=path[:, 0],
+        y=path[:, 1],
+        customdata=step,
+        mode="markers",
+        name=name,
+        marker=marker,
+        hovertemplate="step %{customdata}<extra></extra>",
+    )

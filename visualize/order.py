@@ -1,0 +1,58 @@
+"""In which order tokens were decided, and how far each is from those decided just before."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dllm.metrics import commit_distances
+from dllm.trace import Trace
+from visualize.figure import ACCENT, QUIET, VIRIDIS, frame
+from visualize.score import width
+
+NEAR = 10  # d²Cache's observation 2 (arXiv 2509.23094): 90 % of tokens lie within this distance
+
+
+def decode_order(trace: Trace) -> go.Figure:
+    """A dot for every commit, step by position, coloured by the confidence it was committed with."""
+    known = [dict(zip(record.positions, record.confidence, strict=True)) for record in trace.steps]
+    dots = [(s.index + 1, p, sure[p]) for s, sure in zip(trace.steps, known, strict=True) for p in s.committed]
+    step, position, confidence = np.array(dots, dtype=np.float32).reshape(-1, 3).T
+    bar = {"title": {"text": "confidence", "side": "right"}, "thickness": 12, "outlinewidth": 0}
+    marker = {"size": 6, "color": confidence, "colorscale": VIRIDIS, "cmin": 0, "cmax": 1, "colorbar": bar}
+    figure = frame(
+        go.Scatter(x=step, y=position, mode="markers", marker=marker, hoverinfo="none"),
+        meta={"step": "x", "position": "y"},
+    )
+    figure.update_xaxes(title_text="step", range=[0.5, max(1, len(trace.steps)) + 0.5])
+    return figure.update_yaxes(title_text="position", range=[len(trace.prompt) - 0.5, width(trace) - 0.5])
+
+
+def distances(trace: Trace) -> go.Figure:
+    """Share of commits by their distance (see `commit_distances`), and the share up to each distance, in percent."""
+    counts = np.bincount(commit_distances(trace), minlength=1)
+    share = (100 * counts / max(1, counts.sum())).astype(np.float32)
+    at = np.arange(len(share), dtype=np.int16)
+    total = np.cumsum(share)
+    figure = frame(
+        go.Bar(
+            x=at,
+            y=share,
+            name="at this distance",
+            marker_color=QUIET,
+            hovertemplate="%{y:.0f} % at %{x}<extra></extra>",
+        ),
+        go.Scatter(
+            x=at,
+            y=total,
+            name="up to this distance",
+            line={"color": ACCENT},
+            hovertemplate="%{y:.0f} % within %{x}<extra></extra>",
+        ),
+        bargap=0.1,
+    )
+    figure.update_xaxes(title_text="distance in positions to the nearest token of the commit before")
+    figure.update_yaxes(title_text="share of commits", ticksuffix=" %", range=[0, 102], automargin=True)
+    if counts.sum():
+        near = min(NEAR, len(total) - 1)
+        text = f"{total[near]:.0f} % within {NEAR}"
+        figure.add_annotation(x=near, y=float(total[near]), text=text, arrowcolor=QUIET, ax=0, ay=64, xanchor="right")
+    return figure

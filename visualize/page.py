@@ -1,0 +1,123 @@
+"""The viewer as a page of its own: one HTML file with everything in it, which asks no network for anything."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import plotly
+
+from dllm.metrics import DEFINITIONS
+from visualize.lane import LANES
+from visualize.stage import dumps
+from visualize.views import CHOICES, VIEWS
+
+if TYPE_CHECKING:
+    from visualize.replay import Replay
+
+FOLDER = Path(__file__).resolve().parent.parent / "assets/viewer"
+PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
+BUDGET = 24 * 2**20  # characters of answers that a saved page carries
+# nothing from anywhere: what a model wrote cannot call home even if it found a way to run
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+MOUNT = """
+const carried = JSON.parse(document.getElementById("bs-data").textContent);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.body.classList.toggle("dark", dark.matches);
+dark.addEventListener("change", follow);
+follow();
+mount(document.querySelector(".bs"), {
+  ...carried.words,
+  read: () => carried.message,
+  listen: () => {},
+  ask: async (question) => carried.answers[keyOf(question)] ?? { empty: carried.missing },
+  plotly: async () => window.Plotly,
+});
+"""
+MISSING = "This saved page does not carry that picture; the app draws it from the trace."
+
+
+def template() -> str:
+    """The static page of the viewer with its style sheet."""
+    style, body = (FOLDER / "viewer.css").read_text(), (FOLDER / "viewer.html").read_text()
+    return f"<style>{style}</style>\n{body}"
+
+
+def script() -> str:
+    """The viewer's script: its parts in the order of their names. It defines `mount`."""
+    return "\n".join(part.read_text() for part in sorted(FOLDER.glob("*.js")))
+
+
+def words() -> dict[str, Any]:
+    """What the viewer says that depends on no run."""
+    views = {
+        name: {"title": v.title, "look_for": v.look_for, "empty": v.empty, "choices": CHOICES.get(name, {})}
+        for name, v in VIEWS.items()
+    }
+    return {
+        "titles": {name: asdict(title) for name, title in LANES.items()},
+        "definitions": DEFINITIONS,
+        "views": views,
+    }
+
+
+def page(replay: "Replay") -> str:
+    """A replay as one HTML file."""
+    carried = {
+        "words": words(),
+        "message": replace(replay, link=None).message("saved"),  # a file has no address to share
+        "answers": answers(replay),
+        "missing": MISSING,
+    }
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        "<title>Blockscope: a recorded run</title>",
+        f"<style>{(FOLDER / 'standalone.css').read_text()}</style></head><body><main>",
+        template(),
+        "</main>",
+        f'<script type="application/json" id="bs-data">{dumps(carried)}</script>',
+        f"<script>{PLOTLY.read_text(encoding='utf-8')}</script>",
+        f"<script>{script()}{MOUNT}</script>",
+        "</body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def answers(replay: "Replay", budget: int = BUDGET) -> dict[str, Mapping[str, Any]]:
+    """The answers to what a reader will ask first, as far as the budget reaches: views, then steps, then layers."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for question in questions(replay):
+        answer = replay.ask(question)
+        budget -= len(dumps(answer))
+        if budget < 0:
+            break
+        found[key_of(question)] = answer
+    return found
+
+
+def questions(replay: "Replay") -> Iterator[dict[str, Any]]:
+    """What can be asked of a replay, the most general first. The script's `keyOf` names questions alike."""
+    for lane in replay.traces:
+        for name in VIEWS:
+            options = CHOICES.get(name, {})
+            for values in product(*options.values()):
+                yield {"lane": lane, "view": name, **dict(zip(options, values, strict=True))}
+    for lane, maps in replay.maps.items():
+        yield from ({"lane": lane, "view": "rollout_at", "step": step} for step in maps.steps)
+    for lane, drift in replay.drifts.items():
+        steps, layers, positions = drift.keys.shape
+        for what in CHOICES["drift"]["what"]:
+            yield from ({"lane": lane, "view": "drift", "what": what, "layer": layer} for layer in range(layers))
+            yield from ({"lane": lane, "view": "drift_at", "step": step, "what": what} for step in range(steps))
+        yield from ({"lane": lane, "view": "trajectory", "layer": layers - 1, "position": p} for p in range(positions))
+    for lane, maps in replay.maps.items():
+        for layer in reversed(range(maps.layers)):
+            yield from ({"lane": lane, "view": "maps", "layer": layer, "step": step} for step in maps.steps)
+
+
+def key_of(question: Mapping[str, Any]) -> str:
+    """A question as the key of its answer: its fields in alphabetical order, those that are None left out."""
+    return "&".join(f"{name}={question[name]}" for name in sorted(question) if question[name] is not None)

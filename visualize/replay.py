@@ -1,0 +1,126 @@
+"""A recorded run on show: traces and what lies beside them, all that the viewer needs. No model, no torch."""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dllm.attention import Maps
+from dllm.drift import Drift
+
+from dllm.trace import Trace, TraceError
+from visualize.facts import decoder_words, facts
+from visualize.lane import LANES
+from visualize.page import page
+from visualize.stage import Stage
+from visualize.views import QuestionError, Shown, answer
+
+SUFFIXES = (".json.gz", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Traces by lane ("diffusion", "ar"), and per lane what was recorded beside them.
+
+    In a notebook the last line of a cell shows it: `Replay.load("trace.json.gz")`.
+    link: the name that a deep link calls it by. live: measured just now, not read from a file.
+    """
+
+    traces: Mapping[str, Trace]
+    maps: Mapping[str, Maps] = field(default_factory=dict)
+    drifts: Mapping[str, Drift] = field(default_factory=dict)
+    link: str | None = None
+    live: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.traces or not set(self.traces) <= set(LANES):
+            raise ValueError(f"lanes are {sorted(self.traces)}; allowed: {', '.join(LANES)}, at least one")
+
+    @classmethod
+    def load(cls, *paths: str | Path, link: str | None = None) -> "Replay":
+        """Read traces, and the side files given with them or lying beside them: `NAME.attention.npz`, `NAME.drift.npz`.
+
+        Raises:
+            TraceError: a file is not what its name says, or two are of one lane; says which and why.
+        """
+        traces: dict[str, Trace] = {}
+        maps: dict[str, Maps] = {}
+        drifts: dict[str, Drift] = {}
+        given = {path.name: path for path in map(Path, paths)}
+        for path in given.values():
+            if path.suffix == ".npz":
+                continue
+            trace = Trace.load(path)
+            lane = lane_of(trace)
+            if lane in traces:
+                raise TraceError(f"{path.name} is a second {lane} trace; allowed: one a lane")
+            traces[lane] = trace
+            for kind, files, read in (("attention", maps, Maps.open), ("drift", drifts, Drift.load)):
+                side = beside(path, kind)
+                side = given.get(side.name, side)
+                if side.exists():
+                    files[lane] = _checked(read, side, trace)
+        if not traces:
+            raise TraceError(f"there is no trace among {', '.join(given) or 'no files'}; allowed: .json or .json.gz")
+        return cls(traces, maps, drifts, link)
+
+    def message(self, run: str, *, at: int | None = None) -> str:
+        """The whole replay as one message of schema `blockscope.view/1`. at: the step to stand at, from 0."""
+        pieces = {i: text for trace in self.traces.values() for i, text in trace.pieces.items()}
+        stage = Stage(run, list(self.traces), lambda i: pieces.get(i, f"<{i}>"))
+        for name, trace in self.traces.items():
+            stage.replay(name, trace)
+        stage.link = self.link
+        stage.facts = self.facts()
+        return stage.finish(at=at)
+
+    def facts(self) -> str:
+        """Where its numbers come from."""
+        trace = next(iter(self.traces.values()))
+        opening = "Measured live" if self.live else "Recorded, not computed here"
+        about = {**trace.model.model_dump(), **trace.environment.model_dump()}
+        lanes = "; ".join(f"{LANES[name].title}: {decoder_words(t.settings)}" for name, t in self.traces.items())
+        return f"{facts(about, opening=opening)} {lanes}."
+
+    def ask(self, question: Any) -> Mapping[str, Any]:
+        """The answer to a question of the page: {"lane": …, "view": …, …}.
+
+        Raises:
+            QuestionError: names what was asked and what can be.
+        """
+        lane = question.get("lane") if isinstance(question, Mapping) else None
+        if not isinstance(lane, str) or lane not in self.traces:
+            raise QuestionError(f"lane is {lane!r}; allowed: {', '.join(self.traces)}")
+        return answer(Shown(self.traces[lane], self.maps.get(lane), self.drifts.get(lane)), question)
+
+    def html(self) -> str:
+        """One self-contained page that plays from a file, without network."""
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        """The same inside a notebook, in a frame of its own so that neither disturbs the other."""
+        source = html.escape(self.html(), quote=True)
+        style = "width:100%;height:900px;border:0"
+        return f'<iframe sandbox="allow-scripts allow-downloads" style="{style}" srcdoc="{source}"></iframe>'
+
+
+def lane_of(trace: Trace) -> str:
+    """Which lane a trace plays in: one token at a time under causal attention is autoregressive."""
+    causal = trace.settings["attention"] == "block_causal"
+    return "ar" if causal and trace.settings["block_size"] == 1 else "diffusion"
+
+
+def beside(path: Path, kind: str) -> Path:
+    """The file that lies beside a trace: `a.json.gz` → `a.attention.npz`."""
+    stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
+    return path.with_name(f"{stem}.{kind}.npz")
+
+
+def _checked(read: Any, path: Path, trace: Trace) -> Any:
+    try:
+        found = read(path)
+        found.check(trace)
+    except ValueError as error:
+        raise TraceError(f"{path.name}: {error}") from error
+    return found
