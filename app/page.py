@@ -77,7 +77,7 @@ def build(engines: Engines | None = None) -> gr.Blocks:
                     halt = gr.Button("Stop", min_width=80)
                 ar = gr.Checkbox(True, label="Then decode with AR as well", container=False)
         gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples", api_visibility="private")
-        with gr.Row(equal_height=True):
+        with gr.Row(equal_height=False):
             picker = gr.Dropdown(
                 [(run.title, name) for name, run in recorded.runs.items()],
                 value=None,

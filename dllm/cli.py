@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("traces", nargs="+", type=Path)
     validate.set_defaults(run=_validate)
 
+    export = commands.add_parser("export", help="save a trace as a page that plays offline, an animation, or a table")
+    export.add_argument("trace", type=Path, help="its attention and drift files are found beside it")
+    export.add_argument("--format", default="html", help="html, gif, csv or json")
+    export.add_argument("--out", type=Path, help="by default beside the trace")
+    export.set_defaults(run=_export)
+
     evaluate = commands.add_parser("evaluate", help="measure ways of decoding on a suite of prompts")
     evaluate.add_argument("--suite", default="default", help="a suite of assets/suites, or a JSON file like those")
     evaluate.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
@@ -162,6 +168,21 @@ def _validate(args: argparse.Namespace) -> int:
             bad += 1
             print(f"{path}: {error}", file=sys.stderr)
     return 1 if bad else 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from visualize.export import EXPORTS
+    from visualize.replay import Replay, stem
+
+    if args.format not in EXPORTS:
+        raise ValueError(f"format is {args.format!r}; allowed: {', '.join(EXPORTS)}")
+    chosen, replay = EXPORTS[args.format], Replay.load(args.trace)
+    out = args.out or args.trace.with_name(stem(args.trace) + chosen.suffix)
+    if out.resolve() == args.trace.resolve():
+        raise ValueError(f"out is {str(out)!r}, the trace itself; allowed: another file")
+    out.write_bytes(chosen.make(replay, next(iter(replay.traces))))
+    print(out)
+    return 0
 
 
 def _evaluate(args: argparse.Namespace) -> int:

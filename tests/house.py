@@ -54,13 +54,13 @@ HOUSE = (
         "it makes models and takes no part in decoding",
     ),
     Room(
-        "the command line", ("dllm.cli", "dllm.__main__"),
-        ("floor 0", "floor 1", "floor 2", "floor 3", "the engine", "evaluation", "training"), (),
-        "it reads arguments and prints",
-    ),
-    Room(
         "the pictures", ("visualize",), ("floor 0", "floor 1"), ("numpy", "plotly", "PIL"),
         "a picture is drawn from a trace alone, without model, tokenizer or page",
+    ),
+    Room(
+        "the command line", ("dllm.cli", "dllm.__main__"),
+        ("floor 0", "floor 1", "floor 2", "floor 3", "the engine", "evaluation", "training", "the pictures"), (),
+        "it reads arguments and prints",
     ),
     Room(
         "the page", ("app",), ("floor 0", "floor 1", "floor 2", "the engine", "the pictures"), ("gradio", "spaces"),

@@ -12,6 +12,10 @@ from visualize.figure import ACCENT, INK, QUIET, VIRIDIS, frame
 from visualize.score import MARK
 from visualize.unlocked import query_rows, rollout, shift_of, sources, written
 
+FLOOR = (
+    "The identity floor: a position that was not recomputed in a step draws on itself alone there, so it counts at "
+    "least 1 in its own column. Without the floor only what was computed in the step is left."
+)
 SHARES = (  # name, colour, dash; the first three add up to 1
     ("masks", INK, "dot"),
     ("the prompt", QUIET, "solid"),
@@ -39,7 +43,7 @@ def rollout_picture(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
     """The rollout over all layers at one step for the page: as `picture`, every visible position a row.
 
     "layer" is None; "planes" are with the identity floor and without (see `rollout`). "influence" holds each plane's
-    column sums: how much all positions draw on each. "unlocked": what the tokens of this step drew on (see `sources`).
+    column sums: how much all positions draw on each. "note" explains the floor. "unlocked": what the tokens of this step drew on (see `sources`).
 
     Raises:
         TraceError: attention of this step was not kept.
@@ -48,6 +52,7 @@ def rollout_picture(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
     planes = {"with identity floor": rollout(means, rows), "without": rollout(means, rows, identity=False)}
     return _payload(trace, maps, step, planes) | {
         "layer": None,
+        "note": FLOOR,
         "queries": [[0, trace.steps[step].visible]],
         "influence": [plane.sum(0).round(4).tolist() for plane in planes.values()],
         "unlocked": sources(trace, planes["with identity floor"], step=step, shift=shift_of(trace)),

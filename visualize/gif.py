@@ -232,7 +232,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 def _cut(text: str, size: int, room: int) -> str:
     """As much of a line as there is room for."""
-    text = "".join(char if char.isprintable() else "·" for char in text)
+    text = "".join(char if char.isprintable() else "·" for char in text[:500])
     while _font(size).getlength(text) > room:
         text = text[:-2] + "…"
     return text

@@ -8,7 +8,6 @@ from typing import Any
 
 from dllm.attention import Maps
 from dllm.drift import Drift
-
 from dllm.trace import Trace, TraceError
 from visualize.facts import decoder_words, facts
 from visualize.lane import LANES
@@ -113,8 +112,12 @@ def lane_of(trace: Trace) -> str:
 
 def beside(path: Path, kind: str) -> Path:
     """The file that lies beside a trace: `a.json.gz` → `a.attention.npz`."""
-    stem = next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
-    return path.with_name(f"{stem}.{kind}.npz")
+    return path.with_name(f"{stem(path)}.{kind}.npz")
+
+
+def stem(path: Path) -> str:
+    """A trace's name without its ending."""
+    return next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
 
 
 def _checked(read: Any, path: Path, trace: Trace) -> Any:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+
 from dllm.attention import Maps
 from dllm.drift import Drift
-
 from dllm.trace import MAX_CELLS, Trace
 from visualize import attention, drift, influence, ledger, order, score
 from visualize.figure import spec
@@ -53,8 +53,8 @@ class View:
 VIEWS: dict[str, View] = {
     "score": View(
         "Score sheet",
-        "Look for pale cells without an outline: guesses the model was sure of but did not keep, and the step at which "
-        "they turned into tokens.",
+        "Look for bright cells that are not outlined: guesses the model was sure of but did not keep, and the step at "
+        "which they turned into tokens.",
         "Nothing was predicted in this lane.",
         ("Confidence of every guess, step by position; outlined where it was committed",),
         lambda shown, _: [score.score_sheet(shown.trace)],
@@ -149,6 +149,8 @@ def _extras(shown: Shown, options: Options) -> dict[str, Any]:
     if options["view"] == "attention":
         maps = _maps(shown)
         return {"layers": maps.layers, "note": maps.note, "template": spec(attention.template())}
+    if options["view"] == "rollout":
+        return {"note": attention.FLOOR}
     if options["view"] == "drift":
         return {"layers": _drift(shown).keys.shape[1], "changes": drift.changes(_drift(shown), shown.trace)}
     return {}

@@ -21,9 +21,8 @@ class AttentionAtStep {
     return stage;
   }
 
-  update({ layers, note, template }) {
+  update({ layers, template }) {
     this.template = template;
-    this.note.textContent = note;
     if (this.layer === null) this.layer = layers - 1;
     const sources = [["rollout", "rollout over all layers"], ...Array.from({ length: layers }, (_, i) => [i, `layer ${i + 1}`])];
     this.sources = choice("map", sources, this.source, (value) => {
@@ -54,7 +53,7 @@ class AttentionAtStep {
     if (this.asked !== key) return;
     if (picture.data) await this.show(picture);
     this.chart.node.hidden = !picture.data;
-    this.note.textContent = picture.data ? this.note.textContent : (picture.error ?? picture.empty);
+    this.note.textContent = picture.error ?? picture.empty ?? picture.note ?? "";
     this.listUnlocks(rollout.unlocked ?? []);
     this.holder.removeAttribute("aria-busy");
   }

@@ -121,6 +121,7 @@ class Inspector {
     }
     this.options(answer);
     this.say("");
+    this.find(".bs-panel > .bs-note").textContent = answer.note ?? "";
     try {
       await this.draw(answer);
     } catch (error) {
@@ -186,6 +187,7 @@ class Inspector {
     Object.assign(this, { shown: key, view: "", lacking: false });
     if (!busy) this.panel().removeAttribute("aria-busy");
     this.offer();
+    this.find(".bs-panel > .bs-note").textContent = "";
     this.find(".bs-options").replaceChildren();
     while (this.figures.length) this.figures.pop().remove();
     this.drop();

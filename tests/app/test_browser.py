@@ -1,6 +1,7 @@
 """The app in a real browser, decoding on the default model."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -219,3 +220,76 @@ def test_it_can_be_used_by_keyboard_alone(page: Page, url: str) -> None:
     expect(page.get_by_label("Step", exact=True)).to_be_focused()
     page.keyboard.press("Home")
     expect(page.locator(".bs-where")).to_have_text(f"step 1 of {passes(page)}")
+
+
+def inspect(page: Page, view: str) -> None:
+    """Look at a view of the inspector and wait for its charts."""
+    page.get_by_role("tab", name=view).click()
+    page.locator(".bs-inspector").scroll_into_view_if_needed()
+    expect(page.locator(".bs-panel .bs-plot svg").first).to_be_visible()
+    expect(page.locator(".bs-panel")).not_to_have_attribute("aria-busy", "true")
+
+
+def test_a_run_with_everything_recorded_can_be_inspected_measured_saved_and_opened_again(
+    page: Page, url: str, tmp_path: Path
+) -> None:
+    open_at_once(page, url)
+    page.get_by_role("button", name="Model and decoder settings").click()
+    set_length(page, 8)
+    page.get_by_role("checkbox", name="attention").check()
+    page.get_by_role("button", name="Decode", exact=True).click()
+    finished(page)
+    expect(page.locator(".bs-verdict")).to_contain_text("for looking, not for racing")
+    inspect(page, "Score sheet")
+    inspect(page, "Attention")
+    expect(page.locator(".bs-unlocks")).to_be_attached()
+    page.get_by_role("tab", name="Drift").click()
+    page.get_by_role("button", name="Measure the drift").click()
+    expect(page.locator(".bs-panel .bs-plot svg").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".bs-status")).to_contain_text("Done.")
+    for name in ("JSON", "HTML"):
+        with page.expect_download(timeout=PATIENCE) as saved:
+            page.get_by_role("button", name=f"Save as {name}").click()
+        saved.value.save_as(tmp_path / f"run.{name.lower()}")
+    written = canvas(page)
+    run = page.locator(".bs").get_attribute("data-run")
+    page.locator("input[type=file]").set_input_files(tmp_path / "run.json")
+    expect(page.locator(".bs")).not_to_have_attribute("data-run", run or "")
+    expect(page.locator(".bs-facts")).to_contain_text("Recorded, not computed here")
+    assert canvas(page) == written
+    inspect(page, "Cache ledger")
+    page.goto((tmp_path / "run.html").as_uri())
+    assert canvas(page) == written
+
+
+def test_a_bad_trace_is_refused_and_the_run_on_show_stays(page: Page, url: str, tmp_path: Path) -> None:
+    open_at_once(page, url, "?trace=fact&step=2")
+    finished(page)
+    run, written = page.locator(".bs").get_attribute("data-run"), canvas(page)
+    (tmp_path / "bad.json").write_text('{"schema": "<img src=x onerror=alert(1)>"}')
+    page.locator("input[type=file]").set_input_files(tmp_path / "bad.json")
+    expect(page.get_by_text("not a valid trace")).to_be_visible()
+    expect(page.locator(".bs")).to_have_attribute("data-run", run or "")
+    assert canvas(page) == written
+
+
+def test_a_link_opens_a_recorded_run_at_its_step_and_the_address_follows(page: Page, url: str) -> None:
+    open_at_once(page, url, "?trace=sky-d2&step=7")
+    finished(page)
+    expect(page.locator(".bs-where")).to_have_text(re.compile("^step 7 of"))
+    inspect(page, "Cache ledger")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile(r"trace=sky-d2&step=8"))
+    page.get_by_label("Recorded runs").click()
+    page.get_by_role("option", name=re.compile("DualCache")).click()
+    page.wait_for_url(re.compile(r"trace=sky-dual"))
+    expect(page.locator(".bs-panel .bs-plot svg").first).to_be_visible()
+
+
+def test_a_stopped_run_can_be_inspected(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    ask(page, "Write a long story about a lighthouse and its keeper.", length=128)
+    page.wait_for_function("Number(document.querySelector('.bs').dataset.passes) >= 3", timeout=PATIENCE)
+    expect(page.locator(".bs-empty")).to_have_text(re.compile("^Drawn when the run has ended"))
+    page.get_by_role("button", name="Stop", exact=True).click()
+    inspect(page, "Score sheet")

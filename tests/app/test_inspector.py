@@ -36,7 +36,7 @@ class Stand:
         self.asked: list[dict[str, Any]] = []
         self.measured: list[dict[str, Any]] = []
         page.expose_function("answer", self.answer)
-        page.expose_function("measure", lambda run: self.measured.append(run))
+        page.expose_function("measure", self.measure)
         page.set_content(f"<style>{(FOLDER / 'standalone.css').read_text()}</style><main>{template()}</main>")
         page.add_script_tag(path=PLOTLY)
         page.evaluate(MOUNT, [script(), words()])
@@ -46,6 +46,9 @@ class Stand:
         if question["view"] == "export":
             return {"name": "run.csv", "media": "text/csv", "data": "c3RlcAo="}
         return self.replay.ask(question)
+
+    def measure(self, run: dict[str, Any]) -> None:
+        self.measured.append(run)
 
     def send(self, message: str) -> None:
         self.page.evaluate("(text) => { feed.value = text; feed.receive(); }", message)

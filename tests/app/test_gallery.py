@@ -1,0 +1,118 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app.gallery import FOLDER, Gallery
+from app.shelf import Shelf
+from dllm.trace import Trace
+from tests.visualize.runs import recorded, saved
+from visualize.replay import Replay
+from visualize.views import VIEWS
+
+RUNS = json.loads((FOLDER / "gallery.json").read_text())
+ME: Any = SimpleNamespace(session_hash="me")
+
+
+def asking(**query: str) -> Any:
+    return SimpleNamespace(session_hash="me", query_params=query)
+
+
+@pytest.fixture(scope="module")
+def gallery() -> Gallery:
+    return Gallery(Shelf())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_recorded_run_plays_and_every_view_answers(gallery: Gallery, name: str) -> None:
+    message = json.loads(gallery.show(name, ME))
+    assert message["link"] == name
+    assert message["facts"].startswith("Recorded, not computed here: default (135 M parameters")
+    for lane in message["planned"]:
+        for view in VIEWS:
+            answer = gallery.shelf.ask({"run": message["run"], "lane": lane, "view": view})
+            assert answer.get("figures") or answer["empty"] == VIEWS[view].empty
+
+
+def test_every_file_of_the_gallery_is_in_a_run() -> None:
+    listed = {file.removesuffix(".json.gz") for run in RUNS.values() for file in run["traces"]}
+    assert {path.name.split(".")[0] for path in FOLDER.glob("*.gz")} == listed
+    assert {path.name.split(".")[0] for path in FOLDER.glob("*.npz")} <= listed
+    asked = [json.loads(line)["id"] for line in (FOLDER / "requests.jsonl").read_text().splitlines()]
+    assert set(asked) == listed
+
+
+def test_the_gallery_shows_every_cache_policy_and_ar() -> None:
+    shown = [Trace.load(FOLDER / file).settings for run in RUNS.values() for file in run["traces"]]
+    assert {s["cache"]["name"] for s in shown} == {"none", "prefix", "dual", "block", "sub_block", "d2"}
+    assert 1 in {s["block_size"] for s in shown}
+
+
+def test_recorded_exact_caches_gave_the_answer_of_no_cache() -> None:
+    block, none = (Trace.load(FOLDER / f"sky-{name}.json.gz") for name in ("block", "none"))
+    assert block.prompt == none.prompt
+    assert block.output == none.output
+
+
+def test_a_link_names_a_run_and_a_step(gallery: Gallery) -> None:
+    message = json.loads(gallery.follow(asking(trace="fact", step="3")))
+    assert (message["link"], message["at"]) == ("fact", 2)
+    assert "at" not in json.loads(gallery.follow(asking(trace="fact")))
+    assert gallery.follow(asking(step="3")) == gr.skip()
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"trace": "<b>"}, "trace is &#x27;&lt;b&gt;&#x27;; allowed: fact"),
+        ({"trace": "../gallery"}, "trace is &#x27;../gallery&#x27;; allowed: fact"),
+        ({"trace": "fact", "step": "0"}, "step is &#x27;0&#x27;; allowed: a whole number from 1"),
+        ({"trace": "fact", "step": "-1"}, "step is &#x27;-1&#x27;"),
+        ({"trace": "fact", "step": "²"}, "step is &#x27;²&#x27;"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_refused(gallery: Gallery, query: Mapping[str, str], message: str) -> None:
+    with pytest.raises(gr.Error, match=message):
+        gallery.follow(asking(**query))
+
+
+def test_a_visitor_opens_a_trace_with_what_lies_beside_it(gallery: Gallery, tmp_path: Path) -> None:
+    paths = []
+    for path in saved(recorded(), tmp_path):  # gradio puts each uploaded file into a folder of its own
+        (tmp_path / path.suffix[1:]).mkdir()
+        paths.append(path.rename(tmp_path / path.suffix[1:] / path.name))
+    message = json.loads(gallery.upload(list(map(str, paths)), ME))
+    assert "link" not in message
+    assert gallery.shelf.ask({"run": message["run"], "lane": "diffusion", "view": "drift"})["figures"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a valid trace"),
+        (b"{}", "not a valid trace"),
+        (b'{"schema": "<img src=x onerror=alert(1)>"}', "not a valid trace"),
+        (b"\x1f\x8bnonsense", "not a valid trace"),
+    ],
+)
+def test_a_bad_file_is_refused_and_nothing_else_happens(
+    gallery: Gallery, tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "bad.json").write_bytes(content)
+    with pytest.raises(gr.Error, match=message) as error:
+        gallery.upload([str(tmp_path / "bad.json")], ME)
+    assert "<" not in error.value.message
+    assert gallery.upload(None, ME) == gr.skip()
+
+
+def test_gallery_files_are_small() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 8 * 2**20
+
+
+def test_a_recorded_run_keeps_to_its_own_lane() -> None:
+    for run in RUNS.values():
+        assert len(Replay.load(*(FOLDER / file for file in run["traces"])).traces) == len(run["traces"])
