@@ -16,6 +16,7 @@ import gradio as gr
 
 from dllm.drift import Drift
 from dllm.settings import SettingsError
+from dllm.trace import TraceError
 from visualize.export import EXPORTS
 from visualize.replay import Replay
 from visualize.views import QuestionError
@@ -87,7 +88,7 @@ class Shelf:
             if question.get("view") == "export":
                 return export(replay, question)
             return replay.ask(question)
-        except (QuestionError, SettingsError) as error:
+        except (QuestionError, SettingsError, TraceError) as error:
             return {"error": str(error)}
 
 

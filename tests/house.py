@@ -27,7 +27,10 @@ HOUSE = (
     ),
     Room(
         "floor 1",
-        ("dllm.trace", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift", "dllm.suite", "dllm.report"),
+        (
+            "dllm.trace", "dllm.strict", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift", "dllm.suite",
+            "dllm.report",
+        ),
         ("floor 0",),
         ("pydantic", "numpy"),
         "a trace must be readable without a model",

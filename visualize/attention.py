@@ -43,7 +43,8 @@ def rollout_picture(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
     """The rollout over all layers at one step for the page: as `picture`, every visible position a row.
 
     "layer" is None; "planes" are with the identity floor and without (see `rollout`). "influence" holds each plane's
-    column sums: how much all positions draw on each. "note" explains the floor. "unlocked": what the tokens of this step drew on (see `sources`).
+    column sums: how much all positions draw on each. "note" explains the floor. "unlocked": what the tokens of this
+    step drew on (see `sources`).
 
     Raises:
         TraceError: attention of this step was not kept.

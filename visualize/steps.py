@@ -4,7 +4,8 @@ import csv
 import io
 from typing import Any
 
-from dllm.trace import REASONS, StepRecord, Trace
+from dllm.strict import REASONS
+from dllm.trace import StepRecord, Trace
 
 
 def steps_csv(trace: Trace) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from dllm.metrics import canvas_at, numbers
 from dllm.models.families import DREAM, ModelSpec
-from dllm.trace import REASONS
+from dllm.strict import REASONS
 from tests.dllm.nets import prompts
 from tests.dllm.test_metrics import decoded, every_way, made
 from tests.visualize.records import step

@@ -1,0 +1,91 @@
+"""What a trace from a stranger must fulfil beyond its schema, and how its faults are told."""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from dllm.canvas import Canvas
+from dllm.settings import Settings
+
+if TYPE_CHECKING:
+    from dllm.trace import StepRecord, Trace
+
+MAX_TEXT = 1000  # characters of one piece or name
+RESOLVED = ("gen_length", "block_size", "sub_block_size", "attention", "stop_ids")
+REASONS = ("density", "committed", "rollout", "inflated")  # as d²Cache gives them
+
+
+class TraceError(ValueError):
+    """A trace that does not fit the schema; the message says what is wrong and where."""
+
+
+def resolved(data: Mapping[str, Any]) -> Settings:
+    """The settings of a trace, which say what was decided and not only what was asked for.
+
+    Raises:
+        TraceError: one is missing or absurd; names it.
+    """
+    if missing := [name for name in RESOLVED if data.get(name) is None]:
+        raise TraceError(f"settings.{missing[0]} is missing; allowed: the value that the run was decoded with")
+    settings = Settings.from_json(data)
+    for name, value in [item for c in (settings.cache, settings.unmask) if c for item in c.as_json().items()]:
+        size = len(value) * 1e9 / MAX_TEXT if isinstance(value, str) else value
+        if size is not None and not (isinstance(size, int | float) and abs(size) <= 1e9):  # NaN is not
+            raise TraceError(f"option {name} is {value!r} in settings; allowed: up to 1e9 or {MAX_TEXT} characters")
+    return settings
+
+
+def check(trace: "Trace", settings: Settings) -> None:
+    """No step reaches beyond the canvas, every reason is for a query, and the output is what the steps wrote."""
+    length, size, stops = settings.gen_length, settings.block_size, settings.stop_ids or ()
+    causal = settings.attention == "block_causal"
+    canvas = Canvas(trace.prompt, length, block_size=size, mask_id=0, shift=0, block_causal=causal, stop_ids=stops)
+    written: dict[int, int] = {}
+    for step in trace.steps:
+        reached = max(step.visible, step.block[1], step.window[1], *(p + 1 for p in step.positions[-1:]))
+        if reached > canvas.length:
+            raise TraceError(f"steps[{step.index}] reaches position {reached - 1}; allowed: 0 to {canvas.length - 1}")
+        _check_reasons(step)
+        proposed = dict(zip(step.positions, step.tokens, strict=True))
+        written |= {p: proposed[p] for p in step.committed}
+        for p in step.remasked:
+            del written[p]
+    for p, token in written.items():
+        canvas.commit(p, token)
+    if trace.output != (wrote := canvas.output):
+        raise TraceError(f"output is {short(str(trace.output))}; allowed: what the steps wrote, {short(str(wrote))}")
+
+
+def _check_reasons(step: "StepRecord") -> None:
+    reasons, where = step.reasons or {}, f"steps[{step.index}].reasons"
+    if strange := sorted(set(reasons) - set(REASONS)):
+        raise TraceError(f"{where} holds {strange[0]!r}; allowed: {', '.join(REASONS)}")
+    edges = [edge for span in step.queries for edge in span]
+    for before, p in pairwise([-1, *sorted(p for listed in reasons.values() for p in listed)]):
+        if p == before or bisect_right(edges, p) % 2 == 0:  # a query has an odd number of edges up to it
+            raise TraceError(f"{where} lists position {p}; allowed: each query once")
+
+
+def faults(error: ValidationError) -> str:
+    """Where, what is allowed and what was found, for the first few."""
+    if error.error_count() > 1000:
+        return f"it has {error.error_count()} faults"
+    told = []
+    for fault in error.errors(include_url=False)[:5]:
+        where, text, found = (
+            ".".join(map(str, fault["loc"])),
+            fault["msg"].removeprefix("Value error, "),
+            fault["input"],
+        )
+        if isinstance(found, str | int | float) and fault["type"] != "json_invalid":
+            text += f", not {short(repr(found), 60)}"
+        told.append(short(f"{short(where, 100) or 'trace'}: {text}"))
+    return "; ".join(told)
+
+
+def short(text: str, most: int = 300) -> str:
+    """Text cut to so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
