@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from dllm.metrics import canvas_at
+from dllm.trace import Trace
 from tests.visualize.runs import recorded
 from visualize.page import FOLDER, PLOTLY, script, template, words
 from visualize.replay import Replay
@@ -304,7 +306,18 @@ def test_charts_change_with_the_theme(stand: Stand) -> None:
     stand.page.wait_for_function("document.querySelector('.bs-plot').layout.font.color === '#f1f5f9'")
 
 
-@pytest.mark.parametrize("way", ["d2", "ar"])
+def text_at(trace: Trace, step: int, mask: str) -> str:
+    """The answer after a step by the definition; what follows a stop token is left out once all before it stands."""
+    start = len(trace.prompt)
+    cells = canvas_at(trace, step)[start : start + trace.settings["gen_length"]]
+    stops = [i for i, token in enumerate(cells) if token in trace.settings["stop_ids"]]
+    if stops and None not in cells[: stops[0]]:
+        cells = cells[: stops[0] + 1]
+    names = {None: mask, **trace.pieces, **dict.fromkeys(trace.settings["stop_ids"], "⏹")}
+    return "".join(names[token] for token in cells)
+
+
+@pytest.mark.parametrize("way", ["d2", "sub_block", "ar"])
 def test_a_saved_page_plays_from_a_file_without_network(page: Page, tmp_path: Path, way: str) -> None:
     path = tmp_path / "run.html"
     path.write_text(recorded(way).html(), encoding="utf-8")
@@ -314,7 +327,11 @@ def test_a_saved_page_plays_from_a_file_without_network(page: Page, tmp_path: Pa
     (trace,) = recorded(way).traces.values()
     expect(page.locator(".bs")).to_have_attribute("data-passes", str(len(trace.steps)))
     page.keyboard.press("Home")
-    expect(page.locator(".bs-where")).to_have_text(f"step 1 of {len(trace.steps)}")
+    for step in range(len(trace.steps)):
+        expect(page.locator(".bs-where")).to_have_text(f"step {step + 1} of {len(trace.steps)}")
+        shown = page.locator(".bs-lane:not([hidden]) .bs-text").text_content()
+        assert shown == text_at(trace, step, mask="" if way == "ar" else "░")
+        page.keyboard.press("ArrowRight")
     page.locator(".bs-inspector").scroll_into_view_if_needed()
     for view in VIEWS.values():
         page.get_by_role("tab", name=view.title).click()
