@@ -50,6 +50,7 @@ class Shelf:
         self._capacity = capacity
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._lock = Lock()
+        self._drawing = Lock()  # one picture at a time: visitors share the cores that somebody's run is timed on
 
     def open(self, source: Callable[[], Replay], session: str | None = None) -> str:
         """Keep a run; returns its id. `source` is called whenever the run is asked about."""
@@ -84,10 +85,10 @@ class Shelf:
         try:
             if not isinstance(question, Mapping):
                 raise QuestionError(f"a question is {question!r:.80}; allowed: an object")
-            replay = self.get(question.get("run")).replay()
-            if question.get("view") == "export":
-                return export(replay, question)
-            return replay.ask(question)
+            kept = self.get(question.get("run"))
+            with self._drawing:
+                replay = kept.replay()
+                return export(replay, question) if question.get("view") == "export" else replay.ask(question)
         except (QuestionError, SettingsError, TraceError) as error:
             return {"error": str(error)}
 

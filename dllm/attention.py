@@ -37,7 +37,7 @@ def quantise(p: np.ndarray) -> np.ndarray:
 
 def restore(u: np.ndarray) -> np.ndarray:
     """The probabilities of `quantise`, (u/255)², float32."""
-    return _PROBABILITIES[u]
+    return np.take(_PROBABILITIES, u)
 
 
 class _About(BaseModel):
@@ -144,7 +144,7 @@ class Maps:
         """
         self._known(step, layer)
         with _archive(self._source) as archive:
-            return self._layer(archive, step, layer)
+            return _rows(restore(self._packed(archive, step, layer)))
 
     def mean(self, step: int) -> np.ndarray:
         """The mean over the heads of every layer, float32 (layers, queries, visible); rows sum to 1.
@@ -154,7 +154,7 @@ class Maps:
         """
         self._known(step, 0)
         with _archive(self._source) as archive:
-            return np.stack([_rows(self._layer(archive, step, n).mean(0)) for n in range(self.layers)])
+            return np.stack([_rows(_head_mean(self._packed(archive, step, n))) for n in range(self.layers)])
 
     def check(self, trace: Trace) -> None:
         """Refuse a trace that these are not the maps of.
@@ -189,11 +189,11 @@ class Maps:
                 span = f"{allowed[0]} to {allowed[-1]}" if allowed else "none"
                 raise TraceError(f"{what} is {value!r}; allowed: {span}")
 
-    def _layer(self, archive: zipfile.ZipFile, step: int, layer: int) -> np.ndarray:
+    def _packed(self, archive: zipfile.ZipFile, step: int, layer: int) -> np.ndarray:
         found = read_array(archive, _member(step, layer), np.dtype(np.uint8), limit=MAX_BYTES)
         if found.ndim != 3:
             raise TraceError(f"attention of step {step}, layer {layer} is {found.shape}; allowed: three axes")
-        return _rows(restore(found))
+        return found
 
 
 def read_array(archive: zipfile.ZipFile, name: str, dtype: np.dtype, *, limit: int) -> np.ndarray:
@@ -256,3 +256,10 @@ def _rows(p: np.ndarray) -> np.ndarray:
     """Rows scaled to sum to 1; where all is 0 it stays."""
     total = p.sum(-1, keepdims=True)
     return p / np.where(total > 0, total, 1)
+
+
+def _head_mean(packed: np.ndarray) -> np.ndarray:
+    """The mean of a layer's heads, each row scaled first; one pass over the largest array there is."""
+    p = restore(packed)
+    total = p.sum(-1)
+    return np.einsum("hqk,hq->qk", p, 1 / np.where(total > 0, total, 1) / len(p))

@@ -17,7 +17,7 @@ from dllm.models.rollout import influence, rollout_matrix
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace, TraceError
 from tests.dllm.nets import engine_of
-from tests.dllm.test_metrics import made
+from tests.dllm.traces import made
 from tests.visualize.records import step
 from visualize.attention import picture, rollout, rollout_picture, shares, template
 from visualize.unlocked import shift_of, unlocked, written

@@ -11,7 +11,7 @@ from dllm.settings import Choice, Settings
 from dllm.shadow import Shadow
 from dllm.trace import Trace
 from tests.dllm.nets import engine_of
-from tests.dllm.test_metrics import made
+from tests.dllm.traces import made
 from tests.visualize.records import step
 from visualize.drift import changes, drift_by_layer, drift_depth, drift_sheet, phases, trajectory
 

@@ -12,7 +12,7 @@ from dllm.metrics import canvas_at
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice
 from dllm.trace import Trace
-from tests.dllm.test_metrics import decoded, made
+from tests.dllm.traces import decoded, made
 from tests.visualize.records import step
 from visualize import gif as gifs
 from visualize.gif import gif, runs

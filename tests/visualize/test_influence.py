@@ -3,7 +3,7 @@ import pytest
 
 from dllm.models.families import DREAM
 from dllm.trace import Trace
-from tests.dllm.test_metrics import decoded, large, made
+from tests.dllm.traces import decoded, large, made
 from tests.visualize.records import step
 from visualize.influence import has_rollout, influence, influence_change
 

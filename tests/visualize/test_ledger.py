@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from dllm.metrics import RECOMPUTED, STATES, ages, states
 from dllm.models.families import LLADA, ModelSpec
 from tests.dllm.nets import prompts
-from tests.dllm.test_metrics import decoded, every_way, large, made
+from tests.dllm.traces import decoded, every_way, large, made
 from tests.visualize.records import step
 from visualize import ledger
 from visualize.ledger import LOOKS, K, patterned

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from dllm.metrics import commit_distances
 from dllm.models.families import LLADA
 from tests.dllm.nets import prompts
-from tests.dllm.test_metrics import decoded, large, made
+from tests.dllm.traces import decoded, large, made
 from tests.visualize.records import step
 from visualize.order import decode_order, distances
 

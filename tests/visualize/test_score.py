@@ -10,7 +10,7 @@ from dllm.metrics import canvas_at
 from dllm.models.families import FAST_DLLM_V2, QWEN2, ModelSpec
 from dllm.trace import Trace
 from tests.dllm.nets import prompts
-from tests.dllm.test_metrics import decoded, every_way, large, made
+from tests.dllm.traces import decoded, every_way, large, made
 from tests.visualize.records import step
 from visualize.score import TOP, heat, score_sheet, shades
 

@@ -9,7 +9,7 @@ from dllm.metrics import canvas_at, numbers
 from dllm.models.families import DREAM, ModelSpec
 from dllm.strict import REASONS
 from tests.dllm.nets import prompts
-from tests.dllm.test_metrics import decoded, every_way, made
+from tests.dllm.traces import decoded, every_way, made
 from tests.visualize.records import step
 from visualize.steps import steps_csv
 
