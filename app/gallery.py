@@ -18,17 +18,18 @@ FOLDER = Path(__file__).resolve().parent.parent / "assets/traces"
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A run of the gallery: its title, what it shows, and its files."""
+    """A run of the gallery: its title, what it shows, what was asked, and its files."""
 
     title: str
     about: str
+    prompt: str
     traces: tuple[str, ...]
 
 
 def gallery(folder: Path = FOLDER) -> dict[str, Recorded]:
     """The recorded runs by the names that links use."""
     listed = json.loads((folder / "gallery.json").read_text())
-    return {name: Recorded(entry["title"], entry["about"], tuple(entry["traces"])) for name, entry in listed.items()}
+    return {name: Recorded(**{**entry, "traces": tuple(entry["traces"])}) for name, entry in listed.items()}
 
 
 class Gallery:
@@ -38,22 +39,23 @@ class Gallery:
         self.shelf, self.folder = shelf, folder
         self.runs = gallery(folder)
 
-    def show(self, name: str, request: gr.Request, *, at: int | None = None) -> str:
-        """A run of the gallery, as a message to the viewer."""
+    def show(self, name: str, request: gr.Request, *, at: int | None = None) -> tuple[str, str]:
+        """A run of the gallery, as a message to the viewer, and its prompt."""
         if name not in self.runs:
             raise gr.Error(escape(f"trace is {name!r}; allowed: {', '.join(self.runs)}"), print_exception=False)
-        replay = Replay.load(*(self.folder / file for file in self.runs[name].traces), link=name)
-        return self._on_show(replay, request, at)
+        run = self.runs[name]
+        replay = Replay.load(*(self.folder / file for file in run.traces), link=name, about=run.about)
+        return self._on_show(replay, request, at), run.prompt
 
     def follow(self, request: gr.Request) -> Any:
-        """What the page's address asks for: `?trace=NAME&step=N`, steps counted from 1; nothing without it."""
+        """What the page's address asks for, `?trace=NAME&step=N` with steps counted from 1: as `show`, and its name."""
         asked: Mapping[str, str] = dict(request.query_params)
         if "trace" not in asked:
-            return gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
         step = asked.get("step", "")
         if step and not (step.isascii() and step.isdigit() and int(step[:9]) > 0):
             raise gr.Error(escape(f"step is {step!r}; allowed: a whole number from 1"), print_exception=False)
-        return self.show(asked["trace"], request, at=int(step[:9]) - 1 if step else None)
+        return *self.show(asked["trace"], request, at=int(step[:9]) - 1 if step else None), asked["trace"]
 
     def upload(self, paths: list[str] | None, request: gr.Request) -> Any:
         """A visitor's own traces, one a lane, and the files beside them. A bad one leaves the run on show as it is."""

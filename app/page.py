@@ -114,8 +114,8 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             measurer(engines, shelf), None, stage, concurrency_id="device", **QUIET
         )
         halt.click(stop, None, stage, cancels=[run, measuring], queue=False, **QUIET)
-        demo.load(recorded.follow, None, stage, **QUIET)
-        picker.input(recorded.show, picker, stage, cancels=[run, measuring], **QUIET)
+        demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
+        picker.input(recorded.show, picker, [stage, prompt], cancels=[run, measuring], **QUIET)
         upload.upload(recorded.upload, upload, stage, cancels=[run, measuring], **QUIET)
         demo.unload(shelf.leave)
     return demo.queue(max_size=16, api_open=False)

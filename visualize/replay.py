@@ -23,13 +23,14 @@ class Replay:
     """Traces by lane ("diffusion", "ar"), and per lane what was recorded beside them.
 
     In a notebook the last line of a cell shows it: `Replay.load("trace.json.gz")`.
-    link: the name that a deep link calls it by. live: measured just now, not read from a file.
+    link: the name that a deep link calls it by. about: what it shows. live: measured just now, not read from a file.
     """
 
     traces: Mapping[str, Trace]
     maps: Mapping[str, Maps] = field(default_factory=dict)
     drifts: Mapping[str, Drift] = field(default_factory=dict)
     link: str | None = None
+    about: str = ""
     live: bool = False
 
     def __post_init__(self) -> None:
@@ -37,7 +38,7 @@ class Replay:
             raise ValueError(f"lanes are {sorted(self.traces)}; allowed: {', '.join(LANES)}, at least one")
 
     @classmethod
-    def load(cls, *paths: str | Path, link: str | None = None) -> "Replay":
+    def load(cls, *paths: str | Path, link: str | None = None, about: str = "") -> "Replay":
         """Read traces, and the side files given with them or lying beside them: `NAME.attention.npz`, `NAME.drift.npz`.
 
         Raises:
@@ -62,7 +63,7 @@ class Replay:
                     files[lane] = _checked(read, side, trace)
         if not traces:
             raise TraceError(f"there is no trace among {', '.join(given) or 'no files'}; allowed: .json or .json.gz")
-        return cls(traces, maps, drifts, link)
+        return cls(traces, maps, drifts, link, about)
 
     def message(self, run: str, *, at: int | None = None) -> str:
         """The whole replay as one message of schema `blockscope.view/1`. at: the step to stand at, from 0."""
@@ -80,7 +81,7 @@ class Replay:
         opening = "Measured live" if self.live else "Recorded, not computed here"
         about = {**trace.model.model_dump(), **trace.environment.model_dump()}
         lanes = "; ".join(f"{LANES[name].title}: {decoder_words(t.settings)}" for name, t in self.traces.items())
-        return f"{facts(about, opening=opening)} {lanes}."
+        return " ".join([facts(about, opening=opening), f"{lanes}.", *filter(None, [self.about])])
 
     def ask(self, question: Any) -> Mapping[str, Any]:
         """The answer to a question of the page: {"lane": …, "view": …, …}.

@@ -1,10 +1,10 @@
-"""Take the README's picture: a finished run on the default model. `python -m tests.app.screenshot`."""
+"""Take the README's picture: a recorded run in the middle of its answer. `python -m tests.app.screenshot`."""
 
 from playwright.sync_api import sync_playwright
 
 from tests.app.conftest import CHROMIUM, ROOT, Server
 
-PROMPT = "Tell me a short story about a lost cat."
+TRACE, STEP = "sky", 21
 
 
 def main() -> None:
@@ -13,11 +13,11 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
-            page.goto(server.url)
-            page.get_by_role("textbox", name="Prompt").fill(PROMPT)
-            page.get_by_role("button", name="Decode", exact=True).click()
-            page.locator(".bs[data-state=done]").wait_for(timeout=300_000)
-            page.evaluate("document.activeElement.blur()")
+            page.goto(f"{server.url}?trace={TRACE}&step={STEP}")
+            page.locator(".bs[data-state=done]").wait_for()
+            page.locator(".bs-inspector").scroll_into_view_if_needed()
+            page.locator(".bs-panel .bs-plot svg").first.wait_for()
+            page.evaluate("window.scrollTo(0, 0)")
             page.wait_for_timeout(1000)  # the last token's glow fades
             page.screenshot(path=ROOT / "assets/screenshot.png", full_page=True)
             browser.close()

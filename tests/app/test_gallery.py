@@ -29,7 +29,10 @@ def gallery() -> Gallery:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_every_recorded_run_plays_and_every_view_answers(gallery: Gallery, name: str) -> None:
-    message = json.loads(gallery.show(name, ME))
+    text, prompt = gallery.show(name, ME)
+    message = json.loads(text)
+    assert prompt == RUNS[name]["prompt"]
+    assert message["facts"].endswith(RUNS[name]["about"])
     assert message["link"] == name
     assert message["facts"].startswith("Recorded, not computed here: default (135 M parameters")
     for lane in message["planned"]:
@@ -52,6 +55,13 @@ def test_the_gallery_shows_every_cache_policy_and_ar() -> None:
     assert 1 in {s["block_size"] for s in shown}
 
 
+def test_a_recorded_prompt_is_what_was_asked() -> None:
+    asked = [json.loads(line) for line in (FOLDER / "requests.jsonl").read_text().splitlines()]
+    prompts = {request["id"]: request["prompt"] for request in asked}
+    for run in RUNS.values():
+        assert {prompts[file.removesuffix(".json.gz")] for file in run["traces"]} == {run["prompt"]}
+
+
 def test_recorded_exact_caches_gave_the_answer_of_no_cache() -> None:
     block, none = (Trace.load(FOLDER / f"sky-{name}.json.gz") for name in ("block", "none"))
     assert block.prompt == none.prompt
@@ -59,10 +69,12 @@ def test_recorded_exact_caches_gave_the_answer_of_no_cache() -> None:
 
 
 def test_a_link_names_a_run_and_a_step(gallery: Gallery) -> None:
-    message = json.loads(gallery.follow(asking(trace="fact", step="3")))
+    text, prompt, name = gallery.follow(asking(trace="fact", step="3"))
+    message = json.loads(text)
     assert (message["link"], message["at"]) == ("fact", 2)
-    assert "at" not in json.loads(gallery.follow(asking(trace="fact")))
-    assert gallery.follow(asking(step="3")) == gr.skip()
+    assert (prompt, name) == (RUNS["fact"]["prompt"], "fact")
+    assert "at" not in json.loads(gallery.follow(asking(trace="fact"))[0])
+    assert gallery.follow(asking(step="3")) == (gr.skip(),) * 3
 
 
 @pytest.mark.parametrize(
