@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.limits import MAXIMA
+from app.limits import MAPS_BYTES, MAXIMA
 from dllm.cache import CACHES
 from dllm.settings import Settings
 from dllm.unmask import UNMASKS
@@ -53,7 +53,8 @@ def settings_controls() -> Controls:
     built[("record",)] = gr.CheckboxGroup(
         list(RECORDED),
         label="Record for the inspector",
-        info="Both make attention slower: for looking, not for racing. Attention maps are kept up to 64 MiB a lane.",
+        info="Both make attention slower: for looking, not for racing. "
+        f"Attention maps are kept up to {MAPS_BYTES >> 20} MiB a lane.",
     )
     return Controls(tuple(built), tuple(built.values()))
 

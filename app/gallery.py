@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from shutil import move, rmtree
 from typing import Any
 
 import gradio as gr
 
-from app.shelf import Shelf
+from app.shelf import Shelf, new_folder
 from dllm.trace import TraceError
 from visualize.replay import Replay
 
@@ -61,10 +62,13 @@ class Gallery:
         """A visitor's own traces, one a lane, and the files beside them. A bad one leaves the run on show as it is."""
         if not paths:
             return gr.skip()
+        folder = new_folder()  # the run's own, because gradio clears its uploads away
         try:
-            return self._on_show(Replay.load(*paths), request, None)
+            moved = [Path(move(path, folder / Path(path).name)) for path in paths]
+            return self._on_show(Replay.load(*moved), request, None, folder)
         except TraceError as error:
+            rmtree(folder)
             raise gr.Error(escape(str(error)), print_exception=False) from None
 
-    def _on_show(self, replay: Replay, request: gr.Request, at: int | None) -> str:
-        return replay.message(self.shelf.open(lambda: replay, request.session_hash), at=at)
+    def _on_show(self, replay: Replay, request: gr.Request, at: int | None, folder: Path | None = None) -> str:
+        return replay.message(self.shelf.open(lambda: replay, request.session_hash, folder=folder), at=at)

@@ -8,6 +8,7 @@ from dllm.settings import SettingsError
 PROMPT_CHARS = 4000
 PROMPT_TOKENS = 1024
 SECONDS = 300.0  # one lane; it ends with what it has
+MAPS_BYTES = 32 * 2**20  # of attention maps a lane, unpacked; what comes after is not kept, and that is said
 MAXIMA = {"gen_length": 256, "block_size": 64, "sub_block_size": 64, "k": 256, "inflate": 256, "seed": 2**32 - 1}
 
 

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from app.limits import MAPS_BYTES
 from dllm.attention import Maps, MapsWriter
 from dllm.trace import Trace
 from visualize.replay import Replay
@@ -35,7 +36,7 @@ class Live:
             raise QuestionError("attention cannot be recorded without a folder for it")
         path = self.folder / f"{name}.attention.npz"
         stack.callback(self._maps.__setitem__, name, path)
-        return stack.enter_context(MapsWriter(path))
+        return stack.enter_context(MapsWriter(path, MAPS_BYTES))
 
     def replay(self) -> Replay:
         """What there is by now.

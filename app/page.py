@@ -59,7 +59,7 @@ def build(engines: Engines | None = None) -> gr.Blocks:
     """The app. `engines` loads models: the default one when the page is opened, others when they are asked for."""
     engines, shelf = engines or Engines(), Shelf()
     recorded = Gallery(shelf)
-    with gr.Blocks(title="Blockscope", analytics_enabled=False) as demo:
+    with gr.Blocks(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
         with gr.Row(equal_height=True):
             prompt = gr.Textbox(
@@ -130,7 +130,7 @@ def launch_kwargs() -> dict[str, Any]:
         "footer_links": ["api"],
         "enable_monitoring": False,
         "state_session_capacity": 200,
-        "max_file_size": "5mb",
+        "max_file_size": "32mb",
         "ssr_mode": False,
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
         "server_port": int(os.environ.get("GRADIO_SERVER_PORT") or os.environ.get("PORT") or 7860),

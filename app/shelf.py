@@ -21,7 +21,7 @@ from visualize.export import EXPORTS
 from visualize.replay import Replay
 from visualize.views import QuestionError
 
-CAPACITY = 64  # runs of all visitors together; the one not asked about for longest goes first
+CAPACITY = 32  # runs of all visitors together; the one not asked about for longest goes first
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class Shelf:
         self._lock = Lock()
         self._drawing = Lock()  # one picture at a time: visitors share the cores that somebody's run is timed on
 
-    def open(self, source: Callable[[], Replay], session: str | None = None) -> str:
-        """Keep a run; returns its id. `source` is called whenever the run is asked about."""
-        run, kept = uuid4().hex, Kept(source, session, Path(mkdtemp(prefix="blockscope-")))
+    def open(self, source: Callable[[], Replay], session: str | None = None, *, folder: Path | None = None) -> str:
+        """Keep a run; returns its id. `source` is called whenever the run is asked about; `folder` becomes its own."""
+        run, kept = uuid4().hex, Kept(source, session, folder or new_folder())
         finalize(kept, rmtree, kept.path, ignore_errors=True)
         with self._lock:
             self._kept[run] = kept
@@ -91,6 +91,11 @@ class Shelf:
                 return export(replay, question) if question.get("view") == "export" else replay.ask(question)
         except (QuestionError, SettingsError, TraceError) as error:
             return {"error": str(error)}
+
+
+def new_folder() -> Path:
+    """A folder for the files of one run."""
+    return Path(mkdtemp(prefix="blockscope-"))
 
 
 def export(replay: Replay, question: Mapping[str, Any]) -> dict[str, str]:

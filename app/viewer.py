@@ -50,6 +50,6 @@ def viewer(ask: Callable[[Any], Any], **kwargs: Any) -> gr.HTML:
         server_functions=[answer],
         words=words(),
         exports={name: export.about for name, export in EXPORTS.items()},
-        plotly=f"/gradio_api/file={PLOTLY}",
+        plotly=f"gradio_api/file={PLOTLY}",
         **kwargs,
     )

@@ -99,6 +99,7 @@ def test_a_visitor_opens_a_trace_with_what_lies_beside_it(gallery: Gallery, tmp_
         paths.append(path.rename(tmp_path / path.suffix[1:] / path.name))
     message = json.loads(gallery.upload(list(map(str, paths)), ME))
     assert "link" not in message
+    assert {path.name for path in gallery.shelf.get(message["run"]).path.iterdir()} == {path.name for path in paths}
     assert gallery.shelf.ask({"run": message["run"], "lane": "diffusion", "view": "drift"})["figures"]
 
 
