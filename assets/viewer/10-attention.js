@@ -105,6 +105,7 @@ class AttentionAtStep {
 
   remove() {
     clearTimeout(this.timer);
+    this.asked = null; // what comes now comes too late
     this.holder.removeAttribute("aria-busy");
     this.chart.remove();
     this.holder.replaceChildren();

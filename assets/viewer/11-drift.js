@@ -75,6 +75,7 @@ class DriftAtStep {
 
   remove() {
     clearTimeout(this.timer);
+    this.asked = this.position = null; // what comes now comes too late
     this.holder.removeAttribute("aria-busy");
     for (const figure of this.figures) figure.remove();
     this.holder.replaceChildren();

@@ -123,13 +123,12 @@ class Inspector {
     this.say("");
     this.find(".bs-panel > .bs-note").textContent = answer.note ?? "";
     try {
-      await this.draw(answer);
+      await this.draw(answer, key);
     } catch (error) {
       return this.clear(`The charts could not be drawn: ${error.message}`, key);
     }
     if (this.shown !== key) return;
     this.panel().removeAttribute("aria-busy");
-    this.shown = key;
     this.follow();
   }
 
@@ -141,11 +140,12 @@ class Inspector {
     }
   }
 
-  async draw(answer) {
+  async draw(answer, key) {
     const hands = this.hands();
     while (this.figures.length > answer.figures.length) this.figures.pop().remove();
     while (this.figures.length < answer.figures.length) this.figures.push(new Figure(this.find(".bs-figures"), hands));
     await Promise.all(answer.figures.map((spec, i) => this.figures[i].draw(spec, answer.captions[i])));
+    if (this.shown !== key) return;
     const Extra = EXTRAS[this.name];
     if (!Extra) return this.drop();
     if (!(this.extra instanceof Extra)) {
@@ -178,7 +178,8 @@ class Inspector {
   }
 
   say(text) {
-    this.find(".bs-empty").textContent = text;
+    const node = this.find(".bs-empty");
+    if (node.textContent !== text) node.textContent = text; // said once, not at every step of a run
   }
 
   // Nothing to draw: say why.

@@ -281,6 +281,18 @@ def test_a_word_about_a_run_that_is_gone_changes_nothing(stand: Stand) -> None:
     expect(stand.page.locator(".bs")).to_have_attribute("data-run", "run")
 
 
+def test_answers_that_come_after_the_next_run_began_are_dropped(stand: Stand) -> None:
+    for view in ("attention", "drift"):
+        stand.show(view)
+        for key in ("Home", "End", "ArrowLeft"):
+            stand.page.keyboard.press(key)
+        stand.send(Stage(view, ["diffusion"], lambda i: f" t{i}").note("Preparing…"))
+        expect(stand.page.locator(".bs-empty")).to_have_text(re.compile("^Drawn when the run has ended"))
+        stand.page.wait_for_timeout(300)
+        expect(stand.plots).to_have_count(0)
+        expect(stand.page.locator(".bs-unlock")).to_have_count(0)
+
+
 def test_a_link_stands_at_its_step(stand: Stand) -> None:
     stand.send(stand.replay.message("run", at=2))
     expect(stand.where).to_have_text(re.compile("^step 3 of"))
