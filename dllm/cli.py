@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     decode.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
     decode.add_argument("--dtype", help="float32, bfloat16 or float16; by default as the weights and the device suit")
     decode.add_argument("--threads", type=int, help="CPU threads of the network")
+    decode.add_argument("--batch", type=int, default=1, help="requests decoded together; their seconds are all rows'")
     decode.set_defaults(run=_decode)
 
     drift = commands.add_parser("drift", help="measure what a cache did: a trace again, beside passes without cache")
@@ -103,7 +104,7 @@ def _decode(args: argparse.Namespace) -> int:
         if place not in ("-", None):
             out = files.enter_context(Path(place).open("w", encoding="utf-8"))
             folder = folder or Folder(Path(f"{place}.attention"))
-        for result in answer_all(engine, lines, folder=folder):
+        for result in answer_all(engine, lines, folder=folder, batch=args.batch):
             failed += "error" in result
             if place or "error" in result:
                 out.write(json.dumps(result) + "\n")

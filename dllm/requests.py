@@ -1,17 +1,22 @@
 """Headless requests: one JSON line in, one JSON line out; a bad one never stops the others."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from dllm.attention import MapsWriter
+from dllm.batch import decode_together
+from dllm.run import Run
 from dllm.settings import Settings, SettingsError
 from dllm.step import Step
 from dllm.trace import Trace
+
+WINDOW = 4  # batches of requests read ahead, so that a long answer leaves no row empty
 
 
 class Runnable(Protocol):
@@ -73,47 +78,111 @@ def prompt_of(request: Mapping[str, Any]) -> str | list[int]:
     return prompt
 
 
-def answer(engine: Engine, line: str, *, folder: Folder | None = None) -> dict[str, Any]:
-    """The result line of a request line: {"id", "trace"} or {"id", "error"}. folder: for attention maps and files."""
-    name: Any = None
-    try:
+class Job:
+    """A request line on its way to its result line: {"id", "trace"} or {"id", "error"}."""
+
+    def __init__(self, engine: Engine, line: str, folder: Folder | None) -> None:
+        self.engine, self.folder = engine, folder
+        self.id: Any = None
+        self.run: Runnable | None = None
+        self.decoded = False
+        self.error = ""
+        with self._told():
+            self._read(line)
+
+    @property
+    def attention(self) -> bool:
+        """Whether maps are to be kept, which only a run of its own can hand over step by step."""
+        return "attention" in self.settings.record
+
+    def begin(self) -> Runnable:
+        """A run that was not begun yet."""
+        self.run, self.decoded = self.engine.run(self.prompt, self.settings), False
+        return self.run
+
+    def result(self) -> dict[str, Any]:
+        """The result line; decodes where that was not done."""
+        trace = None
+        with self._told():
+            if self.run is not None:
+                trace = self._finish(self.run).as_dict()
+        return {"id": self.id, "error": self.error} if trace is None else {"id": self.id, "trace": trace}
+
+    def _read(self, line: str) -> None:
         request = json.loads(line)
         if not isinstance(request, dict):
             raise SettingsError(f"a request is {line.strip()[:80]!r}; allowed: a JSON object")
-        name = request.get("id")
+        self.id = request.get("id")
         fields = {k: v for k, v in request.items() if k not in ("id", "prompt", "prompt_ids")}
-        if engine.autoregressive:  # all fields but the prompt are optional, for such a model too
+        if self.engine.autoregressive:  # all fields but the prompt are optional, for such a model too
             fields.setdefault("block_size", 1)
-        settings = Settings.from_json(fields)
-        if "attention" in settings.record and folder is None:
+        self.settings = Settings.from_json(fields)
+        if self.attention and self.folder is None:
             raise SettingsError("record holds 'attention'; allowed: only where there is a place for the side file")
-        run = engine.run(prompt_of(request), settings)
-        trace = _decode(run, str(name), folder, attention="attention" in settings.record)
-        return {"id": name, "trace": trace.as_dict()}
-    except json.JSONDecodeError as error:
-        return {"id": name, "error": f"not JSON: {error}"}
-    except SettingsError as error:
-        return {"id": name, "error": str(error)}
-    except Exception as error:  # whatever a line brings about, the others are answered
-        return {"id": name, "error": f"{type(error).__name__}: {error}"}
+        self.prompt = prompt_of(request)
+        self.begin()
+
+    def _finish(self, run: Runnable) -> Trace:
+        """Decode, and put into the folder what is to be kept there."""
+        folder = self.folder if self.folder and (self.attention or self.folder.traces) else None
+        stem = folder.claim(str(self.id)) if folder else ""
+        with ExitStack() as stack:
+            writer = stack.enter_context(MapsWriter(folder.maps(stem))) if folder and self.attention else None
+            for step in () if self.decoded else run:
+                if writer and step.readout.attention is not None:
+                    writer.add(step.index, np.asarray(step.readout.attention))
+        trace = run.trace()
+        if folder and folder.traces:
+            trace.save(folder.path / f"{stem}.json.gz")
+        return trace
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Whatever a line brings about becomes its error; the others are answered."""
+        try:
+            yield
+        except json.JSONDecodeError as error:
+            self.error = f"not JSON: {error}"
+        except SettingsError as error:
+            self.error = str(error)
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}"
 
 
-def answer_all(engine: Engine, lines: Iterable[str], *, folder: Folder | None = None) -> Iterator[dict[str, Any]]:
-    """Result lines in order; empty lines are left out."""
-    for line in lines:
-        if line.strip():
-            yield answer(engine, line, folder=folder)
+def answer(engine: Engine, line: str, *, folder: Folder | None = None) -> dict[str, Any]:
+    """The result line of a request line: {"id", "trace"} or {"id", "error"}. folder: for attention maps and files."""
+    return Job(engine, line, folder).result()
 
 
-def _decode(run: Runnable, name: str, folder: Folder | None, *, attention: bool) -> Trace:
-    """Decode, and put into the folder what is to be kept there."""
-    stem = folder.claim(name) if folder and (attention or folder.traces) else ""
-    with ExitStack() as stack:
-        writer = stack.enter_context(MapsWriter(folder.maps(stem))) if folder and attention else None
-        for step in run:
-            if writer and step.readout.attention is not None:
-                writer.add(step.index, np.asarray(step.readout.attention))
-    trace = run.trace()
-    if folder and folder.traces:
-        trace.save(folder.path / f"{stem}.json.gz")
-    return trace
+def answer_all(
+    engine: Engine, lines: Iterable[str], *, folder: Folder | None = None, batch: int = 1
+) -> Iterator[dict[str, Any]]:
+    """Result lines in order; empty lines are left out. batch: runs decoded together, each as it is alone.
+
+    Raises:
+        ValueError: batch below 1.
+    """
+    if batch < 1:
+        raise ValueError(f"batch is {batch}; allowed: 1 or more")
+    jobs = (Job(engine, line, folder) for line in lines if line.strip())
+    while window := list(islice(jobs, 1 if batch == 1 else WINDOW * batch)):
+        if batch > 1:
+            _decode_together(window, batch)
+        yield from (job.result() for job in window)
+
+
+def _decode_together(jobs: Sequence[Job], rows: int) -> None:
+    """Decode what can be, network by network. Where one run fails, those left of its network decode alone."""
+    groups: dict[int, list[Job]] = {}
+    for job in jobs:
+        if isinstance(job.run, Run) and not job.attention:
+            groups.setdefault(id(job.run.model.net), []).append(job)
+    for group in groups.values():
+        by_run = {id(job.run): job for job in group}
+        try:
+            for run in decode_together([job.run for job in group if isinstance(job.run, Run)], rows=rows):
+                by_run[id(run)].decoded = True
+        except RuntimeError:
+            for job in group:
+                if not job.decoded:
+                    job.begin()
