@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from dllm import cost
+from dllm.cost import Sizes, cost
 from dllm.decode import Decoder, Traits
 from dllm.metrics import ttft
 from dllm.settings import Settings
@@ -36,17 +36,7 @@ class Run:
         self.records: list[StepRecord] = []
         self.recorder = 0.0
         self._begun = False
-        shape = model.net.shape
-        self.sizes = cost.Sizes(
-            layers=shape.layers,
-            hidden=shape.hidden,
-            heads=shape.heads,
-            kv_heads=shape.kv_heads,
-            head_dim=shape.head_dim,
-            layer_weights=sum(p.numel() for p in model.net.layers[0].parameters() if p.dim() == 2),
-            vocab=shape.vocab,
-            itemsize=model.net.norm.weight.element_size(),
-        )
+        self.sizes = sizes_of(model)
 
     def __iter__(self) -> Iterator[Step]:
         """Decode, once. Closing the iterator frees the KV cache.
@@ -71,8 +61,9 @@ class Run:
         """
         step = self.decoder.apply(readout)
         began = perf_counter()
-        flops, moved = cost.flops(step.plan, self.sizes), cost.bytes_moved(step.plan, self.sizes)
-        kept = record(step, rollout="rollout" in self.settings.record, flops=flops, bytes=moved)
+        plan = step.plan
+        price = cost(len(plan.queries), plan.visible, len(plan.asked), self.sizes)
+        kept = record(step, rollout="rollout" in self.settings.record, flops=price.flops, bytes=price.bytes)
         if readout.computed not in (None, kept.query_count):
             raise RuntimeError(
                 f"step {step.index} records {kept.query_count} positions, but the network computed {readout.computed}"
@@ -148,4 +139,20 @@ def model_record(model: "Model") -> ModelRecord:
         parameters=model.parameters,
         layers=model.net.shape.layers,
         heads=model.net.shape.heads,
+        sizes=sizes_of(model),
+    )
+
+
+def sizes_of(model: "Model") -> Sizes:
+    """What passes of a model are priced by."""
+    shape = model.net.shape
+    return Sizes(
+        layers=shape.layers,
+        hidden=shape.hidden,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        layer_weights=sum(p.numel() for p in model.net.layers[0].parameters() if p.dim() == 2),
+        vocab=shape.vocab,
+        itemsize=model.net.norm.weight.element_size(),
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from dllm.cost import Sizes
 from dllm.step import Step
 from dllm.strict import MAX_TEXT, TraceError, check, faults, resolved, short
 
@@ -49,7 +50,7 @@ class _Record(BaseModel):
 
 
 class Model(_Record):
-    """Which network spoke."""
+    """Which network spoke; `sizes` price its passes (traces from before them have none)."""
 
     id: Text
     family: Text
@@ -58,6 +59,7 @@ class Model(_Record):
     parameters: Count
     layers: Count
     heads: Count
+    sizes: Sizes | None = None
 
 
 class Environment(_Record):

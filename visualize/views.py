@@ -11,9 +11,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dllm.attention import Maps
+from dllm.cost import FORMULAS
 from dllm.drift import Drift
 from dllm.trace import MAX_CELLS, Trace
-from visualize import attention, drift, influence, ledger, order, score
+from visualize import attention, cost, drift, influence, ledger, order, score
 from visualize.figure import spec
 
 
@@ -84,6 +85,19 @@ VIEWS: dict[str, View] = {
             ledger.entry_age(shown.trace),
         ],
     ),
+    "cost": View(
+        "Cost",
+        "Look for which kind of bytes is tallest: where it is the weights, a pass over eight positions moves hardly "
+        "more than a pass over one, and parallel decoding pays where a machine waits for its memory.",
+        "This trace was recorded before traces held the sizes of their models, so its passes cannot be priced.",
+        (
+            "Operations of each step, by part",
+            "Bytes moved by each step, by kind",
+            "Operations a byte, positions a token",
+        ),
+        lambda shown, _: [cost.operations(shown.trace), cost.moved(shown.trace), cost.intensity(shown.trace)],
+        lambda shown: cost.has_sizes(shown.trace),
+    ),
     "attention": View(
         "Attention",
         "Look for the share that goes to the future: autoregressive decoding has none, and block diffusion reads its "
@@ -149,6 +163,8 @@ def _extras(shown: Shown, options: Options) -> dict[str, Any]:
     if options["view"] == "attention":
         maps = _maps(shown)
         return {"layers": maps.layers, "note": maps.note, "template": spec(attention.template())}
+    if options["view"] == "cost":
+        return {"note": FORMULAS}
     if options["view"] == "rollout":
         return {"note": attention.FLOOR}
     if options["view"] == "drift":

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm import cost, metrics
+from dllm import metrics
 from dllm.cache import CACHES
+from dllm.cost import cost
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec
 from dllm.settings import Choice, Settings
 from dllm.step import Plan
@@ -270,6 +271,12 @@ def test_cost_counts_what_a_pass_does() -> None:
     with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         plan = Plan(range(3, 9), (1,) * 6, 12, (3, 4), "denoise")
         session.forward(plan)
-    assert cost.flops(plan, run.sizes) == counter.get_total_flops()
-    weights = 2 * run.sizes.layer_weights + 16 * 40
-    assert cost.bytes_moved(plan, run.sizes) == 8 * (weights + 2 * 2 * 2 * 4 * (6 + 12))
+    price = cost(len(plan.queries), plan.visible, len(plan.asked), run.sizes)
+    assert price.flops == counter.get_total_flops()
+    counted = {str(name): number for name, number in counter.get_flop_counts()["Global"].items()}
+    assert price.attention == counted["aten.bmm"]
+    assert price.projections + price.head == counted["aten.mm"]
+    entry = 8 * 2 * 2 * 2 * 4  # of fp64: keys and values, layers, KV heads, head size
+    assert (price.written, price.read) == (6 * entry, 12 * entry)
+    assert price.weights == 8 * (2 * run.sizes.layer_weights + 16 * 40)
+    assert price.intensity == price.flops / (price.weights + price.read + price.written)
