@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from dllm.cost import Cost, cost
 from dllm.trace import Trace
-from visualize.figure import ACCENT, INK, QUIET, RULE, frame
+from visualize.figure import ACCENT, INK, PAPER, frame
 
 # part of a Cost, its name, its colour and its pattern: lightness and pattern tell them apart as well as hue
 OPERATIONS = (
@@ -19,6 +19,8 @@ BYTES = (
     ("read", "keys and values read", "#e69f00", "/"),
     ("written", "keys and values written", "#cc79a7", "x"),
 )
+
+TICKS = [digit * 10.0**exponent for exponent in range(-1, 6) for digit in (1, 2, 5)]
 
 
 def has_sizes(trace: Trace) -> bool:
@@ -75,7 +77,7 @@ def intensity(trace: Trace) -> go.Figure:
         meta={"step": "x"},
     )
     _steps(figure, len(steps))
-    return figure.update_yaxes(type="log", title_text="by step", dtick=1)
+    return figure.update_yaxes(type="log", title_text="by step", tickvals=TICKS, tickformat="~s")
 
 
 def _stacked(prices: Sequence[Cost], parts: Sequence[tuple[str, str, str, str]], title: str) -> go.Figure:
@@ -85,7 +87,7 @@ def _stacked(prices: Sequence[Cost], parts: Sequence[tuple[str, str, str, str]],
             x=steps,
             y=[getattr(price, part) for price in prices],
             name=name,
-            marker={"color": colour, "pattern": {"shape": shape, "fgcolor": RULE, "size": 5}, "line": {"color": QUIET}},
+            marker={"color": colour, "pattern": {"shape": shape, "fillmode": "overlay", "fgcolor": PAPER, "size": 5}},
             hovertemplate=f"step %{{x}}: %{{y:.3s}} for {name}<extra></extra>",
         )
         for part, name, colour, shape in parts
