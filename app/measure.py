@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from html import escape
 
 import gradio as gr
-from dllm.shadow import Shadow
 
 from app.engines import Engines, LoadError
 from app.shelf import Shelf
 from dllm.settings import SettingsError
+from dllm.shadow import Shadow
 from visualize.stage import notice
 from visualize.views import QuestionError
 
