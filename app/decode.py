@@ -14,7 +14,7 @@ from app.controls import Controls
 from app.engines import Engines, LoadError
 from app.limits import SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
-from app.shelf import Shelf
+from app.shelf import Shelf, new_folder
 from dllm.engine import MODELS
 from dllm.settings import RECORDS, Choice, Settings, SettingsError
 from visualize.facts import facts as words
@@ -30,9 +30,8 @@ def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
         prompt: str, model: str, autoregressive: bool, request: gr.Request | None, *values: Any
     ) -> Iterator[str]:
         """Decode a prompt; yields JSON messages of schema blockscope.view/1, the last one holds the whole run."""
-        live = Live()
-        run = shelf.open(live.replay, request.session_hash if request else None)
-        live.folder = shelf.get(run).path
+        live = Live(new_folder())
+        run = shelf.open(live.replay, request.session_hash if request else None, folder=live.folder)
         stage = Stage(run, ["diffusion", "ar"] if autoregressive else ["diffusion"])
         try:
             yield stage.note("Preparing…")

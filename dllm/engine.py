@@ -133,8 +133,7 @@ class Engine:
             SettingsError: the prompt or a setting is not allowed; says what is.
         """
         resolved = resolve(settings, self.traits)
-        autoregressive = resolved.block_size == 1 and resolved.attention == "block_causal"
-        model = self.ar if autoregressive else self.model
+        model = self.ar if resolved.autoregressive else self.model
         traits = self._traits(model)
         return Run(model, self._ids(prompt), resolved, traits=traits, environment=self.environment())
 

@@ -114,6 +114,11 @@ class Settings:
         if unknown := [r for r in self.record if r not in RECORDS]:
             raise SettingsError(f"record holds {unknown[0]!r}; allowed: {', '.join(RECORDS)}")
 
+    @property
+    def autoregressive(self) -> bool:
+        """Whether resolved settings write one token at a time, each from those before it."""
+        return self.block_size == 1 and self.attention == "block_causal"
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Settings":
         """Settings from a request's fields (the prompt and the id left out).

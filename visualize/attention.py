@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from dllm.attention import Maps, quantise
 from dllm.trace import Trace
-from visualize.figure import ACCENT, INK, QUIET, VIRIDIS, frame
+from visualize.figure import ACCENT, INK, QUIET, VIRIDIS, by_step, frame
 from visualize.score import MARK
 from visualize.unlocked import query_rows, rollout, shift_of, sources, written
 
@@ -83,7 +83,7 @@ def shares(trace: Trace, maps: Maps) -> go.Figure:
         for (name, colour, dash), values in zip(SHARES, _shares(trace, maps), strict=True)
     ]
     figure = frame(*lines, meta={"step": "x"})
-    figure.update_xaxes(title_text="step", range=[0.5, max(1, len(step)) + 0.5])
+    by_step(figure, len(step))
     return figure.update_yaxes(title_text="share of attention", tickformat=".0%", range=[-0.02, 1.02], automargin=True)
 
 

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from dllm.cost import Cost, cost
 from dllm.trace import Trace
-from visualize.figure import ACCENT, INK, PAPER, frame
+from visualize.figure import ACCENT, INK, PAPER, by_step, frame
 
 # part of a Cost, its name, its colour and its pattern: lightness and pattern tell them apart as well as hue
 OPERATIONS = (
@@ -51,7 +51,7 @@ def moved(trace: Trace) -> go.Figure:
 
 def intensity(trace: Trace) -> go.Figure:
     """Operations a byte, by step, and positions computed for each token committed so far."""
-    steps = _numbers(trace)
+    steps = list(range(1, len(trace.steps) + 1))
     computed, committed, per_token = 0, 0, []
     for step in trace.steps:
         computed, committed = computed + step.query_count, committed + len(step.committed)
@@ -76,8 +76,7 @@ def intensity(trace: Trace) -> go.Figure:
         ),
         meta={"step": "x"},
     )
-    _steps(figure, len(steps))
-    return figure.update_yaxes(type="log", title_text="by step", tickvals=TICKS, tickformat="~s")
+    return by_step(figure, len(steps)).update_yaxes(type="log", title_text="by step", tickvals=TICKS, tickformat="~s")
 
 
 def _stacked(prices: Sequence[Cost], parts: Sequence[tuple[str, str, str, str]], title: str) -> go.Figure:
@@ -93,12 +92,4 @@ def _stacked(prices: Sequence[Cost], parts: Sequence[tuple[str, str, str, str]],
         for part, name, colour, shape in parts
     ]
     figure = frame(*bars, meta={"step": "x"}, barmode="stack", bargap=0)
-    return _steps(figure, len(steps)).update_yaxes(title_text=title, tickformat=".2s")
-
-
-def _numbers(trace: Trace) -> list[int]:
-    return list(range(1, len(trace.steps) + 1))
-
-
-def _steps(figure: go.Figure, count: int) -> go.Figure:
-    return figure.update_xaxes(title_text="step", range=[0.5, max(1, count) + 0.5])
+    return by_step(figure, len(steps)).update_yaxes(title_text=title, tickformat=".2s")

@@ -9,11 +9,10 @@ from dllm.drift import Drift
 from dllm.metrics import REUSED, states
 from dllm.trace import Trace
 from visualize.figure import ACCENT, INK, QUIET, RULE, VIRIDIS, frame, sheet
-from visualize.score import MARK, heat, marks, shades
+from visualize.score import MARK, heat, marks, shades, top_of
 from visualize.unlocked import query_rows
 
 ENTRIES = ("keys", "values")
-PERCENTILE = 99  # a few entries drift most of all; scaled to them, all others would look alike
 PHASES = {  # name, colour, symbol
     1: ("phase 1: before", QUIET, "circle"),
     2: ("phase 2: half of the way, up to the commit", MARK, "diamond"),
@@ -31,7 +30,7 @@ def drift_sheet(drift: Drift, *, what: str = "keys", layer: int | None = None) -
     """
     entries = _entries(drift, what)
     values = _mean(entries, 1) if layer is None else entries[:, _within("layer", layer, entries.shape[1])]
-    top = _top(values)
+    top = top_of(values)
     figure = sheet(
         heat(shades(values.astype(np.float32), top), label="1 − cos", ticks=("0", f"≥ {top:.2g}")),
         *marks(_cells(drift, False), "stale best token", {"symbol": "x", "size": 8, "color": MARK}),
@@ -58,7 +57,7 @@ def drift_by_layer(drift: Drift, trace: Trace, step: int, what: str = "keys") ->
         x0=0,
         y0=1,
         zmin=0,
-        zmax=_top(entries),
+        zmax=top_of(entries),
         colorscale=VIRIDIS,
         colorbar={"title": {"text": "1 − cos", "side": "right"}, "thickness": 12, "outlinewidth": 0},
         hoverongaps=False,
@@ -193,13 +192,6 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     count = known.sum(axis)
     total = np.where(known, values, 0).sum(axis, dtype=np.float32)
     return np.divide(total, count, out=np.full(total.shape, np.nan, np.float32), where=count > 0, casting="unsafe")
-
-
-def _top(values: np.ndarray) -> float:
-    """The value that the end of a colour scale stands for."""
-    known = values[~np.isnan(values)].astype(np.float32)
-    top = float(np.percentile(known, PERCENTILE)) if known.size else 0.0
-    return top if top > 0 else 1.0
 
 
 def _ticks(layers: int) -> list[int]:

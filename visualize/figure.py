@@ -39,6 +39,11 @@ def sheet(*traces: Any, steps: int, positions: int, **layout: Any) -> go.Figure:
     return figure.update_yaxes(title_text="step", range=[steps + 0.5, 0.5], showgrid=False)
 
 
+def by_step(figure: go.Figure, steps: int) -> go.Figure:
+    """Steps, counted from 1, along the x axis."""
+    return figure.update_xaxes(title_text="step", range=[0.5, max(1, steps) + 0.5])
+
+
 def scale(colours: list[str]) -> list[tuple[float, str]]:
     """A colour scale for codes 0 … n-1, each its own colour: use with zmin=-0.5 and zmax=n-0.5."""
     n = len(colours)

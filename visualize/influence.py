@@ -7,10 +7,8 @@ import plotly.graph_objects as go
 
 from dllm.metrics import influences
 from dllm.trace import Trace
-from visualize.figure import ACCENT, QUIET, frame, sheet
-from visualize.score import heat, outlines, shades, width
-
-PERCENTILE = 99  # a few positions draw most of it; scaled to them, all others would look alike
+from visualize.figure import ACCENT, QUIET, by_step, frame, sheet
+from visualize.score import PERCENTILE, heat, outlines, shades, top_of, width
 
 
 def has_rollout(trace: Trace) -> bool:
@@ -21,9 +19,7 @@ def has_rollout(trace: Trace) -> bool:
 def influence(trace: Trace, floor: bool = True) -> go.Figure:
     """Rollout influence of every position in every step, with the identity floor or without (see `influences`)."""
     values = influences(trace, floor=floor)
-    known = values[~np.isnan(values)]
-    top = float(np.percentile(known, PERCENTILE)) if known.size else 0.0
-    top = top if top > 0 else 1.0
+    top = top_of(values)
     cells = heat(shades(values, top), label=f"influence to {PERCENTILE}th percentile", ticks=("0", f"≥ {top:.3g}"))
     return sheet(cells, *outlines(trace), steps=len(trace.steps), positions=width(trace))
 
@@ -51,7 +47,7 @@ def influence_change(trace: Trace) -> go.Figure:
         )
     ]
     figure = frame(*lines, meta={"step": "x"})
-    figure.update_xaxes(title_text="step", range=[0.5, max(1, len(step)) + 0.5])
+    by_step(figure, len(step))
     return figure.update_yaxes(title_text="1 − cosine to the step before", rangemode="tozero", automargin=True)
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from dllm.metrics import ABSENT, RECOMPUTED, STATES, ages, states
 from dllm.trace import Trace
-from visualize.figure import CLEAR, frame, scale, sheet
+from visualize.figure import CLEAR, by_step, frame, scale, sheet
 from visualize.score import heat, outlines, shades, width
 
 K = 4  # a cell is drawn as K × K pixels
@@ -99,8 +99,7 @@ def queries_by_reason(trace: Trace) -> go.Figure:
         showlegend=True,
         meta={"step": "x"},
     )
-    figure.update_xaxes(title_text="step", range=[0.5, max(1, len(done)) + 0.5])
-    return figure.update_yaxes(title_text="positions recomputed", rangemode="tozero")
+    return by_step(figure, len(done)).update_yaxes(title_text="positions recomputed", rangemode="tozero")
 
 
 def patterned(done: np.ndarray, k: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from dllm.metrics import commit_distances
 from dllm.trace import Trace
-from visualize.figure import ACCENT, QUIET, VIRIDIS, frame
+from visualize.figure import ACCENT, QUIET, VIRIDIS, by_step, frame
 from visualize.score import width
 
 NEAR = 10  # d²Cache's observation 2 (arXiv 2509.23094): 90 % of tokens lie within this distance
@@ -22,7 +22,7 @@ def decode_order(trace: Trace) -> go.Figure:
         go.Scatter(x=step, y=position, mode="markers", marker=marker, hoverinfo="none"),
         meta={"step": "x", "position": "y"},
     )
-    figure.update_xaxes(title_text="step", range=[0.5, max(1, len(trace.steps)) + 0.5])
+    by_step(figure, len(trace.steps))
     return figure.update_yaxes(title_text="position", range=[len(trace.prompt) - 0.5, width(trace) - 0.5])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dllm.attention import Maps
 from dllm.drift import Drift
+from dllm.settings import Settings
 from dllm.trace import Trace, TraceError
 from visualize.facts import decoder_words, facts
 from visualize.lane import LANES
@@ -107,8 +108,7 @@ class Replay:
 
 def lane_of(trace: Trace) -> str:
     """Which lane a trace plays in: one token at a time under causal attention is autoregressive."""
-    causal = trace.settings["attention"] == "block_causal"
-    return "ar" if causal and trace.settings["block_size"] == 1 else "diffusion"
+    return "ar" if Settings.from_json(trace.settings).autoregressive else "diffusion"
 
 
 def beside(path: Path, kind: str) -> Path:

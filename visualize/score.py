@@ -11,6 +11,7 @@ from visualize.figure import CLEAR, INK, QUIET, VIRIDIS, sheet
 from visualize.lane import head
 
 TOP = 255  # the code of the highest value
+PERCENTILE = 99  # scaled to the few highest of some quantities, all others would look alike
 MARK = "#d81b60"  # no colour of viridis, and seen on light and on dark paper
 
 
@@ -42,6 +43,13 @@ def shades(values: np.ndarray, top: float = 1.0) -> np.ndarray:
     """Values as codes of one byte: 0 where they are NaN, 1 for 0, TOP for `top` and above."""
     codes = 1 + np.round(np.clip(values / top, 0, 1) * (TOP - 1))
     return np.where(np.isnan(codes), 0, codes).astype(np.uint8)
+
+
+def top_of(values: np.ndarray) -> float:
+    """What the end of a colour scale stands for where a few values are far above the others; NaN does not count."""
+    known = values[~np.isnan(values)].astype(np.float32)
+    top = float(np.percentile(known, PERCENTILE)) if known.size else 0.0
+    return top if top > 0 else 1.0
 
 
 def heat(codes: np.ndarray, *, label: str, ticks: tuple[str, ...], x0: int = 0) -> go.Heatmap:

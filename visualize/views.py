@@ -131,7 +131,7 @@ VIEWS: dict[str, View] = {
         lambda shown, options: [
             drift.drift_sheet(
                 _drift(shown),
-                what=_choice(options, "what", ENTRIES),
+                what=_choice(options, "what", drift.ENTRIES),
                 layer=_layer(options, _drift(shown).keys.shape[1]),
             ),
             drift.drift_depth(_drift(shown), shown.trace),
@@ -140,9 +140,8 @@ VIEWS: dict[str, View] = {
     ),
 }
 FLOORS = ("with the identity floor", "without it")
-ENTRIES = ("keys", "values")
 # what can be chosen above a view: option → its values; a number of layers is not known before the run
-CHOICES: dict[str, dict[str, tuple[str, ...]]] = {"rollout": {"floor": FLOORS}, "drift": {"what": ENTRIES}}
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {"rollout": {"floor": FLOORS}, "drift": {"what": drift.ENTRIES}}
 
 
 def view(shown: Shown, options: Options) -> dict[str, Any]:
@@ -193,7 +192,7 @@ def rollout_at(shown: Shown, options: Options) -> dict[str, Any]:
 def drift_at(shown: Shown, options: Options) -> dict[str, Any]:
     """Drift at one step, layer by position."""
     step = _number(options, "step", len(shown.trace.steps))
-    figure = drift.drift_by_layer(_drift(shown), shown.trace, step, _choice(options, "what", ENTRIES))
+    figure = drift.drift_by_layer(_drift(shown), shown.trace, step, _choice(options, "what", drift.ENTRIES))
     return {"figures": [spec(figure)], "captions": ["Drift at the cursor's step, layer by position"]}
 
 

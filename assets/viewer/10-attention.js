@@ -3,7 +3,7 @@
 
 class AttentionAtStep {
   constructor(holder, inspector, hands) {
-    Object.assign(this, { holder, inspector, at: null, asked: "", source: "rollout", layer: null, plane: 0 });
+    Object.assign(this, { holder, inspector, at: null, asked: "", source: "rollout", plane: 0 });
     this.bar = document.createElement("div");
     this.bar.className = "bs-options";
     this.note = line("bs-note");
@@ -23,7 +23,6 @@ class AttentionAtStep {
 
   update({ layers, template }) {
     this.template = template;
-    if (this.layer === null) this.layer = layers - 1;
     const sources = [["rollout", "rollout over all layers"], ...Array.from({ length: layers }, (_, i) => [i, `layer ${i + 1}`])];
     this.sources = choice("map", sources, this.source, (value) => {
       this.source = value === "rollout" ? value : Number(value);
@@ -60,7 +59,6 @@ class AttentionAtStep {
 
   // Draw one plane of a picture: probabilities were packed as round(255 √p).
   async show(picture) {
-    this.picture = picture;
     const rows = picture.queries.flatMap(([a, b]) => Array.from({ length: b - a }, (_, i) => a + i));
     const packed = (picture.bytes ??= Uint8Array.from(atob(picture.data), (char) => char.charCodeAt(0)));
     const plane = Math.min(this.plane, picture.planes.length - 1);
