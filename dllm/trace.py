@@ -31,6 +31,7 @@ Edge = Annotated[int, Field(ge=0, le=MAX_POSITIONS)]
 Count = Annotated[int, Field(ge=0, le=2**53)]  # a number that JavaScript holds exactly
 Amount = Annotated[float, Field(ge=0, le=1e9)]  # seconds or influence: a sum of many stays finite
 Probability = Annotated[float, Field(ge=0, le=1.0001)]
+Rate = Annotated[float, Field(gt=0, le=1e18)]  # operations or bytes a second
 Span = tuple[Edge, Edge]
 Alternatives = Annotated[list[Annotated[list[tuple[Id, Probability]], FAST]], FAST]
 
@@ -63,21 +64,44 @@ class Model(_Record):
 
 
 class Environment(_Record):
-    """Where it was timed. `threads` are the CPU threads of the network, `warm_up` the passes run before timing."""
+    """Where it was timed. `threads` are the CPU threads of the network, `warm_up` the passes run before timing.
+
+    peak_flops, peak_bytes: what this machine was measured to do at most, a second, in the model's dtype.
+    """
 
     device: Text
     torch: Text
     threads: Count
     commit: Text | None = None
     warm_up: Count = 0
+    peak_flops: Rate | None = None
+    peak_bytes: Rate | None = None
 
 
 class Timing(_Record):
-    """Seconds: to the first generated token, of all steps, and of recording (which is in neither)."""
+    """Seconds: to the first generated token, of all steps, and of recording (which is in neither).
+
+    laps: of all steps, of every time this was decoded and timed, in that order; the trace is of the median lap.
+    """
 
     ttft: Amount | None = None
     decode: Amount
     recorder: Amount
+    laps: Annotated[list[Amount], FAST, Field(max_length=1000)] = []
+
+
+class Gate(_Record):
+    """What tells whether speed cost the answer anything; `dllm.gate` compares.
+
+    references: answers that the same decoder gives without its approximations: "no_cache" recomputes every position in
+    every pass, "one_by_one" also commits one token a pass. log_prob: mean log-probability of an answer's token under
+    the AR network, nats. item, right: of the suite whose prompt this is, and whether the answer passes its check.
+    """
+
+    references: dict[Literal["no_cache", "one_by_one"], Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]] = {}
+    log_prob: Annotated[float, Field(ge=-1e6, le=0)] | None = None
+    item: Text | None = None
+    right: bool | None = None
 
 
 class StepRecord(_Record):
@@ -139,6 +163,7 @@ class Trace(_Record):
     stop_reason: Literal["eos", "length", "cancelled"]
     steps: Annotated[list[StepRecord], FAST, Field(max_length=MAX_STEPS)]
     timing: Timing
+    gate: Gate | None = None
 
     @model_validator(mode="after")
     def _replayable(self) -> "Trace":

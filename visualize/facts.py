@@ -27,6 +27,15 @@ def decoder_words(settings: Mapping[str, Any]) -> str:
     return ", ".join([*words, rule["name"].replace("_", " ") + threshold])
 
 
+def short_words(settings: Mapping[str, Any]) -> str:
+    """The same in a few words, as the name of a lane."""
+    if settings["block_size"] == 1:
+        return "AR"
+    cache, rule = (settings.get("cache") or {}).get("name", "none"), settings["unmask"]
+    name = CACHE_NAMES.get(cache, cache)
+    return f"{name[:1].upper()}{name[1:]}" + (f" · {rule['threshold']}" if "threshold" in rule else "")
+
+
 CACHE_NAMES = {
     "none": "no cache",
     "prefix": "PrefixCache",

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dllm.trace import StepRecord
+from visualize.facts import decoder_words, short_words
 from visualize.tally import Counter
 
 
@@ -21,6 +22,14 @@ LANES: dict[str, Title] = {
     "diffusion": Title("Block diffusion", "Guesses every mask of a block at once, keeps the surest.", "Canvas as text"),
     "ar": Title("Autoregressive", "The same model, one token per step, left to right.", "AR answer as text"),
 }
+
+
+def title_of(name: str, settings: Mapping[str, Any]) -> Title:
+    """The words over a lane: the house's for its two usual lanes, else how it was decoded."""
+    if name in LANES:
+        return LANES[name]
+    title, about = short_words(settings), decoder_words(settings)
+    return Title(title, about[:1].upper() + about[1:] + ".", f"{title}: answer as text")
 
 
 def head(prompt: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dllm.drift import Drift
 from dllm.settings import Settings
 from dllm.trace import Trace, TraceError
 from visualize.facts import decoder_words, facts
-from visualize.lane import LANES
+from visualize.lane import LANES, title_of
 from visualize.page import page
 from visualize.stage import Stage
 from visualize.views import QuestionError, Shown, answer
@@ -93,7 +93,8 @@ class Replay:
         lane = question.get("lane") if isinstance(question, Mapping) else None
         if not isinstance(lane, str) or lane not in self.traces:
             raise QuestionError(f"lane is {lane!r}; allowed: {', '.join(self.traces)}")
-        return answer(Shown(self.traces[lane], self.maps.get(lane), self.drifts.get(lane)), question)
+        lanes = {title_of(name, trace.settings).title: trace for name, trace in self.traces.items()}
+        return answer(Shown(self.traces[lane], self.maps.get(lane), self.drifts.get(lane), lanes), question)
 
     def html(self) -> str:
         """One self-contained page that plays from a file, without network."""

@@ -5,7 +5,7 @@ answers live, an exported page carries the answers with it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
@@ -24,11 +24,12 @@ class QuestionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A lane on show: its trace, and what was recorded beside it."""
+    """A lane on show: its trace, and what was recorded beside it; lanes: every trace of the run by its lane's title."""
 
     trace: Trace
     maps: Maps | None = None
     drift: Drift | None = None
+    lanes: Mapping[str, Trace] = field(default_factory=dict)
 
 
 Options = Mapping[str, Any]
