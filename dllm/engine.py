@@ -47,6 +47,8 @@ class Engine:
     def __init__(self, model: "Model", *, ar: "Model | None" = None) -> None:
         """`ar`: the network for block size 1 where it is another (the default model's base)."""
         self.model, self.tokenizer, self.ar = model, model.tokenizer, ar or model
+        for each in {id(m.net): m for m in (self.model, self.ar)}.values():
+            each.net.pack()
         self.warm_up = 0
 
     @classmethod

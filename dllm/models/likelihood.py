@@ -36,6 +36,6 @@ def _group(net: Transformer, sequences: Sequence[tuple[Sequence[int], Sequence[i
     states = net.together(tokens, torch.cat([rope[:, :n] for n in sizes], dim=1), views, sizes)[0].split(sizes)
     out = []
     for (prompt, answer), hidden in zip(sequences, states, strict=True):
-        log_probs = net.head(hidden[len(prompt) - 1 : -1]).float().log_softmax(-1)
+        log_probs = net.logits(hidden[len(prompt) - 1 : -1]).float().log_softmax(-1)
         out.append(log_probs.gather(-1, torch.tensor(answer, device=device).long()[:, None])[:, 0].tolist())
     return out

@@ -79,7 +79,7 @@ class Turn:
         self.maps: list[Tensor] = []  # per layer (queries, visible)
         self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
         observe = self._note if session.observe.rollout or session.observe.attention else None
-        self.view = View(session._mask(plan), session.cache, self.at, plan.visible, observe)
+        self.view = View(session._mask(plan), session.cache.seen(plan.visible), self.at, observe)
 
     def _note(self, layer: int, probs: Tensor) -> None:
         if self.session.observe.rollout:
@@ -134,7 +134,7 @@ def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     starts = accumulate(sizes, initial=0)
     rows = [start + row for start, turn in zip(starts, turns, strict=False) for row in turn.rows]
     # a pass that only encodes reads no logits; the head is the largest matrix of all
-    logits = (net.head(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
+    logits = (net.logits(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
     values = iter(_fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
     computed = [len(part) for part in hidden.split(sizes)]  # what came out is counted, not what was planned
     readouts = [replace(turn.read(values), computed=n) for turn, n in zip(turns, computed, strict=True)]

@@ -48,11 +48,11 @@ class Sampler:
         """Propose one token per row of logits (n, vocab)."""
         wide = logits.float()
         probs = (wide / self.temperature if self.temperature else wide).softmax(-1)
-        tokens = self._without_mask(probs).argmax(-1, keepdim=True)
         if self.top_p is not None and self.top_p < 1:
-            probs = nucleus(probs, self.top_p, always=tokens)
+            probs = nucleus(probs, self.top_p, always=self._without_mask(probs).argmax(-1, keepdim=True))
         entropy = -(probs * (probs + 1e-10).log()).sum(-1) if self.entropy else None
         probs = self._without_mask(probs)
+        tokens = probs.argmax(-1, keepdim=True)
         if self.temperature:
             tokens = torch.multinomial(probs, 1, generator=generator)
         margin = None

@@ -1,6 +1,6 @@
 """One decoder-only transformer for every family, with a preallocated KV cache.
 
-RMSNorm in fp32, rotary embedding by halves, grouped-query attention, SwiGLU. It knows neither decoders nor caches:
+RMSNorm, rotary embedding by halves, grouped-query attention, SwiGLU. It knows neither decoders nor caches:
 it is told which positions to compute, where their keys and values go, and how many cache entries they see.
 """
 
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dllm.models.beside import Beside, packable
 from dllm.models.families import Shape
 
 # called once per layer with the probabilities (batch, heads, queries, visible), fp32
@@ -25,37 +26,26 @@ class KVCache:
         self.keys = torch.zeros(size, dtype=dtype, device=device)
         self.values = torch.zeros(size, dtype=dtype, device=device)
 
-    def write(self, layer: int, at: "slice | Tensor", k: Tensor, v: Tensor) -> None:
-        """Store k, v (batch, kv_heads, queries, head_dim) of one layer at positions."""
-        self.keys[layer, :, :, at] = k
-        self.values[layer, :, :, at] = v
-
-
-class RMSNorm(nn.Module):
-    """Root-mean-square norm; the mean is taken in fp32 whatever the dtype."""
-
-    def __init__(self, size: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(size))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        return self.weight * (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+    def seen(self, visible: int | None) -> list[tuple[Tensor, Tensor]]:
+        """By layer, keys and values of entries [0, visible) as views: (batch, kv_heads, visible, head_dim) each."""
+        keys, values = (whole[:, :, :, :visible].unbind() for whole in (self.keys, self.values))
+        return list(zip(keys, values, strict=True))
 
 
 def rope_table(shape: Shape, length: int, device: torch.device) -> Tensor:
-    """Rotation of every position < length: (2, length, head_dim), cosines and sines in fp32."""
+    """Rotation of every position < length: (2, length, head_dim) in fp32, cosines and signed sines.
+
+    The left half of the sines is negative: a pair (a, b) of halves turns into (a cos - b sin, b cos + a sin).
+    """
     inverse = shape.rope_theta ** (-torch.arange(0, shape.head_dim, 2, device=device).float() / shape.head_dim)
-    angles = torch.outer(torch.arange(length, device=device).float(), inverse).repeat(1, 2)
-    return torch.stack((angles.cos(), angles.sin()))
+    angles = torch.outer(torch.arange(length, device=device).float(), inverse)
+    return torch.stack((angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=1)))
 
 
 def rotate(x: Tensor, rope: Tensor) -> Tensor:
     """Rotate x (batch, heads, n, head_dim) by rope (2, n, head_dim); in fp32, as LLaDA does and Qwen2 nearly does."""
     wide = x.float()
-    left, right = wide.chunk(2, dim=-1)
-    return (wide * rope[0] + torch.cat((-right, left), dim=-1) * rope[1]).to(x.dtype)
+    return torch.addcmul(wide * rope[0], wide.roll(x.shape[-1] // 2, -1), rope[1]).to(x.dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -87,19 +77,22 @@ def attend_observed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tup
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the queries of one sequence see: what `Transformer.forward` says of its arguments of these names."""
+    """What the queries of one sequence see: what `Transformer.forward` says of its arguments of these names.
+
+    entries: by layer, the keys and values that they attend to; theirs are written at `at` among them.
+    """
 
     mask: Tensor | None = None
-    cache: KVCache | None = None
+    entries: Sequence[tuple[Tensor, Tensor]] | None = None
     at: "slice | Tensor | None" = None
-    visible: int | None = None
     observe: Observer | None = None
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention of one layer; q (batch, heads, n, d) and k, v (batch, kv_heads, n, d) → (batch, heads, n, d)."""
-        if self.cache is not None and self.at is not None:
-            self.cache.write(layer, self.at, k, v)
-            k, v = self.cache.keys[layer, :, :, : self.visible], self.cache.values[layer, :, :, : self.visible]
+        if self.entries is not None:
+            keys, values = self.entries[layer]
+            keys[:, :, self.at], values[:, :, self.at] = k, v
+            k, v = keys, values
         if self.observe is None:
             return attend(q, k, v, self.mask)
         attended, probs = attend_observed(q, k, v, self.mask)
@@ -114,29 +107,38 @@ class Layer(nn.Module):
         super().__init__()
         self.shape = shape
         width, kv_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-        self.attention_norm = RMSNorm(shape.hidden, shape.norm_eps)
+        self.attention_norm = nn.RMSNorm(shape.hidden, shape.norm_eps)
         self.q = nn.Linear(shape.hidden, width, bias=shape.qkv_bias)
         self.k = nn.Linear(shape.hidden, kv_width, bias=shape.qkv_bias)
         self.v = nn.Linear(shape.hidden, kv_width, bias=shape.qkv_bias)
         self.o = nn.Linear(width, shape.hidden, bias=False)
-        self.mlp_norm = RMSNorm(shape.hidden, shape.norm_eps)
+        self.mlp_norm = nn.RMSNorm(shape.hidden, shape.norm_eps)
         self.gate = nn.Linear(shape.hidden, shape.intermediate, bias=False)
         self.up = nn.Linear(shape.hidden, shape.intermediate, bias=False)
         self.down = nn.Linear(shape.intermediate, shape.hidden, bias=False)
+        self.read_in, self.read_out, self.mlp_in, self.mlp_out = (Beside() for _ in range(4))
 
     def project(self, x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries, rotated keys and values of x (batch, n, hidden), heads first."""
-        h = self.attention_norm(x)
-        q, k, v = (
-            proj(h).unflatten(-1, (-1, self.shape.head_dim)).transpose(1, 2) for proj in (self.q, self.k, self.v)
-        )
-        return rotate(q, rope), rotate(k, rope), v
+        shape = self.shape
+        joined = self.read_in(self.attention_norm(x), self.q, self.k, self.v)
+        heads = joined.unflatten(-1, (-1, shape.head_dim)).transpose(1, 2)
+        turned = rotate(heads[:, : shape.heads + shape.kv_heads], rope)
+        q, k = turned.split((shape.heads, shape.kv_heads), dim=1)
+        return q, k, heads[:, shape.heads + shape.kv_heads :]
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Residual stream after attention (batch, heads, n, head_dim) and the MLP."""
-        x = x + self.o(attended.transpose(1, 2).flatten(-2))
-        h = self.mlp_norm(x)
-        return x + self.down(F.silu(self.gate(h)) * self.up(h))
+        x = x + self.read_out(attended.transpose(1, 2).flatten(-2), self.o)
+        gate, up = self.mlp_in(self.mlp_norm(x), self.gate, self.up).chunk(2, dim=-1)
+        return x + self.mlp_out(F.silu(gate) * up, self.down)
+
+    def pack(self) -> None:
+        """Lay the weights out as a CPU reads them fastest; see `Beside`."""
+        self.read_in.pack(self.q, self.k, self.v)
+        self.read_out.pack(self.o)
+        self.mlp_in.pack(self.gate, self.up)
+        self.mlp_out.pack(self.down)
 
 
 class Transformer(nn.Module):
@@ -150,9 +152,22 @@ class Transformer(nn.Module):
         self.mask_id = mask_id
         self.embed = nn.Embedding(shape.vocab, shape.hidden)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.norm = RMSNorm(shape.hidden, shape.norm_eps)
+        self.norm = nn.RMSNorm(shape.hidden, shape.norm_eps)
         self.head = nn.Linear(shape.hidden, shape.vocab, bias=False)
+        self.predict = Beside()
         self.register_buffer("mask_vector", None)
+
+    def pack(self) -> "Transformer":
+        """Make decoding on this device as fast as can be, where weights can be laid out for it; returns itself."""
+        if packable(self.norm.weight):
+            for layer in self.layers:
+                layer.pack()  # type: ignore[operator]
+            self.predict.pack(self.head)
+        return self
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """What the head makes of hidden states (…, hidden) → (…, vocab)."""
+        return self.predict(hidden, self.head)
 
     def embedded(self, tokens: Tensor) -> Tensor:
         """Embeddings of tokens (batch, n) → (batch, n, hidden)."""
@@ -177,7 +192,8 @@ class Transformer(nn.Module):
         With a cache, keys and values are written at `at` and the tokens attend to entries [0, visible); without one
         they attend to each other. `mask` is bool (n, visible) or (batch, 1, n, visible), True where a query may look.
         """
-        return self.together(tokens, rope, [View(mask, cache, at, visible, observe)], [tokens.shape[1]])
+        entries = None if cache is None else cache.seen(visible)
+        return self.together(tokens, rope, [View(mask, entries, at, observe)], [tokens.shape[1]])
 
     def together(self, tokens: Tensor, rope: Tensor, views: Sequence[View], sizes: Sequence[int]) -> Tensor:
         """Hidden states (batch, n, hidden) of several sequences laid end to end, each attending by its own view.
