@@ -1,6 +1,6 @@
 """The handler behind Decode: a generator of viewer messages, one per forward pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from html import escape
@@ -12,15 +12,19 @@ import gradio as gr
 
 from app.controls import Controls
 from app.engines import Engines, LoadError
-from app.limits import SECONDS, check_prompt, check_request, check_tokens
+from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
 from app.shelf import Shelf, new_folder
 from dllm.engine import MODELS
+from dllm.judge import Judge, item_of
 from dllm.settings import RECORDS, Choice, Settings, SettingsError
+from dllm.trace import Trace
 from visualize.facts import facts as words
+from visualize.lane import LANES
 from visualize.stage import Stage, stopped
 
 Handler = Callable[..., Iterator[str]]
+WORD = 0.5  # seconds between two words about what is being waited for
 
 
 def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
@@ -58,7 +62,7 @@ def play(stage: Stage, engine: Any, text: str, settings: Settings, live: Live | 
     if "ar" in stage.planned:
         runs["ar"] = engine.run(text, autoregressive(settings))
     check_tokens(len(runs["diffusion"].prompt))
-    stage.facts = facts(engine.describe(), lanes=len(runs))
+    stage.facts = facts(engine.describe(), lanes=len(runs), seed=settings.seed)
     stage.piece = runs["diffusion"].piece
     late = ""
     for name, run in runs.items():
@@ -69,7 +73,25 @@ def play(stage: Stage, engine: Any, text: str, settings: Settings, live: Live | 
         late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
         live.end(name, trace)
         yield stage.close(name, trace)
+    if len(runs) > 1 and not late and not stage.observed:  # there will be a verdict, and it says what the speed cost
+        judge = Judge(engine, item=item_of(text))
+        for name in runs:
+            trace = yield from checked(stage, judge, stage.traces[name], LANES[name].title)
+            live.end(name, trace)
+            yield stage.close(name, trace)
     yield stage.finish(late)
+
+
+def checked(stage: Stage, judge: Judge, trace: Trace, title: str) -> Generator[str, None, Trace]:
+    """Hold an answer against the exact decoders; returns its trace with the gate, or without if it took too long."""
+    deadline, spoke = monotonic() + JUDGING, 0.0
+    for _ in judge.judge(trace):
+        if monotonic() > deadline:
+            return trace
+        if monotonic() - spoke > WORD:
+            spoke = monotonic()
+            yield stage.note(f"{title}: holding the answer against the exact decoders…")
+    return judge.judged(trace)
 
 
 def follow(stage: Stage, name: str, run: Any, live: Live) -> Iterator[str]:
@@ -99,11 +121,11 @@ def stop() -> str:
     return stopped(uuid4().hex[:12])
 
 
-def facts(about: dict[str, Any], *, lanes: int) -> str:
+def facts(about: dict[str, Any], *, lanes: int, seed: int) -> str:
     """Where the numbers come from, in one line."""
     card = MODELS.get(about["id"])
     order = " The lanes were measured one after another." if lanes > 1 else ""
-    return f"{words(about, title=card.title if card else None)}{order}{' ' + card.about if card else ''}"
+    return f"{words(about, title=card.title if card else None, seed=seed)}{order}{' ' + card.about if card else ''}"
 
 
 def _settings(controls: Controls, values: Sequence[Any]) -> Settings:

@@ -26,9 +26,9 @@ class Live:
         self._runs[name] = run
 
     def end(self, name: str, trace: Trace) -> None:
-        """A lane has ended: its trace is all that is kept of it, not the model."""
+        """A lane has ended: its trace is all that is kept of it, not the model. Said again when more is known of it."""
         self._traces[name] = trace
-        del self._runs[name]
+        self._runs.pop(name, None)
 
     def observer(self, name: str, stack: ExitStack) -> MapsWriter:
         """Writes the attention maps of a lane until the stack ends."""

@@ -6,11 +6,14 @@ from typing import Any
 import gradio as gr
 from gradio import themes
 
+from app.bench import board, opener
 from app.controls import settings_controls
 from app.decode import handler, stop
 from app.engines import Engines
 from app.gallery import Gallery
+from app.lanes import grid
 from app.measure import measurer
+from app.race import racer
 from app.shelf import Shelf
 from app.viewer import viewer
 from dllm.engine import MODELS
@@ -50,6 +53,19 @@ EXAMPLES = [
     "Write a Python function that adds two numbers.",
     "Tell me a short story about a lost cat.",
 ]
+RACE = """Two to four ways of decoding the same prompt with the same weights, timed one after another, lap by lap, so
+that none slows another. Then all run again on one clock, from their own recorded times, beside what their speed cost
+the answer.
+"""
+# after ParallelBench (arXiv 2510.04767): tokens committed together do not know of each other
+DEPENDENT = [
+    "Name two different colours.",
+    "Pick two different numbers from 1 to 9.",
+    "Name a city and the country it is in.",
+]
+BENCHMARK = """Many prompts instead of one: tokens per second against right answers, for every cache, sub-block size,
+threshold and batch size, with confidence intervals. Click a dot to open its trace below.
+"""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 ASKED = "() => document.dispatchEvent(new CustomEvent('blockscope:asked'))"
 REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
@@ -61,38 +77,51 @@ def build(engines: Engines | None = None) -> gr.Blocks:
     recorded = Gallery(shelf)
     with gr.Blocks(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
-        with gr.Row(equal_height=True):
-            prompt = gr.Textbox(
-                EXAMPLES[0],
-                label="Prompt",
-                lines=1,
-                max_lines=6,
-                scale=5,
-                min_width=280,
-                placeholder="Ask something short",
-            )
-            with gr.Column(scale=1, min_width=240, elem_classes="bs-go"):
-                with gr.Row():
-                    decode = gr.Button("Decode", variant="primary", min_width=100)
-                    halt = gr.Button("Stop", min_width=80)
-                ar = gr.Checkbox(True, label="Then decode with AR as well", container=False)
-        gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples", api_visibility="private")
-        with gr.Row(equal_height=False):
-            picker = gr.Dropdown(
-                [(run.title, name) for name, run in recorded.runs.items()],
-                value=None,
-                label="Recorded runs",
-                info="Played from a file; no model is needed.",
-                scale=5,
-                min_width=280,
-            )
-            upload = gr.UploadButton(
-                "Open a trace…", file_types=[".json", ".gz", ".npz"], file_count="multiple", scale=1, min_width=240
-            )
-        with gr.Accordion("Model and decoder settings", open=False):
-            names = [(f"{name}: {card.title}", name) for name, card in MODELS.items()]
-            model = gr.Dropdown(names, value=names[0][1], label="Model")
-            controls = settings_controls()
+        prompt = gr.Textbox(
+            EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short", submit_btn=False
+        )
+        with gr.Tabs():
+            with gr.Tab("Decode"):
+                with gr.Row(equal_height=False):
+                    decode = gr.Button("Decode", variant="primary", min_width=120)
+                    halt = gr.Button("Stop", min_width=90)
+                    ar = gr.Checkbox(True, label="Then decode with AR as well", container=False, min_width=240)
+                gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples", api_visibility="private")
+                with gr.Row(equal_height=False):
+                    picker = gr.Dropdown(
+                        [(run.title, name) for name, run in recorded.runs.items()],
+                        value=None,
+                        label="Recorded runs",
+                        info="Played from a file; no model is needed.",
+                        scale=5,
+                        min_width=280,
+                    )
+                    upload = gr.UploadButton(
+                        "Open a trace…",
+                        file_types=[".json", ".gz", ".npz"],
+                        file_count="multiple",
+                        scale=1,
+                        min_width=240,
+                    )
+                with gr.Accordion("Model and decoder settings", open=False):
+                    names = [(f"{name}: {card.title}", name) for name, card in MODELS.items()]
+                    model = gr.Dropdown(names, value=names[0][1], label="Model")
+                    controls = settings_controls()
+            with gr.Tab("Race"):
+                gr.Markdown(RACE, elem_classes="bs-intro")
+                with gr.Row(equal_height=False):
+                    start = gr.Button("Race", variant="primary", min_width=120)
+                    stop_race = gr.Button("Stop", min_width=90)
+                lanes = grid()
+                gr.Examples(
+                    [[text] for text in DEPENDENT],
+                    [prompt],
+                    label="Prompts whose tokens depend on each other: here parallel decoding breaks",
+                    api_visibility="private",
+                )
+            with gr.Tab("Benchmark"):
+                gr.Markdown(BENCHMARK, elem_classes="bs-intro")
+                chart = board()
         stage = viewer(shelf.ask, elem_id="viewer")
         asked = [decode.click, prompt.submit]
         gr.on(asked, None, None, None, js=ASKED, queue=False)
@@ -107,16 +136,30 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             trigger_mode="once",
             api_name="decode",
         )
-        run.failure(None, None, None, js=REFUSED, queue=False)
+        start.click(None, None, None, js=ASKED, queue=False)
+        race = start.click(
+            racer(engines, shelf),
+            [prompt, model, *lanes.components],
+            stage,
+            show_progress="hidden",
+            concurrency_limit=1,
+            concurrency_id="device",
+            trigger_mode="once",
+            api_name="race",
+        )
+        for asking in (run, race):
+            asking.failure(None, None, None, js=REFUSED, queue=False)
         # Whoever opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)
         measuring = stage.measure(  # type: ignore[attr-defined]
             measurer(engines, shelf), None, stage, concurrency_id="device", **QUIET
         )
-        halt.click(stop, None, stage, cancels=[run, measuring], queue=False, **QUIET)
+        working = [run, race, measuring]
+        gr.on([halt.click, stop_race.click], stop, None, stage, cancels=working, queue=False, **QUIET)
         demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
-        picker.input(recorded.show, picker, [stage, prompt], cancels=[run, measuring], **QUIET)
-        upload.upload(recorded.upload, upload, stage, cancels=[run, measuring], **QUIET)
+        picker.input(recorded.show, picker, [stage, prompt], cancels=working, **QUIET)
+        upload.upload(recorded.upload, upload, stage, cancels=working, **QUIET)
+        chart.open(opener(shelf), None, stage, cancels=working, **QUIET)  # type: ignore[attr-defined]
         demo.unload(shelf.leave)
     return demo.queue(max_size=16, api_open=False)
 

@@ -50,6 +50,7 @@ class Engine:
         for each in {id(m.net): m for m in (self.model, self.ar)}.values():
             each.net.pack()
         self.warm_up = 0
+        self._peaks: tuple[float, float] | None = None
 
     @classmethod
     def load(
@@ -120,13 +121,24 @@ class Engine:
         }
 
     def warm(self) -> None:
-        """Run a few passes so that the first timed run does not pay for first calls."""
+        """Run a few passes, so that the first timed run does not pay for first calls, and measure the machine."""
         kinds = [Settings(gen_length=2, block_size=1)]
         if not self.autoregressive:
             kinds.append(Settings(gen_length=8, block_size=8))
         for settings in kinds:
             for _ in self.run([0] * 8, settings):
                 self.warm_up += 1
+        from dllm.models.ceilings import ceilings
+
+        self._peaks = self._peaks or ceilings(self.model.device, self.model.net.norm.weight.dtype)
+
+    def log_prob(self, prompt: Sequence[int], answer: Sequence[int]) -> float | None:
+        """Mean log-probability in nats of an answer's token under the AR network; None without network or token."""
+        if not answer or "block_causal" not in self._traits(self.ar).attentions:
+            return None
+        from dllm.models.likelihood import log_probabilities
+
+        return sum(log_probabilities(self.ar.net, [(prompt, answer)])[0]) / len(answer)
 
     def run(self, prompt: str | Sequence[int], settings: Settings) -> Run:
         """One decoding, not begun yet. Text is put into the chat template; ids are taken as they are.
@@ -154,7 +166,9 @@ class Engine:
         """Where it runs."""
         from dllm.models.machine import machine
 
-        return Environment(**machine(self.model.device), commit=_commit(), warm_up=self.warm_up)  # type: ignore[arg-type]
+        flops, read = self._peaks or (None, None)
+        place: Any = machine(self.model.device)
+        return Environment(**place, commit=_commit(), warm_up=self.warm_up, peak_flops=flops, peak_bytes=read)
 
 
 @cache

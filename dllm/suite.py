@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from dllm import sandbox
 
@@ -41,9 +41,27 @@ class Code(_Record):
     cases: Annotated[tuple[tuple[tuple[Any, ...], Any], ...], Field(min_length=1)]
 
 
+class Different(_Record):
+    """Phrases of which so many must occur."""
+
+    of: Phrases
+    count: Annotated[int, Field(ge=1)]
+
+    @field_validator("count")
+    @classmethod
+    def _reachable(cls, count: int, info: ValidationInfo) -> int:
+        if (most := len(info.data.get("of", ()))) < count and most:
+            raise ValueError(f"up to {most}, as many as there are phrases")
+        return count
+
+
 def _occurs(phrase: str, text: str) -> bool:
     """Whether a phrase is in the text as whole words, in any case; 2 is neither in 12 nor in 1.2, 2.5, 2,000 or -2."""
-    return re.search(rf"(?<![\w-])(?<!\d[.,]){re.escape(phrase)}(?!\w|[.,]\d)", text, re.IGNORECASE) is not None
+    return _times(phrase, text) > 0
+
+
+def _times(phrase: str, text: str) -> int:
+    return len(re.findall(rf"(?<![\w-])(?<!\d[.,]){re.escape(phrase)}(?!\w|[.,]\d)", text, re.IGNORECASE))
 
 
 def _bare(text: str) -> str:
@@ -98,6 +116,12 @@ def _number(wanted: str, text: str) -> bool:
     return next(lines, [""])[-1] == wanted
 
 
+def _different(wanted: Different, text: str) -> bool:
+    """At least so many of these phrases occur, and none of them twice."""
+    times = [_times(phrase, text) for phrase in wanted.of]
+    return max(times) <= 1 and sum(times) >= wanted.count
+
+
 def _code(code: Code, text: str) -> bool:
     """The code in the answer passes all cases."""
     return sandbox.passes(text, name=code.name, cases=code.cases)
@@ -111,6 +135,7 @@ CHECKS: dict[str, tuple[Any, Callable[[Any, str], bool]]] = {
     "starts": (Phrases, _starts),
     "sequence": (Phrases, _sequence),
     "number": (Phrase, _number),
+    "different": (Different, _different),
     "code": (Code, _code),
 }
 
@@ -209,4 +234,6 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         spot = ".".join(map(str, first["loc"])) or "it"
-        raise SuiteError(f"{where}: {spot} is {first['input']!r}; allowed: {first['msg']}") from None
+        raise SuiteError(
+            f"{where}: {spot} is {first['input']!r}; allowed: {first['msg'].removeprefix('Value error, ')}"
+        ) from None

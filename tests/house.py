@@ -29,7 +29,7 @@ HOUSE = (
         "floor 1",
         (
             "dllm.trace", "dllm.strict", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift", "dllm.suite",
-            "dllm.report",
+            "dllm.report", "dllm.pace", "dllm.gate", "dllm.benchmark", "dllm.published",
         ),
         ("floor 0",),
         ("pydantic", "numpy"),
@@ -44,12 +44,13 @@ HOUSE = (
         "a network knows neither what drives it nor how it is shown",
     ),
     Room(
-        "the engine", ("dllm.engine", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow"),
+        "the engine",
+        ("dllm.engine", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow", "dllm.judge", "dllm.race"),
         ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
         "it names things; all the torch is in dllm.models",
     ),
     Room(
-        "evaluation", ("dllm.evaluate",), ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
+        "evaluation", ("dllm.evaluate", "dllm.bench", "dllm.speed"), ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
         "it asks the engine and judges the answers",
     ),
     Room(

@@ -4,12 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def facts(about: Mapping[str, Any], *, title: str | None = None, opening: str = "Measured live") -> str:
-    """Model, device, threads and warm-up of a run. `about` holds the fields of a trace's model and environment."""
+def facts(
+    about: Mapping[str, Any], *, title: str | None = None, opening: str = "Measured live", seed: int | None = None
+) -> str:
+    """Model, device, threads, torch, commit and warm-up of a run, in one line.
+
+    about: the fields of a trace's model and environment. seed: where chance had a part in it.
+    """
     passes = about["warm_up"]
     words = [
         f"{title or about['id']} ({about['parameters'] / 1e6:.0f} M parameters, {about['dtype']})",
         f"on {about['device']}, {about['threads']} thread{'s' * (about['threads'] != 1)}",
+        *(f"{name} {about[name]}" for name in ("torch", "commit") if about.get(name)),
+        *([] if seed is None else [f"seed {seed}"]),
         f"{passes} warm-up pass{'es' * (passes != 1)}" if passes else "no warm-up",
     ]
     return f"{opening}: {', '.join(words)}."
@@ -31,8 +38,8 @@ def short_words(settings: Mapping[str, Any]) -> str:
     """The same in a few words, as the name of a lane."""
     if settings["block_size"] == 1:
         return "AR"
-    cache, rule = (settings.get("cache") or {}).get("name", "none"), settings["unmask"]
-    name = CACHE_NAMES.get(cache, cache)
+    cache: str = (settings.get("cache") or {}).get("name", "none")
+    name, rule = CACHE_NAMES.get(cache, cache), settings["unmask"]
     return f"{name[:1].upper()}{name[1:]}" + (f" · {rule['threshold']}" if "threshold" in rule else "")
 
 

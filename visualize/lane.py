@@ -1,11 +1,13 @@
 """One lane of the stage: how its canvas is laid out, and one frame per forward pass."""
 
+from collections import Counter as Counts
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dllm.trace import StepRecord
+from dllm.trace import StepRecord, Trace
 from visualize.facts import decoder_words, short_words
+from visualize.gate import same, words
 from visualize.tally import Counter
 
 
@@ -26,10 +28,37 @@ LANES: dict[str, Title] = {
 
 def title_of(name: str, settings: Mapping[str, Any]) -> Title:
     """The words over a lane: the house's for its two usual lanes, else how it was decoded."""
-    if name in LANES:
-        return LANES[name]
+    return LANES[name] if name in LANES else _decoded(settings)
+
+
+def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Title]:
+    """The words over the lanes of one run, no two lanes alike. Beside other lanes none is just "Block diffusion"."""
+    usual = set(settings_by_name) <= set(LANES)
+    found = {n: title_of(n, s) if usual or n == "ar" else _decoded(s) for n, s in settings_by_name.items()}
+    for name in _alike(found):
+        if (block := settings_by_name[name]["block_size"]) > 1:
+            found[name] = _renamed(found[name], f"{found[name].title} · block {block}")
+    taken: set[str] = set()
+    for name, title in found.items():
+        names = (title.title, *(f"{title.title} ({n})" for n in range(2, len(found) + 1)))
+        found[name] = _renamed(title, next(free for free in names if free not in taken))
+        taken.add(found[name].title)
+    return found
+
+
+def _alike(titles: Mapping[str, Title]) -> list[str]:
+    """The lanes whose title another lane has too."""
+    count = Counts(title.title for title in titles.values())
+    return [name for name, title in titles.items() if count[title.title] > 1]
+
+
+def _decoded(settings: Mapping[str, Any]) -> Title:
     title, about = short_words(settings), decoder_words(settings)
     return Title(title, about[:1].upper() + about[1:] + ".", f"{title}: answer as text")
+
+
+def _renamed(title: Title, name: str) -> Title:
+    return title if name == title.title else Title(name, title.about, f"{name}: answer as text")
 
 
 def head(prompt: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,7 +103,7 @@ class Lane:
         self.name, self.head = name, layout
         self.frames: list[dict[str, Any]] = []
         self.state = "running"
-        self.recorder: float | None = None  # seconds spent recording, known at the end
+        self.known: dict[str, Any] = dict.fromkeys(("recorder", "gate", "same", "spread"))
         self.counter = Counter(len(layout["prompt"]), layout["end"], layout["stop_ids"])
 
     def add(self, record: StepRecord) -> dict[str, Any]:
@@ -83,15 +112,31 @@ class Lane:
         self.frames.append({**frame(record), "totals": totals})
         return self.frames[-1]
 
+    def end(self, trace: Trace) -> None:
+        """It has ended; the trace says why, and all that is known only then."""
+        self.state = trace.stop_reason
+        self.known = {
+            "recorder": trace.timing.recorder,
+            "gate": words(trace) or None,
+            "same": same(trace),
+            "spread": spread(trace),
+        }
+
     def whole(self) -> dict[str, Any]:
         """Everything about this lane: what a viewer that missed something needs."""
         return {
             "name": self.name,
             "head": self.head,
             "state": self.state,
-            "recorder": self.recorder,
+            **self.known,
             "frames": self.frames,
         }
+
+
+def spread(trace: Trace) -> dict[str, float] | None:
+    """Tokens per second of the slowest and the quickest of all timed laps; None where there was only one."""
+    rates = [len(trace.output) / seconds for seconds in trace.timing.laps if seconds]
+    return {"low": min(rates), "high": max(rates), "laps": len(rates)} if len(rates) > 1 else None
 
 
 def ids_in(record: StepRecord) -> set[int]:

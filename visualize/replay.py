@@ -1,6 +1,7 @@
 """A recorded run on show: traces and what lies beside them, all that the viewer needs. No model, no torch."""
 
 import html
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +12,19 @@ from dllm.drift import Drift
 from dllm.settings import Settings
 from dllm.trace import Trace, TraceError
 from visualize.facts import decoder_words, facts
-from visualize.lane import LANES, title_of
+from visualize.lane import Title, titles_of
 from visualize.page import page
 from visualize.stage import Stage
 from visualize.views import QuestionError, Shown, answer
 
 SUFFIXES = (".json.gz", ".json")
+NAME = re.compile(r"[a-z0-9_.-]{1,40}")
+MOST = 4  # lanes of one run
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Traces by lane ("diffusion", "ar"), and per lane what was recorded beside them.
+    """Up to four traces by lane ("diffusion", "ar", or any short name), and per lane what was recorded beside them.
 
     In a notebook the last line of a cell shows it: `Replay.load("trace.json.gz")`.
     link: the name that a deep link calls it by. about: what it shows. live: measured just now, not read from a file.
@@ -35,53 +38,64 @@ class Replay:
     live: bool = False
 
     def __post_init__(self) -> None:
-        if not self.traces or not set(self.traces) <= set(LANES):
-            raise ValueError(f"lanes are {sorted(self.traces)}; allowed: {', '.join(LANES)}, at least one")
+        if not 1 <= len(self.traces) <= MOST:
+            raise ValueError(f"there are {len(self.traces)} lanes; allowed: 1 to {MOST}")
+        if strange := [name for name in self.traces if not NAME.fullmatch(name)]:
+            raise ValueError(f"a lane is called {strange[0]!r}; allowed: 1 to 40 of a-z, 0-9, _, . and -")
 
     @classmethod
     def load(cls, *paths: str | Path, link: str | None = None, about: str = "") -> "Replay":
         """Read traces, and the side files given with them or lying beside them: `NAME.attention.npz`, `NAME.drift.npz`.
 
         Raises:
-            TraceError: a file is not what its name says, or two are of one lane; says which and why.
+            TraceError: a file is not what its name says, or the traces make no run; says which and why.
         """
         traces: dict[str, Trace] = {}
         maps: dict[str, Maps] = {}
         drifts: dict[str, Drift] = {}
-        given = {path.name: path for path in map(Path, paths)}
-        for path in given.values():
+        given = list(dict.fromkeys(map(Path, paths)))
+        sides = {path.name: path for path in given if path.suffix == ".npz"}
+        for path in given:
             if path.suffix == ".npz":
                 continue
             trace = Trace.load(path)
-            lane = lane_of(trace)
-            if lane in traces:
-                raise TraceError(f"{path.name} is a second {lane} trace; allowed: one a lane")
+            if len(traces) == MOST:
+                raise TraceError(f"{path.name} is one trace too many; allowed: up to {MOST}")
+            if any(trace.prompt != other.prompt for other in traces.values()):
+                raise TraceError(f"{path.name} is of another prompt than the rest; allowed: traces of one prompt")
+            lane = _free(lane_of(trace), traces)
             traces[lane] = trace
             for kind, files, read in (("attention", maps, Maps.open), ("drift", drifts, Drift.load)):
                 side = beside(path, kind)
-                side = given.get(side.name, side)
+                side = side if side.exists() else sides.get(side.name, side)
                 if side.exists():
                     files[lane] = _checked(read, side, trace)
         if not traces:
-            raise TraceError(f"there is no trace among {', '.join(given) or 'no files'}; allowed: .json or .json.gz")
+            names = ", ".join(path.name for path in given) or "no files"
+            raise TraceError(f"there is no trace among {names}; allowed: .json or .json.gz")
         return cls(traces, maps, drifts, link, about)
 
     def message(self, run: str, *, at: int | None = None) -> str:
         """The whole replay as one message of schema `blockscope.view/1`. at: the step to stand at, from 0."""
         pieces = {i: text for trace in self.traces.values() for i, text in trace.pieces.items()}
-        stage = Stage(run, list(self.traces), lambda i: pieces.get(i, f"<{i}>"))
+        stage = Stage(run, list(self.traces), lambda i: pieces.get(i, f"<{i}>"), self.titles())
         for name, trace in self.traces.items():
             stage.replay(name, trace)
         stage.link = self.link
         stage.facts = self.facts()
         return stage.finish(at=at)
 
+    def titles(self) -> dict[str, Title]:
+        """The words over its lanes."""
+        return titles_of({name: trace.settings for name, trace in self.traces.items()})
+
     def facts(self) -> str:
         """Where its numbers come from."""
         trace = next(iter(self.traces.values()))
         opening = "Measured live" if self.live else "Recorded, not computed here"
         about = {**trace.model.model_dump(), **trace.environment.model_dump()}
-        lanes = "; ".join(f"{LANES[name].title}: {decoder_words(t.settings)}" for name, t in self.traces.items())
+        titles = self.titles()
+        lanes = "; ".join(f"{titles[name].title}: {decoder_words(t.settings)}" for name, t in self.traces.items())
         return " ".join([facts(about, opening=opening), f"{lanes}.", *filter(None, [self.about])])
 
     def ask(self, question: Any) -> Mapping[str, Any]:
@@ -93,7 +107,7 @@ class Replay:
         lane = question.get("lane") if isinstance(question, Mapping) else None
         if not isinstance(lane, str) or lane not in self.traces:
             raise QuestionError(f"lane is {lane!r}; allowed: {', '.join(self.traces)}")
-        lanes = {title_of(name, trace.settings).title: trace for name, trace in self.traces.items()}
+        lanes = {title.title: self.traces[name] for name, title in self.titles().items()}
         return answer(Shown(self.traces[lane], self.maps.get(lane), self.drifts.get(lane), lanes), question)
 
     def html(self) -> str:
@@ -110,6 +124,12 @@ class Replay:
 def lane_of(trace: Trace) -> str:
     """Which lane a trace plays in: one token at a time under causal attention is autoregressive."""
     return "ar" if Settings.from_json(trace.settings).autoregressive else "diffusion"
+
+
+def _free(kind: str, taken: Mapping[str, Trace]) -> str:
+    """The name of one more lane of a kind, counted from the second on."""
+    names = (kind, *(f"{kind}-{n}" for n in range(2, MOST + 1)))
+    return next(name for name in names if name not in taken)
 
 
 def beside(path: Path, kind: str) -> Path:

@@ -6,11 +6,11 @@ ones passed is healed by whole lanes, sent at every power of two, when a lane en
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from dllm.trace import StepRecord, Trace
-from visualize.lane import Lane, head, ids_in
-from visualize.tally import Tally
+from visualize.lane import Lane, Title, head, ids_in, titles_of
 from visualize.verdict import verdict
 
 SCHEMA = "blockscope.view/1"
@@ -18,12 +18,23 @@ OBSERVED = "Attention was recorded, which slows the passes themselves: this run 
 
 
 class Stage:
-    """The messages of one run. `lanes` are the names that will play, `piece` gives the text of an id."""
+    """The messages of one run. `lanes` are the names that will play, `piece` gives the text of an id.
 
-    def __init__(self, run: str, lanes: Sequence[str], piece: Callable[[int], str] | None = None) -> None:
+    titles: the words over the lanes; without them each lane's settings give them, once it has begun.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        lanes: Sequence[str],
+        piece: Callable[[int], str] | None = None,
+        titles: Mapping[str, Title] | None = None,
+    ) -> None:
         self.run, self.planned = run, tuple(lanes)
-        self.piece = piece
+        self.piece, self.titles = piece, titles
         self.lanes: dict[str, Lane] = {}
+        self.settings: dict[str, Mapping[str, Any]] = {}  # of lanes that have begun
+        self.traces: dict[str, Trace] = {}  # of lanes that have ended
         self.pieces: dict[int, str] = {}
         self.facts: str | None = None
         self.link: str | None = None  # what a deep link calls the recorded run
@@ -58,32 +69,43 @@ class Stage:
         return self._message([{"name": name, "frames": [drawn]}], fresh)
 
     def close(self, name: str, trace: Trace) -> str:
-        """A lane has ended; the trace says why and what recording took."""
+        """A lane has ended; the trace says why and what recording took. Said again when its answer was held against."""
         self._end(name, trace)
         return self._message([self.lanes[name].whole()], self.pieces)
 
-    def finish(self, note: str = "", *, at: int | None = None) -> str:
+    def finish(self, note: str = "", *, at: int | None = None, clock: bool = False) -> str:
         """The whole run once more, so that nothing is missing, with the comparison of its lanes.
 
         `note`: what else a visitor must know about how it ended. `at`: the step to stand at, if not the last.
+        `clock`: play all lanes at once, on one clock.
         """
         for lane in self.lanes.values():
             lane.state = "cancelled" if lane.state == "running" else lane.state
-        ended = {name: lane.counter.tally for name, lane in self.lanes.items() if lane.state in ("eos", "length")}
         extra: dict[str, Any] = {"done": True, "note": note}
         if at is not None:
             extra["at"] = at
-        if text := _compare(ended):
+        if clock:
+            extra["clock"] = True
+        if text := self._verdict():
             extra["verdict"] = OBSERVED if self.observed else text
         return self._message([lane.whole() for lane in self.lanes.values()], self.pieces, **extra)
 
     def _begin(self, name: str, prompt: Sequence[int], settings: Mapping[str, Any]) -> None:
         self.lanes[name] = Lane(name, head(prompt, settings))
+        self.settings[name] = settings
         self.observed |= slowed(settings)
 
     def _end(self, name: str, trace: Trace) -> None:
-        lane = self.lanes[name]
-        lane.state, lane.recorder = trace.stop_reason, trace.timing.recorder
+        self.traces[name] = trace
+        self.lanes[name].end(trace)
+
+    def _titles(self) -> Mapping[str, Title]:
+        return titles_of(self.settings) if self.titles is None else self.titles
+
+    def _verdict(self) -> str:
+        titles = self._titles()
+        ended = {name: trace for name, trace in self.traces.items() if trace.stop_reason in ("eos", "length")}
+        return verdict({titles[name].title: trace for name, trace in ended.items()})
 
     def _learn(self, ids: Iterable[int]) -> dict[int, str]:
         """The pieces of ids not met before in this run."""
@@ -96,6 +118,8 @@ class Stage:
         self, lanes: Sequence[dict[str, Any]] = (), pieces: Mapping[int, str] | None = None, **extra: Any
     ) -> str:
         body = {"schema": SCHEMA, "run": self.run, "planned": self.planned, "lanes": list(lanes), **extra}
+        if titles := self._titles():
+            body["titles"] = {name: asdict(title) for name, title in titles.items()}
         if pieces:
             body["pieces"] = pieces
         if self.facts:
@@ -125,7 +149,3 @@ def dumps(body: Mapping[str, Any]) -> str:
     """JSON without a raw `<` or any non-ASCII character: inert wherever it is put."""
     text = json.dumps(body, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
-
-
-def _compare(ended: Mapping[str, Tally]) -> str | None:
-    return verdict(ended["diffusion"], ended["ar"]) if {"diffusion", "ar"} <= set(ended) else None

@@ -1,29 +1,142 @@
-"""Which lane was faster, in a sentence that hides nothing."""
+"""Which lane was faster, why, and what it cost the answer, in a few sentences that hide nothing."""
 
-from visualize.tally import Tally
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-TIE = 0.03  # a difference that one run on a shared machine cannot show
+from dllm.gate import gated
+from dllm.pace import Pace, comparable, laps, pace
+from dllm.trace import Trace
+from visualize import gate
+from visualize.cost import costs, has_sizes
+from visualize.race import no_race
+
+TIE = 0.03  # a difference that runs on a shared machine cannot show
 
 
-def verdict(diffusion: Tally, ar: Tally) -> str:
-    """Compare two finished lanes by tokens per second, and say what the passes were worth."""
-    ours, theirs = diffusion.tokens_per_second, ar.tokens_per_second
-    if not (ours and theirs):
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane that ended. name: as it is called within a sentence. laps: tokens per second, one a lap."""
+
+    name: str
+    trace: Trace
+    pace: Pace
+    laps: list[float]
+
+    @property
+    def held(self) -> bool:
+        """Whether its answer was held against an exact decoder."""
+        return bool(gated(self.trace))
+
+    @property
+    def tps(self) -> str:
+        """Tokens per second, with the spread of its laps."""
+        spread = f" ({len(self.laps)} laps, {min(self.laps):.1f} to {max(self.laps):.1f})" if len(self.laps) > 1 else ""
+        return f"{self.pace.tps:.1f}{spread}"
+
+
+def verdict(traces: Mapping[str, Trace]) -> str:
+    """Compare lanes that ended, by their titles, with AR, or with the slowest where AR is none of them.
+
+    A speed-up is told with what it did to the answer, or not at all. "" where there is nothing to compare.
+    """
+    if len(traces) < 2:
         return ""
-    passes = _passes(diffusion, ar)
-    if abs(ours - theirs) <= TIE * theirs:
-        return f"Equally fast here: {ours:.1f} tokens per second by block diffusion, {theirs:.1f} by AR. " + passes
-    if ours > theirs:
-        opening = f"Block diffusion was faster here: {ours:.1f} tokens per second, {ours / theirs:.2f} times AR's"
-        return f"{opening} {theirs:.1f}. {passes}"
-    opening = f"AR was faster here: {theirs:.1f} tokens per second, {theirs / ours:.2f} times block diffusion's"
-    return f"{opening} {ours:.1f}. {passes}"
+    if why := comparable(list(traces.values())):
+        return no_race(why)
+    lanes = sorted(_lanes(traces), key=lambda lane: -lane.pace.tps)
+    if not all(lane.pace.tps for lane in lanes):
+        return ""
+    base = next((lane for lane in lanes if gate.autoregressive(lane.trace)), lanes[-1])
+    rival = next(lane for lane in lanes if lane is not base)
+    said = [_ranking(lanes, base)] if len(lanes) > 2 else []
+    return " ".join([*said, _comparison(rival, base), _why(rival, base), *_answers(lanes, base)])
 
 
-def _passes(diffusion: Tally, ar: Tally) -> str:
-    """What a pass brought and what it cost."""
-    cost = (diffusion.seconds / diffusion.passes) / (ar.seconds / ar.passes)
+def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
+    """AR is called so, unless two lanes are."""
+    single = sum(gate.autoregressive(trace) for trace in traces.values()) == 1
+    return [
+        Lane("AR" if single and gate.autoregressive(trace) else _lowered(title), trace, pace(trace), laps(trace))
+        for title, trace in traces.items()
+    ]
+
+
+def _ranking(lanes: list[Lane], base: Lane) -> str:
+    """All lanes, the fastest first; what cannot be claimed is said at once."""
+    told = [
+        f"{lane.name} {lane.tps}" + (" (answer not held against the exact decoder)" if _unproven(lane, base) else "")
+        for lane in lanes
+    ]
+    return f"From fastest to slowest: {', '.join(told)} tokens per second."
+
+
+def _comparison(rival: Lane, base: Lane) -> str:
+    if _tied(rival, base):
+        return (
+            f"Equally fast here: {rival.tps} tokens per second by {rival.name}, {base.tps} by {base.name}; "
+            "these runs can show no difference."
+        )
+    if _unproven(rival, base):
+        return (
+            f"{_raised(rival.name)} was ahead of {base.name}, but its answer was not held against the exact decoder, "
+            "so no speed-up is claimed."
+        )
+    first, second = (rival, base) if rival.pace.tps > base.pace.tps else (base, rival)
+    times = first.pace.tps / second.pace.tps
     return (
-        f"A diffusion pass wrote {diffusion.tokens_per_pass:.2f} tokens on average and took {cost:.2f} times as long "
-        f"as an AR pass, which wrote {ar.tokens_per_pass:.2f}."
+        f"{_raised(first.name)} was faster here: {first.tps} tokens per second, {times:.2f} times {second.name}'s "
+        f"{second.tps}."
     )
+
+
+def _why(rival: Lane, base: Lane) -> str:
+    """What a pass computed, wrote and took, and what a token cost."""
+    ours, theirs = rival.pace, base.pace
+    computed = sum(step.query_count for step in rival.trace.steps) / ours.nfe
+    time = (ours.seconds / ours.nfe) / (theirs.seconds / theirs.nfe)
+    than = "an AR pass" if base.name == "AR" else f"a pass of {base.name}"
+    opening = f"A pass of {rival.name} computed {computed:.1f} positions for the {ours.tpf:.2f} tokens it wrote"
+    if not (has_sizes(rival.trace) and has_sizes(base.trace)):
+        return f"{opening} and took {time:.2f} times as long as {than}, which wrote {theirs.tpf:.2f}."
+    work = _work(rival) / _work(base)
+    return (
+        f"{opening}, took {time:.2f} times as long as {than}, and did {work:.1f} times the operations for each token."
+    )
+
+
+def _answers(lanes: list[Lane], base: Lane) -> list[str]:
+    """What the speed of every faster lane did to its answer."""
+    faster = [lane for lane in lanes if lane.pace.tps > base.pace.tps and not _tied(lane, base) and lane.held]
+    return [f"{_raised(lane.name)}: {_first_lowered(gate.words(lane.trace))}" for lane in faster]
+
+
+def _tied(one: Lane, other: Lane) -> bool:
+    """Whether their difference is too small to show, or their laps reach into each other."""
+    if abs(one.pace.tps - other.pace.tps) <= TIE * max(one.pace.tps, other.pace.tps):
+        return True
+    if not (one.laps and other.laps):
+        return False
+    return min(one.laps) <= max(other.laps) and min(other.laps) <= max(one.laps)
+
+
+def _unproven(lane: Lane, base: Lane) -> bool:
+    """Whether it was ahead, and nobody knows at what price."""
+    return lane.pace.tps > base.pace.tps and not _tied(lane, base) and not lane.held
+
+
+def _work(lane: Lane) -> float:
+    """Operations a token."""
+    return sum(price.flops for price in costs(lane.trace)) / lane.pace.tokens
+
+
+def _lowered(title: str) -> str:
+    """A title within a sentence: "Block diffusion" loses its capital, "PrefixCache" is a name."""
+    return _first_lowered(title) if title[1:].partition(" ")[0].islower() else title
+
+
+def _first_lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _raised(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -14,7 +14,8 @@ from dllm.attention import Maps
 from dllm.cost import FORMULAS
 from dllm.drift import Drift
 from dllm.trace import MAX_CELLS, Trace
-from visualize import attention, cost, drift, influence, ledger, order, score
+from visualize import attention, cost, drift, gate, influence, ledger, order, race, roofline, score
+from visualize.facts import short_words
 from visualize.figure import spec
 
 
@@ -70,6 +71,24 @@ VIEWS: dict[str, View] = {
         lambda shown, _: [order.decode_order(shown.trace), order.distances(shown.trace)],
         lambda shown: any(step.committed for step in shown.trace.steps),
     ),
+    "race": View(
+        "Race",
+        "Look for where one staircase overtakes another, and whether high steps (many tokens a pass) or short ones "
+        "(quick passes) did it.",
+        "No pass was made in this lane.",
+        race.CAPTIONS,
+        lambda shown, options: race.figures(_lanes(shown), **_rule(options)),
+    ),
+    "gate": View(
+        "Quality",
+        "Look for struck-out and inserted tokens that belong together: tokens accepted in the same pass did not see "
+        "each other, so what depends on each other breaks first.",
+        "The answers of this run were not held against the exact decoders. Race the prompt, or decode with AR beside, "
+        "to have it done.",
+        gate.CAPTIONS,
+        lambda shown, _: gate.figures(_lanes(shown)),
+        lambda shown: gate.has_gate(_lanes(shown)),
+    ),
     "ledger": View(
         "Cache ledger",
         "Look for columns that stay reused for many steps: their keys and values are old, and every token written "
@@ -88,15 +107,19 @@ VIEWS: dict[str, View] = {
     ),
     "cost": View(
         "Cost",
-        "Look for which kind of bytes is tallest: where it is the weights, a pass over eight positions moves hardly "
-        "more than a pass over one, and parallel decoding pays where a machine waits for its memory.",
+        "Look for which kind of bytes is tallest: where it is the weights, eight positions move hardly more than one, "
+        "and parallel decoding pays where a machine waits for its memory: under the roof's slope.",
         "This trace was recorded before traces held the sizes of their models, so its passes cannot be priced.",
         (
             "Operations of each step, by part",
             "Bytes moved by each step, by kind",
             "Operations a byte, positions a token",
+            "Roofline: operations a second by operations a byte, every pass of every lane",
         ),
-        lambda shown, _: [cost.operations(shown.trace), cost.moved(shown.trace), cost.intensity(shown.trace)],
+        lambda shown, _: [
+            *(draw(shown.trace) for draw in (cost.operations, cost.moved, cost.intensity)),
+            roofline.roofline(_lanes(shown), shown.trace.environment),
+        ],
         lambda shown: cost.has_sizes(shown.trace),
     ),
     "attention": View(
@@ -142,7 +165,11 @@ VIEWS: dict[str, View] = {
 }
 FLOORS = ("with the identity floor", "without it")
 # what can be chosen above a view: option → its values; a number of layers is not known before the run
-CHOICES: dict[str, dict[str, tuple[str, ...]]] = {"rollout": {"floor": FLOORS}, "drift": {"what": drift.ENTRIES}}
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "race": race.CHOICES,
+    "rollout": {"floor": FLOORS},
+    "drift": {"what": drift.ENTRIES},
+}
 
 
 def view(shown: Shown, options: Options) -> dict[str, Any]:
@@ -155,21 +182,26 @@ def view(shown: Shown, options: Options) -> dict[str, Any]:
     if not trace.steps or (chosen.needs and not chosen.needs(shown)):
         return {"empty": chosen.empty}
     figures = [spec(figure) for figure in chosen.draw(shown, options)]
-    return {"figures": figures, "captions": chosen.captions, **_extras(shown, options)}
+    extras = EXTRAS.get(options["view"], lambda *_: {})(shown, options)
+    return {"figures": figures, "captions": chosen.captions, **extras}
 
 
-def _extras(shown: Shown, options: Options) -> dict[str, Any]:
-    """What some views need besides figures."""
-    if options["view"] == "attention":
-        maps = _maps(shown)
-        return {"layers": maps.layers, "note": maps.note, "template": spec(attention.template())}
-    if options["view"] == "cost":
-        return {"note": FORMULAS}
-    if options["view"] == "rollout":
-        return {"note": attention.FLOOR}
-    if options["view"] == "drift":
-        return {"layers": _drift(shown).keys.shape[1], "changes": drift.changes(_drift(shown), shown.trace)}
-    return {}
+# what some views need besides figures
+EXTRAS: dict[str, Draw] = {
+    "race": lambda shown, options: {"note": race.note(_lanes(shown), **_rule(options))},
+    "gate": lambda shown, _: {"rows": gate.rows(_lanes(shown))},
+    "cost": lambda *_: {"note": FORMULAS},
+    "attention": lambda shown, _: {
+        "layers": _maps(shown).layers,
+        "note": _maps(shown).note,
+        "template": spec(attention.template()),
+    },
+    "rollout": lambda *_: {"note": attention.FLOOR},
+    "drift": lambda shown, _: {
+        "layers": _drift(shown).keys.shape[1],
+        "changes": drift.changes(_drift(shown), shown.trace),
+    },
+}
 
 
 def maps_at(shown: Shown, options: Options) -> dict[str, Any]:
@@ -224,6 +256,17 @@ def answer(shown: Shown, question: Any) -> Mapping[str, Any]:
     if not isinstance(name, str) or name not in QUESTIONS:
         raise QuestionError(f"view is {name!r}; allowed: {', '.join(QUESTIONS)}")
     return QUESTIONS[name](shown, question)
+
+
+def _lanes(shown: Shown) -> Mapping[str, Trace]:
+    """Every lane of the run by its title; a lane that is shown alone is the only one."""
+    return shown.lanes or {short_words(shown.trace.settings): shown.trace}
+
+
+def _rule(options: Options) -> dict[str, bool]:
+    """What a race counts; the first of each choice is what the numbers over a lane count."""
+    eos, time = (_choice(options, name, values) for name, values in CHOICES["race"].items())
+    return {"eos": eos == "yes", "decode_only": time == "decode only"}
 
 
 def _maps(shown: Shown) -> Maps:

@@ -1,7 +1,9 @@
 // Everything received about the run on show. It never touches the page.
 
 class Store {
-  constructor() {
+  // `usual`: the words over the lanes of a run that says none.
+  constructor(usual) {
+    this.usual = Object.entries(usual);
     this.reset(null, []);
   }
 
@@ -9,10 +11,13 @@ class Store {
     this.run = run;
     this.planned = planned;
     this.lanes = new Map();
+    this.titles = new Map(this.usual);
     this.pieces = new Map();
     this.note = this.facts = this.verdict = this.link = "";
     this.done = this.cancelled = this.waiting = false;
     this.at = null; // the step that a deep link asked for
+    this.race = false; // whether the run has just ended and is to be played on one clock
+    this.received = 0;
     this.version = 0; // grows with what there is to ask about the run
   }
 
@@ -23,6 +28,7 @@ class Store {
 
   // Take one message; returns true when it began a new run.
   accept(message) {
+    this.received += 1;
     if (message.stopped) {
       this.waiting = false;
       this.note = "";
@@ -34,6 +40,7 @@ class Store {
     if (begins && !message.planned) return false; // a word about a run that is no longer on show
     if (begins) this.reset(message.run, message.planned);
     if (message.done || message.measured) this.version += 1;
+    for (const [name, title] of Object.entries(message.titles ?? {})) this.titles.set(name, title);
     for (const [id, text] of Object.entries(message.pieces ?? {})) this.pieces.set(Number(id), text);
     for (const part of message.lanes) this.acceptLane(part);
     this.note = message.note ?? "";
@@ -41,6 +48,7 @@ class Store {
     this.verdict = message.verdict ?? this.verdict;
     this.link = message.link ?? this.link;
     this.at = message.at ?? null;
+    this.race = Boolean(message.clock) && this.raceable && !this.done;
     this.done ||= Boolean(message.done);
     return begins;
   }
@@ -49,7 +57,8 @@ class Store {
     if (!this.lanes.has(part.name)) this.lanes.set(part.name, { name: part.name, state: "running", head: null, frames: [] });
     const lane = this.lanes.get(part.name);
     for (const frame of part.frames) lane.frames[frame.i] = frame;
-    if (part.head) Object.assign(lane, { head: part.head, state: part.state, recorder: part.recorder });
+    const { name, frames, ...rest } = part;
+    if (part.head) Object.assign(lane, rest);
   }
 
   // Frames that never arrived; the next whole lane brings them.
@@ -59,14 +68,40 @@ class Store {
     return missing;
   }
 
+  titleOf(name) {
+    return this.titles.get(name) ?? { title: name, about: "", text_label: `${name}: answer as text` };
+  }
+
+  get raceable() {
+    return this.planned.length > 1;
+  }
+
   get passes() {
     return Math.max(0, ...Array.from(this.lanes.values(), (lane) => lane.frames.length));
+  }
+
+  // What the slowest lane took.
+  get milliseconds() {
+    return Math.max(0, ...Array.from(this.lanes.values(), (lane) => endOf(lane, lane.frames.length - 1)));
+  }
+
+  // The lanes that came to an end: name → their milliseconds and rank. Equally quick lanes share a rank.
+  finishes() {
+    const ended = Array.from(this.lanes.values()).filter(({ state, frames }) => ["eos", "length"].includes(state) && frames.length);
+    const took = ended.map((lane) => endOf(lane, lane.frames.length - 1));
+    return new Map(ended.map(({ name }, i) => [name, { took: took[i], rank: 1 + took.filter((other) => other < took[i]).length }]));
   }
 
   pieceOf(id) {
     return this.pieces.get(id) ?? REPLACED;
   }
 }
+
+// Milliseconds from a lane's beginning to the end of a pass; 0 where it is not known.
+const endOf = (lane, pass) => 1000 * (lane.frames[pass]?.totals.seconds ?? 0);
+
+// The last pass of a lane that had ended by then, or -1.
+const passAt = (lane, ms) => lane.frames.findLastIndex((frame, pass) => frame && endOf(lane, pass) <= ms);
 
 // A canvas is kept at every so many passes, so that seeking in a long run costs the same everywhere.
 const STRIDE = 16;

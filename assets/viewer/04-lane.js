@@ -1,6 +1,7 @@
 // One lane: its strip of tokens, its numbers, its text alternative. Cells are patched in place, never rebuilt.
 
 const STATES = {
+  first: "in its first pass",
   waiting: "waits for its turn",
   running: "decoding",
   eos: "finished with EOS",
@@ -9,16 +10,11 @@ const STATES = {
 };
 
 class LaneView {
-  constructor(template, { name, title, definitions }) {
+  constructor(template, { name, definitions }) {
     this.node = template.content.firstElementChild.cloneNode(true);
     this.name = name;
     this.node.dataset.lane = name;
     this.find = (selector) => this.node.querySelector(selector);
-    this.find(".bs-title").textContent = title.title;
-    this.find(".bs-about").textContent = title.about;
-    this.find(".bs-strip").setAttribute("aria-label", `${title.title}: tokens`);
-    this.find(".bs-text").setAttribute("aria-label", title.text_label);
-    this.node.setAttribute("aria-label", title.title);
     for (const card of this.node.querySelectorAll(".bs-number")) {
       const definition = card.querySelector(".bs-definition");
       definition.id = `bs-${name}-${card.dataset.number}`;
@@ -28,19 +24,26 @@ class LaneView {
     this.clear();
   }
 
+  // The words over it. They may become known, or change, while a run's lanes begin.
+  entitle({ title, about, text_label: label }) {
+    if (this.entitled === `${title}|${about}`) return;
+    this.entitled = `${title}|${about}`;
+    this.find(".bs-title").textContent = title;
+    this.find(".bs-about").textContent = about;
+    this.find(".bs-strip").setAttribute("aria-label", `${title}: tokens`);
+    this.find(".bs-text").setAttribute("aria-label", label);
+    this.node.setAttribute("aria-label", title);
+  }
+
   // The empty state: masks that wait for a prompt.
   clear() {
     this.lane = null;
     this.cells = [];
     this.drawn = [];
     this.shown = -1;
-    this.find(".bs-prompt").hidden = true;
-    this.find(".bs-text").textContent = "";
-    this.find(".bs-state").textContent = "";
-    for (const value of this.node.querySelectorAll(".bs-value")) value.textContent = "–";
     const block = document.createElement("div");
     block.className = "bs-block";
-    for (let i = 0; i < 32; i++) block.append(emptyCell(this.name === "ar"));
+    for (let i = 0; i < 32; i++) block.append(emptyCell(/^ar(-|$)/.test(this.name)));
     this.find(".bs-strip").replaceChildren(block);
   }
 
@@ -83,11 +86,13 @@ class LaneView {
     return node;
   }
 
-  // Draw the lane as it stood after pass `cursor`, or after its own last pass if that was earlier.
-  show(cursor, store) {
+  // Draw the lane as it stood after a pass; -1: before the first.
+  show(pass, store) {
     const { lane } = this;
-    if (!lane?.head) return;
-    this.shown = Math.min(cursor, lane.frames.length - 1);
+    const key = `${pass}/${store.received}`;
+    if (this.key === key) return; // a clock ticks more often than passes end
+    this.key = key;
+    this.shown = pass;
     this.canvas = canvasAt(lane, this.shown);
     const stop = stopIndex(lane, this.canvas);
     const frame = lane.frames[this.shown];
@@ -98,6 +103,26 @@ class LaneView {
     this.find(".bs-text").textContent = this.text(store, stop);
     this.find(".bs-state").textContent = this.stateText(frame);
     this.numbers(frame?.totals);
+    this.judge();
+  }
+
+  // What its answer is held against, once that was done; it is about the whole answer, wherever the cursor stands.
+  judge() {
+    const { gate, same } = this.lane;
+    const node = this.find(".bs-gate");
+    node.hidden = !gate;
+    if (node.textContent !== (gate ?? "")) node.textContent = gate ?? "";
+    node.classList.toggle("kept", same === true);
+    node.classList.toggle("changed", same === false);
+  }
+
+  // The flag of a lane that is in, on the clock: its rank and what it took; null: not in yet.
+  flag(finish) {
+    const node = this.find(".bs-flag");
+    const text = finish ? `${ordinal(finish.rank)} · ${secondsOf(finish.took, finish.took)} s` : "";
+    node.hidden = !finish;
+    if (node.textContent !== text) node.textContent = text;
+    this.node.classList.toggle("finished", Boolean(finish));
   }
 
   patch(i, cell, look, store) {
@@ -129,6 +154,7 @@ class LaneView {
   stateText(frame) {
     const { lane } = this;
     const last = this.shown === lane.frames.length - 1;
+    if (!frame && lane.frames.length) return STATES.first;
     if (!frame || (last && lane.state !== "running")) return STATES[lane.state];
     const kind = { prefill: "reads the prompt", denoise: "denoises", commit: "stores the finished block", ar: "writes" }[frame.kind];
     return frame.kind === "denoise" ? `${kind} ${frame.window[0]}–${frame.window[1] - 1}` : kind;
@@ -136,14 +162,30 @@ class LaneView {
 
   numbers(totals) {
     const set = (name, text) => (this.find(`[data-number=${name}] .bs-value`).textContent = text);
-    if (!totals) return;
-    const { tokens, passes, computed, attended, seconds } = totals;
+    const { tokens = 0, passes = 0, computed = 0, attended = 0, seconds = 0 } = totals ?? {};
     set("tps", seconds ? (tokens / seconds).toFixed(1) : "–");
-    set("tpf", (tokens / passes).toFixed(2));
-    set("nfe", String(passes));
+    set("tpf", passes ? (tokens / passes).toFixed(2) : "–");
+    set("nfe", passes ? String(passes) : "–");
     set("recomputed", attended ? percent(computed / attended, 0) : "–");
+    const first = this.lane.frames.findIndex((frame) => frame?.new.length);
+    set("ttft", first >= 0 && first <= this.shown ? `${endOf(this.lane, first).toFixed(0)} ms` : "–");
+    this.spread();
+  }
+
+  // How far the timed laps lay apart, beside the number of the whole answer; elsewhere only its room is kept.
+  spread() {
+    const { spread, frames } = this.lane;
+    const node = this.find(".bs-spread");
+    node.hidden = !spread;
+    if (spread) node.textContent = `${spread.low.toFixed(1)} to ${spread.high.toFixed(1)} in ${spread.laps} laps`;
+    node.classList.toggle("early", this.shown < frames.length - 1);
   }
 }
+
+const ordinal = (rank) => `${rank}${["st", "nd", "rd"][rank - 1] ?? "th"}`;
+
+// Milliseconds in seconds, with as many digits as a clock that runs to `end` needs.
+const secondsOf = (ms, end) => (ms / 1000).toFixed(end < 1000 ? 3 : 2);
 
 // The classes of one cell: all that is drawn beside its text and its confidence.
 function lookOf(cell, i, { start, stop, frame, lane, shown }) {

@@ -1,23 +1,41 @@
-// The one cursor that every view follows: which forward pass is on show. It follows the run until someone moves it.
+// The one place where the viewer stands, which every view follows: by step, all lanes after the same pass; on the clock,
+// all lanes at one moment since each began. `at` counts passes from 0, or milliseconds. It follows the run until someone
+// moves it.
 
 class Cursor {
-  constructor(changed) {
-    this.changed = changed;
-    this.timer = null;
+  constructor(store, changed) {
+    Object.assign(this, { store, changed, beat: 0 });
     this.reset();
   }
 
   reset() {
-    clearInterval(this.timer);
-    this.timer = null;
-    this.at = this.last = 0;
-    this.following = true;
+    this.halt();
+    Object.assign(this, { at: 0, following: true, onClock: false });
   }
 
-  // The run has grown to `last + 1` passes.
-  grow(last) {
-    this.last = last;
-    if (this.following) this.at = last;
+  get last() {
+    return this.onClock ? this.store.milliseconds : Math.max(0, this.store.passes - 1);
+  }
+
+  // The index of the pass on show in a lane: its last one that has ended; -1 where none has.
+  of(lane) {
+    const last = lane.frames.length - 1;
+    if (this.following) return last;
+    return this.onClock ? passAt(lane, this.at) : Math.min(this.at, last);
+  }
+
+  // The pass of the lane that has made most.
+  get pass() {
+    return this.onClock ? Math.max(0, ...this.lanes.map((lane) => this.of(lane))) : this.at;
+  }
+
+  get lanes() {
+    return Array.from(this.store.lanes.values());
+  }
+
+  // The run has grown.
+  grow() {
+    if (this.following) this.at = this.last;
   }
 
   seek(at) {
@@ -26,24 +44,55 @@ class Cursor {
     this.changed();
   }
 
-  get playing() {
-    return Boolean(this.timer);
+  // Stand where a lane has just made a pass.
+  stand(lane, pass) {
+    this.seek(this.onClock ? endOf(lane, pass) : pass);
   }
 
-  play(passesPerSecond) {
-    this.pause();
-    if (this.at >= this.last) this.at = -1;
+  // To the next step, or to the next moment at which a pass ends in any lane; `by` -1: to the one before.
+  move(by) {
+    if (!this.onClock) return this.seek(this.at + by);
+    const ends = this.lanes.flatMap((lane) => lane.frames.map((_, pass) => endOf(lane, pass)));
+    if (by > 0) return this.seek(Math.min(...ends.filter((end) => end > this.at)));
+    this.seek(Math.max(0, ...ends.filter((end) => end < this.at)));
+  }
+
+  // Change between steps and the clock; what was on show stays on show where it can.
+  turn(onClock) {
+    if (onClock === this.onClock) return;
+    this.halt();
+    const at = onClock ? Math.max(0, ...this.lanes.map((lane) => endOf(lane, this.of(lane)))) : this.pass;
+    this.onClock = onClock;
+    this.seek(this.following ? this.last : at);
+  }
+
+  get playing() {
+    return this.beat !== 0;
+  }
+
+  // `rate`: steps a second, or on the clock how many times as fast as it was.
+  play(rate) {
+    this.halt();
+    if (this.at >= this.last) this.at = 0;
     this.following = false;
-    this.timer = setInterval(() => {
-      this.seek(this.at + 1);
+    const [from, began, pace] = [this.at, performance.now(), this.onClock ? rate : rate / 1000];
+    const tick = (now) => {
+      const at = from + Math.max(0, now - began) * pace;
+      this.beat = requestAnimationFrame(tick);
+      this.seek(this.onClock ? at : Math.floor(at));
       if (this.at >= this.last) this.pause();
-    }, 1000 / passesPerSecond);
-    this.seek(this.at + 1);
+    };
+    this.beat = requestAnimationFrame(tick);
+    this.changed();
   }
 
   pause() {
-    clearInterval(this.timer);
-    this.timer = null;
+    this.halt();
     this.changed();
+  }
+
+  halt() {
+    cancelAnimationFrame(this.beat);
+    this.beat = 0;
   }
 }

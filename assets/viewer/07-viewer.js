@@ -4,41 +4,56 @@
 
 function mount(root, { titles, definitions, views: sheets, read, listen, ask, plotly, exports, measure }) {
   const find = (selector) => root.querySelector(selector);
-  const store = new Store();
+  const store = new Store(titles);
   const card = new Card(find(".bs-card"), root);
   const template = find(".bs-lane-template");
-  const views = new Map(Object.entries(titles).map(([name, title]) => [name, new LaneView(template, { name, title, definitions })]));
-  find(".bs-lanes").append(...Array.from(views.values(), (view) => view.node));
-  const cursor = new Cursor(() => schedule());
-  const inspector = new Inspector(find(".bs-inspector"), { sheets, titles, store, cursor, card, ask, plotly, exports, measure });
+  const views = new Map();
+  const cursor = new Cursor(store, () => schedule());
+  const inspector = new Inspector(find(".bs-inspector"), { sheets, store, cursor, card, ask, plotly, exports, measure });
   const address = new Address();
   let pending = 0;
 
   const schedule = () => (pending ||= requestAnimationFrame(draw));
 
+  // The lanes of a run, empty.
+  function stage(names) {
+    views.clear();
+    for (const name of names) views.set(name, new LaneView(template, { name, definitions }));
+    find(".bs-lanes").replaceChildren(...Array.from(views.values(), (view) => view.node));
+    find(".bs-lanes").dataset.count = names.length;
+  }
+
   function draw() {
     pending = 0;
     const live = cursor.following && !store.done;
+    const finishes = cursor.onClock && store.ended ? store.finishes() : new Map();
     for (const [name, view] of views) {
       const lane = store.lanes.get(name);
+      view.entitle(store.titleOf(name));
       if (lane?.head && view.lane !== lane) view.begin(lane, store);
-      view.show(cursor.following ? Infinity : cursor.at, store);
+      if (lane?.head) view.show(cursor.of(lane), store);
+      view.flag(finishes.get(name)?.took <= cursor.at ? finishes.get(name) : null);
       if (store.run !== null && !lane) view.find(".bs-state").textContent = STATES[store.cancelled || store.done ? "cancelled" : "waiting"];
     }
     bar(live);
     say();
     if (card.anchor) card.refresh();
     inspector.follow();
-    address.follow(store, cursor.at);
+    address.follow(store, cursor.pass);
   }
 
   function bar(live) {
     const { passes } = store;
     const [scrub, play] = [find(".bs-scrub"), find(".bs-play")];
     scrub.disabled = play.disabled = passes === 0;
-    scrub.max = Math.max(0, passes - 1);
+    scrub.step = cursor.onClock ? "any" : 1;
+    scrub.max = cursor.last;
     scrub.value = cursor.at;
-    const where = passes === 0 ? "no step yet" : `step ${cursor.at + 1} of ${passes}${live ? ", live" : ""}`;
+    scrub.setAttribute("aria-label", cursor.onClock ? "Time" : "Step");
+    find(".bs-by-label").hidden = !store.raceable || passes === 0;
+    find(".bs-by").value = cursor.onClock ? "clock" : "step";
+    offerSpeeds(find(".bs-speed"), cursor.onClock);
+    const where = passes === 0 ? "no step yet" : `${whereOf(cursor)}${live ? ", live" : ""}`;
     find(".bs-where").textContent = where;
     scrub.setAttribute("aria-valuetext", where);
     play.setAttribute("aria-label", cursor.playing ? "Pause" : "Play");
@@ -68,14 +83,22 @@ function mount(root, { titles, definitions, views: sheets, read, listen, ask, pl
     if (store.accept(JSON.parse(value))) {
       card.hide();
       cursor.reset();
-      for (const [name, view] of views) {
-        view.clear();
-        view.node.hidden = !store.planned.includes(name);
-      }
+      stage(store.planned);
     }
-    cursor.grow(Math.max(0, store.passes - 1));
+    cursor.grow();
     if (store.at !== null) cursor.seek(store.at);
+    if (store.race) race();
     schedule();
+  }
+
+  // All lanes from the beginning, once and as fast as they were; for those who want no motion, how it ended.
+  function race() {
+    cursor.turn(true);
+    offerSpeeds(find(".bs-speed"), true);
+    find(".bs-speed").value = 1;
+    if (still()) return cursor.seek(cursor.last);
+    cursor.seek(0);
+    cursor.play(1);
   }
 
   const wait = (waiting) => () => {
@@ -85,6 +108,7 @@ function mount(root, { titles, definitions, views: sheets, read, listen, ask, pl
   };
   document.addEventListener("blockscope:asked", wait(true));
   document.addEventListener("blockscope:refused", wait(false));
+  stage(Object.keys(titles));
   controls(root, { cursor, card, store, views });
   listen(receive);
   receive(); // a message may have come before anyone listened
@@ -94,9 +118,12 @@ function mount(root, { titles, definitions, views: sheets, read, listen, ask, pl
 // On a small screen the lanes may be below the fold when Decode is pressed.
 function bringIntoView(root, lanes) {
   if (lanes.getBoundingClientRect().top < 0.7 * window.innerHeight) return;
-  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  root.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
+  root.scrollIntoView({ block: "start", behavior: still() ? "auto" : "smooth" });
 }
+
+const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+const whereOf = ({ onClock, at, last }) => (onClock ? `${secondsOf(at, last)} of ${secondsOf(last, last)} s` : `step ${at + 1} of ${last + 1}`);
 
 function status(store) {
   if (store.waiting) return "Waiting for a turn…";
@@ -106,7 +133,7 @@ function status(store) {
   const ended = Array.from(store.lanes.values()).filter((lane) => lane.state !== "running" && lane.frames.length);
   const words = ended.map((lane) => {
     const { tokens, passes } = lane.frames.at(-1).totals;
-    return `${lane.name === "ar" ? "AR" : "Block diffusion"}: ${tokens} tokens in ${passes} steps.`;
+    return `${store.titleOf(lane.name).title}: ${tokens} tokens in ${passes} steps.`;
   });
   return [store.done ? "Done." : "Decoding…", ...words].join(" ");
 }

@@ -5,21 +5,22 @@ const TYPING = "input:not(.bs-scrub), textarea, select, [contenteditable], [role
 function controls(root, { cursor, card, store, views }) {
   const find = (selector) => root.querySelector(selector);
   const play = () => (cursor.playing ? cursor.pause() : cursor.play(Number(find(".bs-speed").value)));
-  const seek = (at) => {
+  const by = (act) => () => {
     cursor.pause();
-    cursor.seek(at);
+    act();
   };
   find(".bs-play").addEventListener("click", play);
-  find(".bs-scrub").addEventListener("input", (event) => seek(Number(event.target.value)));
-  find(".bs-link").addEventListener("click", () => copyLink(find(".bs-link"), store.link, cursor.at));
+  find(".bs-scrub").addEventListener("input", by(() => cursor.seek(Number(find(".bs-scrub").value))));
+  find(".bs-by").addEventListener("change", () => cursor.turn(find(".bs-by").value === "clock"));
+  find(".bs-link").addEventListener("click", () => copyLink(find(".bs-link"), store.link, cursor.pass));
   find(".bs-speed").addEventListener("change", () => cursor.playing && cursor.play(Number(find(".bs-speed").value)));
   tokens(root, { card, store, views });
 
   const keys = {
-    ArrowLeft: () => seek(cursor.at - 1),
-    ArrowRight: () => seek(cursor.at + 1),
-    Home: () => seek(0),
-    End: () => seek(cursor.last),
+    ArrowLeft: by(() => cursor.move(-1)),
+    ArrowRight: by(() => cursor.move(1)),
+    Home: by(() => cursor.seek(0)),
+    End: by(() => cursor.seek(cursor.last)),
     " ": play,
   };
   const onKey = (event) => {
@@ -34,6 +35,21 @@ function controls(root, { cursor, card, store, views }) {
     keys[event.key]();
   };
   document.addEventListener("keydown", onKey);
+}
+
+const SPEEDS = {
+  step: [[2, "2 steps/s"], [5, "5 steps/s"], [10, "10 steps/s"], [25, "25 steps/s"]],
+  clock: [[0.25, "0.25×"], [0.5, "0.5×"], [1, "1×"], [2, "2×"], [4, "4×"]],
+};
+const USUAL_SPEED = { step: 5, clock: 1 };
+
+// The speeds that fit how it is replayed.
+function offerSpeeds(select, onClock) {
+  const by = onClock ? "clock" : "step";
+  if (select.dataset.by === by) return;
+  select.dataset.by = by;
+  select.replaceChildren(...SPEEDS[by].map(([value, text]) => new Option(text, value)));
+  select.value = USUAL_SPEED[by];
 }
 
 // A strip is one tab stop; ↑ and ↓ walk its tokens. The card shows the token that is pointed at, else the focused one.

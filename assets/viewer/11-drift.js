@@ -56,7 +56,7 @@ class DriftAtStep {
   }
 
   list() {
-    const { store, cursor } = this.inspector;
+    const { store, cursor, lane } = this.inspector;
     const committed = this.changes.filter((change) => change.committed).length;
     const title = line("bs-unlocks-title", this.changes.length
       ? `Stale entries changed the best guess ${this.changes.length} times; ${committed} of those guesses were committed.`
@@ -64,7 +64,7 @@ class DriftAtStep {
     const rows = this.changes.slice(0, 200).map(({ step, position, token, confidence, fresh, fresh_confidence: sure, committed: kept }) => {
       const row = document.createElement("div");
       row.className = "bs-unlock";
-      const go = plainButton(`step ${step}`, () => cursor.seek(step - 1));
+      const go = plainButton(`step ${step}`, () => cursor.stand(store.lanes.get(lane), step - 1));
       const words = (text) => document.createTextNode(text);
       row.append(go, words(` position ${position}: `), chip(store.pieceOf(token), "with the cache"), words(` ${percent(confidence)} instead of `),
         chip(store.pieceOf(fresh), "with fresh entries"), words(` ${percent(sure)}${kept ? ", committed" : ""}`));

@@ -2,8 +2,8 @@
 // disturbs no timing. All its charts follow the one cursor.
 
 class Inspector {
-  constructor(root, { sheets, titles, store, cursor, card, ask, plotly, exports, measure }) {
-    Object.assign(this, { root, sheets, titles, store, cursor, card, ask, plotly, measure });
+  constructor(root, { sheets, store, cursor, card, ask, plotly, exports, measure }) {
+    Object.assign(this, { root, sheets, store, cursor, card, ask, plotly, measure });
     this.find = (selector) => root.querySelector(selector);
     this.lane = null;
     this.name = Object.keys(sheets)[0];
@@ -83,7 +83,7 @@ class Inspector {
     const question = { lane: this.lane, view: this.name, ...this.given() };
     const key = `${store.run}/${store.version}/${keyOf(question)}`;
     if (key !== this.shown && this.visible) this.load(key, question);
-    const at = Math.min(this.cursor.at, store.lanes.get(this.lane).frames.length - 1);
+    const at = Math.max(0, this.cursor.of(store.lanes.get(this.lane))); // before its first pass has ended: where it begins
     for (const figure of this.figures) figure.mark(at);
     this.extra?.follow(at);
     this.offer();
@@ -163,7 +163,7 @@ class Inspector {
       card: this.card,
       seek: (step) => {
         this.cursor.pause();
-        this.cursor.seek(step);
+        this.cursor.stand(store.lanes.get(this.lane), step);
       },
       pick: (position) => {
         this.position = position;
@@ -216,9 +216,11 @@ class Inspector {
     const box = this.find(".bs-lane-choice");
     box.hidden = lanes.length < 2;
     const select = box.querySelector("select");
-    if (select.dataset.lanes !== lanes.join()) {
-      select.dataset.lanes = lanes.join();
-      select.replaceChildren(...lanes.map((name) => new Option(this.titles[name].title, name)));
+    const titles = lanes.map((name) => this.store.titleOf(name).title);
+    const key = JSON.stringify([lanes, titles]);
+    if (select.dataset.lanes !== key) {
+      select.dataset.lanes = key;
+      select.replaceChildren(...lanes.map((name, i) => new Option(titles[i], name)));
     }
     if (this.lane) select.value = this.lane;
   }

@@ -40,6 +40,7 @@ def send(page: Page) -> Send:
     return lambda message: page.evaluate("(text) => { feed.value = text; feed.receive(); }", message)
 
 
+NUMBERS = ("tps", "tpf", "nfe", "recomputed", "ttft")
 ALTERNATIVES = [[(6, 0.9), (5, 0.06), (7, 0.02), (8, 0.01), (9, 0.01)]] * 4
 
 
@@ -57,7 +58,7 @@ def run(lanes: tuple[str, ...] = ("diffusion",)) -> list[str]:
             step(3, {6: 2}, asked={6: 2, 7: 9}, confidence=[0.95, 0.2]),
         ]
         sent += [stage.step(name, record) for record in passes]
-        sent.append(stage.close(name, trace("eos")))
+        sent.append(stage.close(name, trace("eos", passes, output=[5, 6, 2], settings=block)))
     return [*sent, stage.finish()]
 
 
@@ -95,10 +96,21 @@ def test_the_numbers_follow_the_cursor(page: Page, send: Send) -> None:
     for message in run():
         send(message)
     expect(page.locator(".bs-where")).to_have_text("step 4 of 4")
-    assert [number(page, n) for n in ("tps", "tpf", "nfe", "recomputed")] == ["2.4", "0.75", "4", "44 %"]
+    assert [number(page, n) for n in NUMBERS] == ["2.4", "0.75", "4", "44 %", "250 ms"]
     page.keyboard.press("Home")
     expect(page.locator(".bs-where")).to_have_text("step 1 of 4")
-    assert [number(page, n) for n in ("tps", "tpf", "nfe", "recomputed")] == ["4.0", "1.00", "1", "50 %"]
+    assert [number(page, n) for n in NUMBERS] == ["4.0", "1.00", "1", "50 %", "250 ms"]
+
+
+def test_the_first_token_has_a_time_once_it_is_there(page: Page, send: Send) -> None:
+    stage = Stage("run", ["diffusion"], piece)
+    send(stage.open("diffusion", PROMPT, SETTINGS))
+    send(stage.step("diffusion", step(0, {}, seconds=0.125)))
+    expect(page.locator("[data-number=nfe] .bs-value")).to_have_text("1")
+    assert number(page, "ttft") == "–"
+    send(stage.step("diffusion", step(1, {4: 5}, asked={4: 5}, seconds=0.5)))
+    send(stage.step("diffusion", step(2, {5: 6}, asked={5: 6}, seconds=0.5)))
+    expect(page.locator("[data-number=ttft] .bs-value")).to_have_text("625 ms")
 
 
 @pytest.mark.parametrize("lost", [range(1), range(4), range(2, 4), range(3, 6)])
@@ -259,7 +271,7 @@ def test_a_token_is_reached_by_keyboard(page: Page, send: Send) -> None:
         send(message)
     cells = page.locator(".bs-strip .bs-cell")
     expect(cells.nth(0)).to_have_attribute("tabindex", "0")
-    page.locator("[data-number=recomputed]").first.focus()
+    page.locator("[data-number=ttft]").first.focus()
     page.keyboard.press("Tab")
     expect(page.locator(".bs-prompt summary").first).to_be_focused()
     page.keyboard.press("Tab")
@@ -276,7 +288,7 @@ def test_a_token_is_reached_by_keyboard(page: Page, send: Send) -> None:
     expect(card).to_be_hidden()
 
 
-@pytest.mark.parametrize("name", ["tps", "tpf", "nfe", "recomputed"])
+@pytest.mark.parametrize("name", ["tps", "tpf", "nfe", "recomputed", "ttft"])
 def test_every_number_says_what_it_means(page: Page, send: Send, name: str) -> None:
     box = page.locator(f"[data-lane=diffusion] [data-number={name}]")
     definition = box.locator(".bs-definition")

@@ -52,6 +52,16 @@ CASES: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["8", "3 + 5 = 8", "You have 8 apples.", "The answer is 8.0.", "eight", "3 + 5 = 8\n\nHere 3 and 5 are added."],
         ["18", "80", "3 + 5", "What is 3 + 5?", "8 + 5 = 13", "-8", "8.5", "7, 8, 9", "It is 9.\nIt is 8.", ""],
     ),
+    "different": (
+        {"different": {"of": ["red", "green", "blue"], "count": 2}},
+        ["Red and blue.", "red, green, blue", "I like green; I also like red."],
+        ["", "red", "red, red", "red, blue, red", "Name two different colours.", "reddish blue", "yellow, pink"],
+    ),
+    "different and not as it was": (
+        {"different": {"of": ["4", "7", "2"], "count": 3}, "none": ["4, 7, 2"]},
+        ["7, 4, 2", "2 4 7", "Sure: 7, 2, 4."],
+        ["4, 7, 2", "4, 7", "7, 7, 2", "47, 2", "7, 4, 2, 2"],
+    ),
     "code": (
         {"code": {"name": "add", "cases": [[[2, 3], 5]]}},
         ["def add(a, b):\n    return a + b"],
@@ -96,6 +106,9 @@ def test_every_check_has_a_case() -> None:
         ({"check": {"any": [""]}}, r"check 'any': 0 is ''; allowed"),
         ({"check": {"number": 8}}, r"check 'number': it is 8; allowed"),
         ({"check": {"code": {"name": "f", "cases": []}}}, r"check 'code': cases is \[\]; allowed"),
+        ({"check": {"different": {"of": ["red"], "count": 0}}}, r"check 'different': count is 0; allowed"),
+        ({"check": {"different": {"of": ["red"], "count": 2}}}, r"check 'different': .*count is 2; allowed: up to 1"),
+        ({"check": {"different": {"of": [], "count": 1}}}, r"check 'different': of is \[\]; allowed"),
         ({"check": {}}, r"check is \{\}; allowed: at least one"),
         ({"check": {"none": ["Lyon"]}}, r"allowed: at least one that asks for something"),
         ({"check": {"any": ["France"]}}, r"passes as its own answer"),
@@ -113,7 +126,7 @@ def test_what_is_wrong_is_named(changes: dict[str, object], message: str, tmp_pa
 
 
 def test_a_file_that_is_no_suite_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match=r"'defalt'; allowed: default, or a JSON file"):
+    with pytest.raises(SuiteError, match=r"'defalt'; allowed: default, dependent, or a JSON file"):
         Suite.load("defalt")
     with pytest.raises(SuiteError, match=r"item 2: id is 'a' for the second time"):
         Suite.load(write(tmp_path, item(), item()))
@@ -218,3 +231,42 @@ def test_a_code_item_knows_right_from_wrong(one: Item) -> None:
     parameters = SOLUTIONS[one.id].partition("(")[2].partition(")")[0]
     name = SOLUTIONS[one.id].partition("(")[0]
     assert not passes(one, f"{name}({parameters}):\n    return None")
+
+
+DEPENDENT = Suite.load("dependent")
+ANSWERS = {
+    "different-colours": ("Red and blue.", "Red and red."),
+    "different-digits": ("3, 7", "3, 3"),
+    "different-animals": ("A cat, a dog, and a horse.", "A cat, a dog, and a cat."),
+    "different-days": ("Monday and Tuesday.", "Monday and Monday."),
+    "different-months": ("May, June", "May, May"),
+    "different-seasons": ("Summer and winter.", "Summer and summer."),
+    "pair-city": ("Tokyo, Japan", "Tokyo, France"),
+    "pair-next-day": ("Sunday, Monday", "Monday, Sunday"),
+    "pair-next-number": ("8, 9", "8, 8"),
+    "pair-twice": ("Blue, blue", "Blue, green"),
+    "order-words": ("bird, cat, dog", "bird, cat, cat"),
+    "order-numbers": ("2, 7, 4", "4, 7, 2"),
+    "order-colours": ("blue, red, green", "blue, red, red"),
+}
+
+
+def test_every_dependent_item_has_an_answer() -> None:
+    assert [one.id for one in DEPENDENT.items] == list(ANSWERS)
+    assert DEPENDENT.open == ()
+    assert all(one.id.startswith(f"{one.kind}-") for one in DEPENDENT.items)
+
+
+@pytest.mark.parametrize("one", DEPENDENT.items, ids=lambda one: one.id)
+def test_a_dependent_item_is_lost_by_one_wrong_token(one: Item) -> None:
+    right, wrong = ANSWERS[one.id]
+    assert passes(one, right)
+    assert not passes(one, wrong)
+
+
+@given(st.lists(st.sampled_from(["red", "green", "blue", "grey"]), max_size=5), st.integers(1, 3))
+def test_different_by_definition(words: list[str], count: int) -> None:
+    known = ("red", "green", "blue")
+    one = Item(id="a", kind="k", prompt="?", check={"different": CHECKS["different"][0](of=known, count=count)})
+    found = [word for word in words if word in known]
+    assert passes(one, ", ".join(words)) == (len(found) == len(set(found)) >= count)

@@ -1,5 +1,12 @@
+from itertools import combinations_with_replacement
+from typing import Any
+
+import pytest
+
 from tests.visualize.records import PROMPT, SETTINGS, step
-from visualize.lane import frame, head, ids_in
+from visualize.lane import LANES, frame, head, ids_in, titles_of
+
+RULE = {"name": "threshold", "threshold": 0.9}
 
 
 def test_blocks_are_counted_from_the_prompt_or_from_the_start() -> None:
@@ -27,3 +34,45 @@ def test_a_frame_carries_alternatives_and_remasked_positions_where_there_are_any
 def test_every_id_that_can_be_shown_has_its_text_sent() -> None:
     rows = [[(9, 0.9), (3, 0.1)]] * 4
     assert ids_in(step(0, {4: 7}, alternatives=rows)) == {7, 9, 3}
+
+
+def way(cache: str = "block", block: int = 8, **changes: Any) -> dict[str, Any]:
+    return {**SETTINGS, "block_size": block, "cache": {"name": cache}, "unmask": RULE, **changes}
+
+
+def test_the_two_usual_lanes_keep_their_names() -> None:
+    assert titles_of({"ar": way(block=1), "diffusion": way()}) == {name: LANES[name] for name in ("ar", "diffusion")}
+    assert titles_of({}) == {}
+
+
+def test_beside_others_a_lane_is_named_by_how_it_was_decoded() -> None:
+    titles = titles_of({"ar": way(block=1), "diffusion": way("none"), "diffusion-2": way("sub_block")})
+    assert [t.title for t in titles.values()] == ["Autoregressive", "No cache · 0.9", "Sub-block cache · 0.9"]
+    assert titles["diffusion"].about == "No cache, block 8, sub-block 2, threshold 0.9."
+    assert titles["diffusion"].text_label == "No cache · 0.9: answer as text"
+
+
+def test_lanes_alike_are_told_apart_by_their_blocks_and_then_by_number() -> None:
+    titles = titles_of({"a": way(), "b": way(block=16), "c": way(block=16), "d": way("none")})
+    assert [(t.title, t.text_label) for t in titles.values()] == [
+        (name, f"{name}: answer as text")
+        for name in (
+            "Block cache · 0.9 · block 8",
+            "Block cache · 0.9 · block 16",
+            "Block cache · 0.9 · block 16 (2)",
+            "No cache · 0.9",
+        )
+    ]
+    assert [t.title for t in titles_of({"a": way(block=1), "b": way(block=1)}).values()] == ["AR", "AR (2)"]
+
+
+WAYS = [way(), way(block=16), way(block=1), way("none")]
+
+
+@pytest.mark.parametrize("chosen", list(combinations_with_replacement(WAYS, 4)))
+@pytest.mark.parametrize("names", [("a", "b", "c", "d"), ("ar", "diffusion", "ar-2", "diffusion-2")])
+def test_no_two_lanes_of_a_run_are_alike(chosen: tuple[dict[str, Any], ...], names: tuple[str, ...]) -> None:
+    titles = titles_of(dict(zip(names, chosen, strict=True)))
+    assert list(titles) == list(names)
+    assert len({t.title for t in titles.values()}) == 4
+    assert len({t.text_label for t in titles.values()}) == 4

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dllm.metrics import canvas_at
-from dllm.trace import Trace, TraceError
+from dllm.trace import Gate, Trace, TraceError
 from tests.visualize.runs import WAYS, recorded, saved
 from visualize.export import EXPORTS
 from visualize.page import answers, key_of, questions
@@ -59,8 +59,10 @@ def test_a_message_says_that_it_was_recorded_and_how(replay: Replay) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_answers_with_figures_and_their_names(replay: Replay, view: str) -> None:
-    (lane,) = replay.traces
-    answer = replay.ask({"lane": lane, "view": view})
+    ((lane, trace),) = replay.traces.items()
+    gate = Gate(references={"no_cache": trace.output, "one_by_one": [5]}, log_prob=-0.5)
+    held = replace(replay, traces={lane: trace.model_copy(update={"gate": gate})})
+    answer = held.ask({"lane": lane, "view": view})
     assert len(answer["figures"]) == len(answer["captions"]) > 0
     assert all(figure["data"] for figure in answer["figures"])
 
@@ -165,13 +167,62 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"a\.drift\.npz: "):
         Replay.load(tmp_path / "a.json.gz")
     saved(recorded("d2"), tmp_path, "a")
-    (tmp_path / "c.json").write_bytes(recorded("d2").traces["diffusion"].to_json().encode())
-    with pytest.raises(TraceError, match=r"c\.json is a second diffusion trace"):
+    other = recorded("d2").traces["diffusion"]
+    other.model_copy(update={"prompt": [*other.prompt[:-1], 6]}).save(tmp_path / "c.json")
+    with pytest.raises(TraceError, match=r"c\.json is of another prompt than the rest; allowed: traces of one prompt"):
         Replay.load(tmp_path / "a.json.gz", tmp_path / "c.json")
     with pytest.raises(TraceError, match=r"there is no trace among a\.drift\.npz"):
         Replay.load(tmp_path / "a.drift.npz")
-    with pytest.raises(ValueError, match="lanes are"):
-        Replay({"other": recorded("d2").traces["diffusion"]})
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "<b>", "a/b", "a" * 41, "a\n"])
+def test_a_lane_has_a_short_plain_name(name: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"a lane is called {name!r}; allowed: ")):
+        Replay({name: recorded("d2").traces["diffusion"]})
+
+
+def test_a_run_has_one_to_four_lanes(tmp_path: Path) -> None:
+    trace = recorded("d2").traces["diffusion"]
+    with pytest.raises(ValueError, match="there are 0 lanes; allowed: 1 to 4"):
+        Replay({})
+    with pytest.raises(ValueError, match="there are 5 lanes; allowed: 1 to 4"):
+        Replay(dict.fromkeys("abcde", trace))
+    for name in "abcde":
+        trace.save(tmp_path / f"{name}.json")
+    with pytest.raises(TraceError, match=r"e\.json is one trace too many; allowed: up to 4"):
+        Replay.load(*(tmp_path / f"{name}.json" for name in "abcde"))
+
+
+RACE = {"diffusion": "sub_block", "ar": "ar", "ar-2": "ar", "diffusion-2": "d2"}
+
+
+def test_traces_of_one_prompt_race_each_other(tmp_path: Path) -> None:
+    paths = []
+    for lane, way in RACE.items():  # all files are called alike; what lies beside each is its own
+        (tmp_path / lane).mkdir()
+        paths.append(saved(recorded(way), tmp_path / lane)[0])
+    replay = Replay.load(*paths)
+    assert list(replay.traces) == list(replay.drifts) == list(RACE)
+    message = json.loads(replay.message("run"))
+    titles = [message["titles"][name]["title"] for name in message["planned"]]
+    assert titles == ["Sub-block cache", "Autoregressive", "AR", "D²Cache"]
+    assert all(f"{title}: " in message["facts"] for title in titles)
+    for lane, way in RACE.items():
+        alone = recorded(way)
+        (name,) = alone.traces
+        assert replay.traces[lane] == alone.traces[name]
+        assert replay.ask({"lane": lane, "view": "drift"}) == alone.ask({"lane": name, "view": "drift"})
+
+
+def test_a_view_is_given_every_lane_by_its_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("visualize.replay.answer", lambda shown, _: seen.append(shown) or {})
+    traces = {"fast": recorded("d2").traces["diffusion"], "ar": recorded("ar").traces["ar"]}
+    Replay(traces).ask({"lane": "ar", "view": "order"})
+    (shown,) = seen
+    assert shown.trace is traces["ar"]
+    assert list(shown.lanes.values()) == list(traces.values())
+    assert list(shown.lanes) == [title.title for title in Replay(traces).titles().values()]
 
 
 def test_a_lane_is_known_by_its_decoder() -> None:

@@ -1,29 +1,36 @@
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from dllm.trace import Environment, Model, Timing, Trace
+from dllm.trace import Environment, Gate, Model, StepRecord, Timing, Trace
 from tests.visualize.records import PROMPT, SETTINGS, step
+from visualize.lane import LANES, Title
 from visualize.stage import SCHEMA, Stage, dumps, stopped
+from visualize.verdict import verdict
 
 
 def piece(token: int) -> str:
     return f"<b>{token}</b>"
 
 
-def trace(stop_reason: str = "length") -> Trace:
+def trace(stop_reason: str = "length", steps: Sequence[StepRecord] = (), **given: Any) -> Trace:
+    fields: dict[str, Any] = {"settings": SETTINGS, "output": [], "timing": Timing(decode=0.5, recorder=0.125), **given}
     return Trace(
         schema="blockscope.trace/1",
         model=Model(id="tiny", family="llama", dtype="float32", parameters=1, layers=1, heads=1),
-        settings={},
-        environment=Environment(device="cpu", torch="2", threads=1),
+        environment=Environment(device="cpu", torch="2", threads=1, warm_up=1),
         prompt=PROMPT,
-        output=[],
         stop_reason=stop_reason,  # type: ignore[arg-type]
-        steps=[],
-        timing=Timing(ttft=None, decode=0.5, recorder=0.125),
+        steps=list(steps),
+        **fields,
     )
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    return {**SETTINGS, "block_size": 1, "sub_block_size": 1} if name == "ar" else SETTINGS
 
 
 def play(steps: int, lanes: tuple[str, ...] = ("diffusion",)) -> list[dict[str, Any]]:
@@ -31,9 +38,10 @@ def play(steps: int, lanes: tuple[str, ...] = ("diffusion",)) -> list[dict[str, 
     stage = Stage("run", lanes, piece)
     texts = []
     for name in lanes:
-        texts.append(stage.open(name, PROMPT, SETTINGS))
-        texts += [stage.step(name, step(i, {4 + i: 9} if i < 4 else {})) for i in range(steps)]
-        texts.append(stage.close(name, trace()))
+        texts.append(stage.open(name, PROMPT, settings_of(name)))
+        passes = [step(i, {4 + i: 9} if i < 4 else {}) for i in range(steps)]
+        texts += [stage.step(name, record) for record in passes]
+        texts.append(stage.close(name, trace(steps=passes, output=[9] * min(4, steps), settings=settings_of(name))))
     return [json.loads(text) for text in [*texts, stage.finish()]]
 
 
@@ -78,7 +86,13 @@ def test_the_last_message_holds_both_lanes_and_the_verdict() -> None:
     assert last["lanes"][0]["frames"][-1]["totals"] == {
         "tokens": 4, "passes": 4, "computed": 16, "attended": 32, "seconds": 1.0,
     }  # fmt: skip
-    assert "Equally fast" in last["verdict"]
+    traces = {
+        LANES[name].title: trace(
+            steps=[step(i, {4 + i: 9}) for i in range(4)], output=[9] * 4, settings=settings_of(name)
+        )
+        for name in ("diffusion", "ar")
+    }
+    assert last["verdict"] == verdict(traces) != ""
 
 
 def test_there_is_no_verdict_on_a_lane_that_did_not_finish() -> None:
@@ -100,6 +114,45 @@ def test_messages_are_inert_wherever_they_are_put() -> None:
     assert json.loads(text) == {"x": "<script>\u202e</script>\x00"}
     with pytest.raises(ValueError, match="Out of range"):
         dumps({"x": float("nan")})
+
+
+def test_every_message_names_the_lanes_of_its_run() -> None:
+    given = {"fast": Title("Fast", "At once.", "Fast as text")}
+    named = json.loads(Stage("run", ["fast"], titles=given).note("Preparing…"))
+    assert named["titles"] == {"fast": asdict(given["fast"])}
+    titles = [message.get("titles", {}) for message in play(steps=1, lanes=("diffusion", "ar"))]
+    assert [list(t) for t in titles] == [["diffusion"]] * 3 + [["diffusion", "ar"]] * 4
+    assert titles[-1]["ar"] == asdict(LANES["ar"])
+
+
+def test_the_gate_comes_when_a_lane_is_closed_again() -> None:
+    stage = Stage("run", ["diffusion"], piece)
+    stage.open("diffusion", PROMPT, SETTINGS)
+    passes = [step(0, {4: 9, 5: 9})]
+    stage.step("diffusion", passes[0])
+    known = {"steps": passes, "output": [9, 9], "timing": Timing(decode=0.5, recorder=0.125, laps=[0.5, 0.25, 1.0])}
+    (before,) = json.loads(stage.close("diffusion", trace(**known)))["lanes"]
+    assert (before["gate"], before["same"]) == (None, None)
+    assert before["spread"] == {"low": 2.0, "high": 8.0, "laps": 3}
+    for reference, kept in ([9, 9], True), ([9, 8], False):
+        held = trace(**known, gate=Gate(references={"no_cache": reference}))
+        (after,) = json.loads(stage.close("diffusion", held))["lanes"]
+        assert stage.traces["diffusion"] is held
+        assert after["same"] is kept
+        assert "without cache" in after["gate"]
+        (last,) = json.loads(stage.finish())["lanes"]
+        assert last == after
+
+
+def test_one_lap_has_no_spread() -> None:
+    (message,) = [m for m in play(steps=1) if m.get("done")]
+    assert message["lanes"][0]["spread"] is None
+
+
+def test_only_a_race_is_played_on_the_clock() -> None:
+    stage = Stage("run", ["diffusion", "ar"], piece)
+    assert "clock" not in json.loads(stage.finish())
+    assert json.loads(stage.finish(clock=True))["clock"] is True
 
 
 def test_two_stops_are_two_values() -> None:

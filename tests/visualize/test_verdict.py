@@ -1,25 +1,152 @@
-from visualize.tally import Tally
+"""What is claimed of a race, and what is not: each number against the steps it is made of."""
+
+import re
+from typing import Any
+
+import pytest
+
+from dllm.cost import Sizes, cost
+from dllm.trace import Gate, Trace
+from tests.dllm.traces import made
+from tests.visualize.records import step
+from visualize.gate import words
 from visualize.verdict import verdict
 
+SIZES = Sizes(layers=2, hidden=16, heads=4, kv_heads=2, head_dim=4, layer_weights=512, vocab=40, itemsize=2)
 
-def lane(tokens: int, passes: int, seconds: float) -> Tally:
-    return Tally(tokens=tokens, passes=passes, computed=1, attended=1, seconds=seconds)
+
+def lane(
+    passes: list[int], seconds: float, *, block: int = 4, held: bool = True, laps: Any = (), sizes: Any = None
+) -> Trace:
+    """A lane that was warmed up and writes so many tokens in each pass, which takes so many seconds."""
+    steps, at = [], 4
+    for index, count in enumerate(passes):
+        asked = dict.fromkeys(range(at, at + count), 9)
+        queries = [(4, 5)] if block == 1 else [(4, 8)]
+        steps.append(step(index, asked, asked=asked, visible=40, queries=queries, seconds=seconds))
+        at += count
+    trace = made(*steps, block_size=block, unmask={"name": "threshold"})
+    output = [9] * sum(passes)
+    return trace.model_copy(
+        update={
+            "output": output,
+            "stop_reason": "length",
+            "model": trace.model.model_copy(update={"sizes": sizes}),
+            "environment": trace.environment.model_copy(update={"warm_up": 5}),
+            "timing": trace.timing.model_copy(update={"laps": list(laps)}),
+            "gate": Gate(references={"no_cache": output}) if held else None,
+        }
+    )
+
+
+def race(ours: Trace, theirs: Trace, **more: Trace) -> str:
+    return verdict({"Block diffusion": ours, "Autoregressive": theirs, **more})
+
+
+AR = lane([1] * 8, 0.05, block=1)  # 20 tokens a second
 
 
 def test_it_says_plainly_when_ar_was_faster() -> None:
-    said = verdict(lane(40, 20, 4.0), lane(40, 40, 2.0))
+    said = race(lane([2] * 4, 0.2), AR)
     assert said.startswith("AR was faster here: 20.0 tokens per second, 2.00 times block diffusion's 10.0.")
-    assert "wrote 2.00 tokens on average and took 4.00 times as long as an AR pass, which wrote 1.00" in said
+    assert (
+        "A pass of block diffusion computed 4.0 positions for the 2.00 tokens it wrote and took 4.00 times as" in said
+    )
+    assert said.endswith("as an AR pass, which wrote 1.00.")
+    assert "Same answer" not in said  # nothing is claimed that a gate had to stand for
 
 
-def test_it_says_when_diffusion_was_faster() -> None:
-    said = verdict(lane(40, 20, 1.0), lane(30, 30, 1.5))
+def test_a_speed_up_is_told_with_its_gate() -> None:
+    fast = lane([2] * 4, 0.05)
+    said = race(fast, AR)
     assert said.startswith("Block diffusion was faster here: 40.0 tokens per second, 2.00 times AR's 20.0.")
+    assert said.lower().endswith(f"block diffusion: {words(fast).lower()}")
+    assert 3 <= said.count(". ") + 1 <= 5
 
 
-def test_a_difference_too_small_to_show_is_none() -> None:
-    assert verdict(lane(40, 20, 1.01), lane(40, 40, 1.0)).startswith("Equally fast here: 39.6")
+@pytest.mark.parametrize("gate", [None, Gate(log_prob=-0.1), Gate(item="x", right=True)])
+def test_without_an_exact_decoder_beside_it_no_speed_up_is_told(gate: Gate | None) -> None:
+    fast = lane([2] * 4, 0.05).model_copy(update={"gate": gate})
+    said = race(fast, AR)
+    assert said.startswith(
+        "Block diffusion was ahead of AR, but its answer was not held against the exact decoder, so no speed-up is "
+        "claimed."
+    )
+    assert not re.search(r"40\.0|2\.00 times AR|faster", said)
 
 
-def test_without_tokens_there_is_nothing_to_compare() -> None:
-    assert verdict(lane(0, 1, 1.0), lane(4, 4, 1.0)) == ""
+@pytest.mark.parametrize(
+    ("seconds", "tied"), [(0.1, True), (0.1029, True), (0.0971, True), (0.105, False), (0.095, False)]
+)
+def test_a_difference_too_small_to_show_is_none(seconds: float, tied: bool) -> None:
+    said = race(lane([2] * 4, seconds), AR)
+    assert said.startswith("Equally fast here: ") == tied
+    assert ("faster here" in said) != tied
+    assert ("can show no difference" in said) == tied
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "tied"),
+    [
+        ([0.15, 0.2, 0.45], [0.4, 0.4, 0.4], True),
+        ([0.15, 0.2, 0.25], [0.3, 0.4, 0.5], False),
+        ([0.15, 0.2, 0.3], [0.3, 0.4, 0.5], True),
+        ([0.15, 0.2, 0.45], [], False),  # one was timed once: only its difference can tell
+    ],
+)
+def test_laps_that_reach_into_each_other_show_no_difference(ours: list[float], theirs: list[float], tied: bool) -> None:
+    fast, slow = lane([2] * 4, 0.05, laps=ours), lane([1] * 8, 0.05, block=1, laps=theirs)
+    for said in (race(fast, slow), verdict({"AR": slow, "B": fast})):
+        assert said.startswith("Equally fast here") == tied
+        assert f"40.0 ({len(ours)} laps, {8 / max(ours):.1f} to {8 / min(ours):.1f})" in said
+
+
+def test_why_counts_operations_where_sizes_are_known() -> None:
+    ours, theirs = lane([2] * 4, 0.2, sizes=SIZES), lane([1] * 8, 0.05, block=1, sizes=SIZES)
+
+    def work(trace: Trace) -> float:
+        return sum(cost(s.query_count, s.visible, len(s.positions), SIZES).flops for s in trace.steps) / 8
+
+    said = race(ours, theirs)
+    assert f"and did {work(ours) / work(theirs):.1f} times the operations for each token." in said
+    assert "took 4.00 times as long as an AR pass," in said
+
+
+def test_what_is_no_race_is_called_none() -> None:
+    other = lane([2] * 4, 0.05)
+    other = other.model_copy(update={"environment": other.environment.model_copy(update={"device": "cuda"})})
+    assert race(other, AR) == "Not a race: the lanes differ in their device: cuda and cpu."
+    cold = AR.model_copy(update={"environment": AR.environment.model_copy(update={"warm_up": 0})})
+    assert race(lane([2] * 4, 0.05), cold).startswith("Not a race: a lane was not warmed up")
+
+
+def test_without_two_lanes_or_without_tokens_there_is_nothing_to_compare() -> None:
+    assert verdict({}) == ""
+    assert verdict({"AR": AR}) == ""
+    assert race(lane([], 1.0), AR) == ""
+    assert race(lane([0], 1.0), AR) == ""
+
+
+def test_more_lanes_are_ranked_and_the_best_is_explained() -> None:
+    lanes = {
+        "Sub-block cache · 0.9": lane([2] * 4, 0.05),
+        "AR": AR,
+        "PrefixCache · 0.9": lane([2] * 4, 0.08, held=False),
+        "D²Cache": lane([2] * 4, 0.2),
+    }
+    said = verdict(lanes)
+    assert said.startswith(
+        "From fastest to slowest: sub-block cache · 0.9 40.0, PrefixCache · 0.9 25.0 (answer not held against the "
+        "exact decoder), AR 20.0, D²Cache 10.0 tokens per second. Sub-block cache · 0.9 was faster here: "
+    )
+    assert "A pass of sub-block cache · 0.9 computed" in said
+    assert "Sub-block cache · 0.9: same answer as without cache." in said
+    assert "D²Cache: " not in said  # it was not faster
+    assert "PrefixCache · 0.9: " not in said  # there is nothing to tell
+
+
+def test_without_ar_the_slowest_is_compared_with() -> None:
+    said = verdict({"Block cache": lane([1] * 8, 0.2), "PrefixCache": lane([2] * 4, 0.2)})
+    assert said.startswith("PrefixCache was faster here: 10.0 tokens per second, 2.00 times block cache's 5.0.")
+    assert "as a pass of block cache, which wrote 1.00." in said
+    assert said.endswith("PrefixCache: same answer as without cache.")

@@ -1,0 +1,174 @@
+"""The benchmark on the page: its charts and its table, beside published numbers; a row's trace opens on the stage."""
+
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.shelf import Shelf
+from dllm.benchmark import AR, BRACKETS, COLUMNS, Benchmark, BenchmarkError, Row, cell
+from dllm.published import Published
+from dllm.trace import TraceError
+from visualize.bench import charts
+from visualize.figure import spec
+from visualize.page import FOLDER as VIEWER
+from visualize.page import PLOTLY
+from visualize.replay import Replay
+from visualize.stage import dumps
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets/bench"
+PUBLISHED = ASSETS / "published.json"
+EMPTY = (
+    "There is no benchmark here yet. Run python -m dllm bench --out assets/bench/NAME.json, and it is shown when this "
+    "page is opened again."
+)
+NOTE = (
+    "Published numbers are of other models, on other machines and other tasks, and were measured by their authors: a "
+    "ratio to a baseline measured beside it is all that can be compared, and not exactly."
+)
+MOUNT = """
+board(element.querySelector('.bs-bench'), {
+  read: () => props.value,
+  listen: (receive) => watch('value', receive),
+  ask: (question) => server.answer(question),
+  open: (row) => trigger('open', row),
+  plotly: () => (window.blockscopePlotly ??= new Promise((done, failed) => {
+    const node = document.createElement('script');
+    node.onload = () => done(window.Plotly);
+    node.onerror = () => failed(new Error('plotly.js did not load'));
+    node.src = props.plotly;
+    document.head.append(node);
+  })),
+});
+"""
+
+
+def bench_tab(shelf: Shelf, stage: gr.HTML, folder: Path = ASSETS) -> Any:
+    """The tab's contents. Gives the event that puts a trace on the stage, for what is to follow it."""
+    made = board(folder)
+    return made.open(  # type: ignore[attr-defined]
+        opener(shelf, folder), None, stage, show_progress="hidden", api_visibility="private"
+    )
+
+
+def board(folder: Path = ASSETS, **kwargs: Any) -> gr.HTML:
+    """The component. Its value is what `replied` says of the first benchmark; the script asks for the others."""
+
+    def answer(question: Any) -> dict[str, Any]:
+        """What the script calls as `server.answer`."""
+        return replied(question, folder)
+
+    gr.set_static_paths([PLOTLY])
+    style, body = (ASSETS / "bench.css").read_text(), (ASSETS / "bench.html").read_text()
+    return gr.HTML(
+        value=dumps(replied({"file": next(iter(benchmarks(folder)), None)}, folder)),
+        html_template=f"<style>{style}</style>\n{body}",
+        js_on_load=(VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text() + MOUNT,
+        apply_default_css=False,
+        server_functions=[answer],
+        plotly=f"gradio_api/file={PLOTLY}",
+        **kwargs,
+    )
+
+
+def benchmarks(folder: Path = ASSETS) -> dict[str, Path]:
+    """The benchmark files by name."""
+    return {path.stem: path for path in sorted(folder.glob("*.json")) if path.name != PUBLISHED.name}
+
+
+def replied(question: Any, folder: Path = ASSETS) -> dict[str, Any]:
+    """The answer to {"file"}: what is shown of it, or {"error"}, or that there is nothing to show."""
+    if not benchmarks(folder):
+        return {"files": [], "empty": EMPTY}
+    try:
+        return shown(question.get("file") if isinstance(question, dict) else None, folder)
+    except BenchmarkError as error:
+        return {"error": str(error)}
+
+
+def shown(name: Any, folder: Path = ASSETS) -> dict[str, Any]:
+    """A benchmark as the script draws it.
+
+    Raises:
+        BenchmarkError: no such benchmark, or its file is wrong.
+    """
+    bench = _load(name, folder)
+    return {
+        "files": list(benchmarks(folder)),
+        "file": name,
+        "facts": facts(bench),
+        "figures": [
+            {"title": drawn.title, "look_for": drawn.look_for, "spec": spec(drawn.figure)}
+            for drawn in charts(bench, Published.load(PUBLISHED))
+        ],
+        "columns": [
+            {"title": "decoding", "about": "How it was decoded: block and sub-block size, cache, threshold."},
+            {"title": "batch", "about": "Prompts decoded together."},
+            *({"title": title, "about": about} for title, about, _ in COLUMNS.values()),
+        ],
+        "rows": [_row(row) for row in bench.rows],
+        "note": f"{BRACKETS} {NOTE}",
+    }
+
+
+def facts(bench: Benchmark) -> str:
+    """Where its numbers come from, in one line."""
+    model, place = bench.model, bench.environment
+    device = re.sub(r"^(cpu|cuda): ", "", place.device)
+    threads = f", {place.threads} thread{'' if place.threads == 1 else 's'}" if place.device.startswith("cpu") else ""
+    return (
+        f"{model.id} ({model.parameters / 1e6:.0f} M parameters, {model.dtype}) on {device}{threads}, torch "
+        f"{place.torch}; {bench.suite.prompts} prompts of the suite “{bench.suite.name}”, median of {bench.rounds} "
+        f"round{'' if bench.rounds == 1 else 's'}{f'; commit {place.commit}' if place.commit else ''}."
+    )
+
+
+def opener(shelf: Shelf, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Request], str]:
+    """The handler of the board's `open` event, whose data are {"file", "row"}: the message that shows the trace."""
+
+    def show(event: gr.EventData, request: gr.Request) -> str:
+        """The row's trace, and AR's of the same prompt beside it."""
+        asked = event._data if isinstance(event._data, dict) else {}
+        try:
+            bench = _load(asked.get("file"), folder)
+            row = _chosen(bench, asked.get("row"))
+            base = bench.baseline()
+            named = [row.trace, None if base is None or row.name == AR else base.trace]
+            paths = [folder / asked["file"] / name for name in named if name]
+            if missing := [path.name for path in paths if not path.is_file()]:
+                raise BenchmarkError(f"the trace {missing[0]} is not beside the benchmark; allowed: one that was kept")
+            about = f"A sample prompt of the benchmark “{asked['file']}”, timed as one of its laps."
+            replay = Replay.load(*paths, about=about)
+            return replay.message(shelf.open(lambda: replay, request.session_hash))
+        except (BenchmarkError, TraceError) as error:
+            raise gr.Error(escape(str(error)), print_exception=False) from None
+
+    return show
+
+
+def _load(name: Any, folder: Path) -> Benchmark:
+    known = benchmarks(folder)
+    if not isinstance(name, str) or name not in known:  # a name is looked up, never a part of a path
+        raise BenchmarkError(f"the benchmark is {name!r:.80}; allowed: {', '.join(known) or 'none, there is no file'}")
+    return Benchmark.load(known[name])
+
+
+def _chosen(bench: Benchmark, row: Any) -> Row:
+    if type(row) is not int or not 0 <= row < len(bench.rows):
+        raise BenchmarkError(f"the row is {row!r:.80}; allowed: 0 to {len(bench.rows) - 1}")
+    if bench.rows[row].trace is None:
+        raise BenchmarkError(f"row {row} has no trace; allowed: one whose sample prompt was decoded alone and kept")
+    return bench.rows[row]
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """Cells as text, and what they are sorted by; null where there is nothing to sort."""
+    numbers = [getattr(row, name) for name in COLUMNS]
+    return {
+        "cells": [row.name, str(row.batch), *(cell(row, name) for name in COLUMNS)],
+        "order": [row.name, row.batch, *(n if n is None or isinstance(n, float) else n.value for n in numbers)],
+        "trace": row.trace is not None,
+    }

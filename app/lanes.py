@@ -1,0 +1,102 @@
+"""Who races: ways of decoding, and the controls that choose two to four of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.limits import check_request
+from dllm.race import LANES
+from dllm.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of decoding that can race: its title, and the request fields that make it."""
+
+    title: str
+    request: dict[str, Any]
+
+
+NOBODY = "nobody"
+WAYS: dict[str, Way] = {
+    "ar": Way("AR", {"block_size": 1}),
+    "none": Way("Block diffusion, no cache", {"attention": "block_causal", "cache": "none"}),
+    "block": Way("Block diffusion, block cache", {"attention": "block_causal", "cache": "block"}),
+    "sub-block": Way("Block diffusion, block + sub-block cache", {"attention": "block_causal", "cache": "sub_block"}),
+    "full": Way("Full attention, no cache", {"attention": "bidirectional", "cache": "none"}),
+    "prefix": Way("Full attention, PrefixCache", {"attention": "bidirectional", "cache": "prefix"}),
+    "dual": Way("Full attention, DualCache", {"attention": "bidirectional", "cache": "dual"}),
+    "d2": Way("Full attention, d²Cache", {"attention": "bidirectional", "cache": "d2"}),
+}
+START = (("ar", 0.9), ("sub-block", 0.9), ("block", 0.6), (NOBODY, 0.9))
+SHARED = ("gen_length", "block_size", "sub_block_size")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The components of the race in handler order: shared settings, laps, live, then way and threshold of each lane."""
+
+    components: tuple[Any, ...]
+
+    @staticmethod
+    def lanes(values: Sequence[Any]) -> tuple[dict[str, Settings], int, bool]:
+        """Settings by lane, laps, and whether to show the warm-up lap live.
+
+        Raises:
+            SettingsError: names the value and what is allowed.
+        """
+        shared = {name: int(value) for name, value in zip(SHARED, values, strict=False) if value}
+        (laps, live), rest = values[3:5], values[5:]
+        check_request(shared)
+        found: dict[str, Settings] = {}
+        for way, threshold in zip(rest[::2], rest[1::2], strict=True):
+            if way == NOBODY:
+                continue
+            if way not in WAYS:
+                raise SettingsError(f"lane is {way!r}; allowed: {', '.join([*WAYS, NOBODY])}")
+            name = way if way == "ar" else f"{way}-{threshold:g}"
+            if name in found:
+                raise SettingsError(f"two lanes are {name}; allowed: ways that differ")
+            found[name] = Settings.from_json({**shared, **_request(way, threshold, shared), "record": ["alternatives"]})
+        return found, int(laps), bool(live)
+
+
+def grid() -> Grid:
+    """Build the controls where the layout stands."""
+    with gr.Row():
+        length = gr.Slider(8, 128, 48, step=1, label="Answer length", info="Most tokens to write.", min_width=200)
+        block = gr.Dropdown([8, 16, 32], value=32, label="Block size", info="Of all lanes but AR.", min_width=160)
+        sub = gr.Dropdown([4, 8], value=8, label="Sub-block size", info="Under block diffusion.", min_width=160)
+        laps = gr.Slider(1, 9, 3, step=1, label="Laps", info="How often each lane is timed.", min_width=200)
+        live = gr.Checkbox(False, label="Show the warm-up lap live", info="It is not timed.", min_width=200)
+    built: list[Any] = [length, block, sub, laps, live]
+    with gr.Row():
+        for number, (way, threshold) in enumerate(START, 1):
+            with gr.Column(min_width=240):
+                choices = [(each.title, name) for name, each in WAYS.items()]
+                if number > LANES[0]:
+                    choices.append(("Nobody", NOBODY))
+                picked = gr.Dropdown(choices, value=way, label=f"Lane {number}")
+                slider = gr.Slider(
+                    0.1, 1.0, threshold, step=0.05, label=f"Threshold of lane {number}", visible=_has_rule(way)
+                )
+                picked.change(
+                    lambda chosen: gr.Slider(visible=_has_rule(chosen)), picked, slider,
+                    queue=False, show_progress="hidden", api_visibility="private",
+                )  # fmt: skip
+                built += [picked, slider]
+    return Grid(tuple(built))
+
+
+def _request(way: str, threshold: Any, shared: dict[str, int]) -> dict[str, Any]:
+    """The request fields of a lane. Only block-causal attention has sub-blocks smaller than a block."""
+    request = {**WAYS[way].request, "unmask": {"name": "threshold", "threshold": threshold}}
+    if way == "ar":
+        return {**request, "sub_block_size": None, "unmask": "top_k"}
+    return request if request["attention"] == "block_causal" else {**request, "sub_block_size": shared["block_size"]}
+
+
+def _has_rule(way: str) -> bool:
+    return way not in ("ar", NOBODY)

@@ -1,0 +1,93 @@
+"""The race: times lanes lap by lap, holds their answers against exact decoders, then shows all on one clock."""
+
+from collections.abc import Callable, Iterator, Mapping
+from html import escape
+from time import monotonic
+from typing import Any
+
+import gradio as gr
+
+from app.decode import WORD, checked, facts
+from app.engines import Engines, LoadError
+from app.lanes import Grid
+from app.limits import SECONDS, check_prompt, check_tokens
+from app.live import Live
+from app.shelf import Shelf, new_folder
+from dllm.judge import Judge, item_of
+from dllm.race import Race, Turn
+from dllm.settings import SettingsError
+from dllm.suite import Item
+from visualize.lane import Title, titles_of
+from visualize.stage import Stage
+
+
+def racer(engines: Engines, shelf: Shelf) -> Callable[..., Iterator[str]]:
+    """The handler of the Race button. Races are kept on the shelf, for the inspector."""
+
+    def race(prompt: str, model: str, request: gr.Request | None, *values: Any) -> Iterator[str]:
+        """Race ways of decoding one prompt; yields messages of schema blockscope.view/1, the last holds the race."""
+        try:
+            text = check_prompt(prompt)
+            lanes, laps, watched = Grid.lanes(values)
+        except SettingsError as error:  # before anything on show gives way
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        live = Live(new_folder())
+        run = shelf.open(live.replay, request.session_hash if request else None, folder=live.folder)
+        titles = titles_of({name: each.as_json() for name, each in lanes.items()})
+        stage = Stage(run, list(lanes), titles=titles)
+        try:
+            yield stage.note("Preparing…")
+            for word in engines.loading(model):
+                yield stage.note(word)
+            with engines.device:
+                engine = engines.get(model)
+                contest = Race(engine, text, lanes, laps=laps)
+                one = next(iter(contest.runs.values()))
+                check_tokens(len(one.prompt))
+                stage.piece = one.piece
+                stage.facts = facts(engine.describe(), lanes=len(lanes), seed=one.settings.seed)
+                yield from _run(stage, contest, live, titles, watched=watched)
+                yield from _judge(stage, contest, live, titles, item=item_of(text))
+        except (SettingsError, LoadError) as error:
+            yield stage.finish("Not raced.")
+            raise gr.Error(escape(str(error)), print_exception=False) from error
+        except Exception:
+            yield stage.finish("Something went wrong; the server's log says what.")
+            raise
+
+    return race
+
+
+def _run(stage: Stage, contest: Race, live: Live, titles: Mapping[str, Title], *, watched: bool) -> Iterator[str]:
+    """All laps. Words come seldom; steps only of the warm-up lap, which nobody times."""
+    deadline, spoke = monotonic() + SECONDS, 0.0
+    for turn in contest:
+        if turn.lap == 0:
+            live.begin(turn.lane, turn.run)
+            if watched:
+                yield from _shown(stage, turn)
+        if monotonic() - spoke > WORD:
+            spoke = monotonic()
+            lap = f"lap {turn.lap} of {contest.laps}" if turn.lap else "warm-up lap"
+            yield stage.note(f"{titles[turn.lane].title}: {lap}…")
+        if monotonic() > deadline:
+            return
+
+
+def _shown(stage: Stage, turn: Turn) -> Iterator[str]:
+    if len(turn.run.records) == 1:
+        yield stage.open(turn.lane, turn.run.prompt, turn.run.settings.as_json())
+    yield stage.step(turn.lane, turn.run.records[-1])
+
+
+def _judge(stage: Stage, contest: Race, live: Live, titles: Mapping[str, Title], *, item: Item | None) -> Iterator[str]:
+    """Hold every answer against the exact decoders, then show all lanes on one clock."""
+    traces = contest.traces()
+    judge = Judge(contest.engine, item=item)
+    for name, trace in traces.items():
+        judged = yield from checked(stage, judge, trace, titles[name].title)
+        live.end(name, judged)
+        stage.replay(name, judged)
+    short = any(len(trace.timing.laps) < contest.laps for trace in traces.values()) or len(traces) < len(contest.runs)
+    late = f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all laps." if short else ""
+    yield stage.finish(late, clock=True)

@@ -1,0 +1,81 @@
+"""The judge of answers: what exact decoders would have written, and what the AR network finds of what was written."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dllm.settings import Choice, Settings
+from dllm.suite import SUITES, Item, Suite, passes
+from dllm.trace import Gate, Trace
+from dllm.unmask import UNMASKS
+
+if TYPE_CHECKING:
+    from dllm.engine import Engine
+
+
+def references(settings: Settings) -> dict[str, Settings]:
+    """The exact decoders that an answer decoded with these (resolved) settings is held against; see `Gate`.
+
+    AR commits one token a pass anyway. An answer that was decoded exactly is its own reference.
+    """
+    without = replace(settings, cache=Choice("none"), record=())
+    if settings.autoregressive:
+        return {"no_cache": without}
+    score = {"score": settings.unmask.options["score"]} if "score" in settings.unmask.options else {}
+    return {"no_cache": without, "one_by_one": replace(without, unmask=Choice("top_k", {"k": 1, **score}))}
+
+
+class Judge:
+    """Judges answers to one prompt. A reference is decoded once, however many answers are held against it."""
+
+    def __init__(self, engine: "Engine", *, item: Item | None = None) -> None:
+        """item: the prompt's, where it is of a suite."""
+        self.engine, self.item = engine, item
+        self._known: dict[str, list[int]] = {}
+
+    def judge(self, trace: Trace) -> Iterator[str]:
+        """Decode what is missing; yields after every pass which reference is being decoded. Then `gate` knows."""
+        settings = Settings.from_json(trace.settings)
+        self._known.setdefault(_key(replace(settings, record=())), trace.output)
+        for name, reference in references(settings).items():
+            if _key(reference) in self._known:
+                continue
+            run = self.engine.run(trace.prompt, reference)
+            for _ in run:
+                yield name
+            self._known[_key(reference)] = run.canvas.output
+
+    def gate(self, trace: Trace) -> Gate:
+        """What there is to say of an answer whose references are known."""
+        settings = Settings.from_json(trace.settings)
+        text = "" if self.engine.tokenizer is None else self.engine.tokenizer.decode(trace.output)
+        return Gate(
+            references={name: self._known[_key(s)] for name, s in references(settings).items()},  # type: ignore[misc]
+            log_prob=self.engine.log_prob(trace.prompt, trace.output),
+            item=self.item.id if self.item else None,
+            right=passes(self.item, text) if self.item and self.item.check is not None else None,
+        )
+
+    def judged(self, trace: Trace) -> Trace:
+        """The trace with its gate, and the names of all tokens that stand in it."""
+        gate = self.gate(trace)
+        tokenizer = self.engine.tokenizer
+        ids = {i for answer in gate.references.values() for i in answer} - set(trace.pieces)
+        fresh = {} if tokenizer is None else {i: tokenizer.piece(i) for i in sorted(ids)}
+        return trace.model_copy(update={"gate": gate, "pieces": {**trace.pieces, **fresh}})
+
+
+def _key(settings: Settings) -> str:
+    """Settings that decode alike have one key: a rule's options count also where they are left at their defaults."""
+    return str({**settings.as_json(), "unmask": settings.unmask.build(UNMASKS, "unmask")})
+
+
+def item_of(prompt: str) -> Item | None:
+    """The item of a shipped suite that asks exactly this."""
+    return _items().get(prompt.strip())
+
+
+@cache
+def _items() -> dict[str, Item]:
+    return {item.prompt: item for path in sorted(SUITES.glob("*.json")) for item in Suite.load(path).items}

@@ -1,0 +1,66 @@
+"""The baseline: transformers' own network and `generate` over the very same weights, to time ours against."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+import transformers
+
+from dllm.models.families import HUGGING_FACE, Shape
+from dllm.models.loader import Model
+
+NETWORKS: dict[str, tuple[type, type]] = {
+    "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
+    "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+}
+Generate = Callable[[list[int], int], list[int]]
+
+
+def baseline(model: Model) -> Generate:
+    """Greedy `generate` of transformers, with its KV cache and its default attention: (prompt, most tokens) → answer.
+
+    Raises:
+        ValueError: transformers has no network of its own for the family.
+    """
+    if model.spec.name not in NETWORKS:
+        raise ValueError(f"the model is of the family {model.spec.name!r}; allowed: {', '.join(NETWORKS)}")
+    make_config, make_network = NETWORKS[model.spec.name]
+    config = make_config(**_config(model.net.shape))
+    with torch.device("meta"):
+        network = make_network(config)
+    spec, ours = replace(model.spec, rename=HUGGING_FACE), model.net.state_dict()
+    network.load_state_dict({name: ours[spec.tensor_name(name)] for name in network.state_dict()}, assign=True)
+    network.model.rotary_emb = type(network.model.rotary_emb)(config).to(model.device)  # no weights to load
+    network.eval()
+
+    @torch.inference_mode()
+    def generate(prompt: list[int], most: int) -> list[int]:
+        ids = torch.tensor([prompt], device=model.device)
+        whole = network.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=most,
+            do_sample=False,
+            eos_token_id=list(model.stop_ids),
+            pad_token_id=model.stop_ids[0],
+        )
+        return whole[0, len(prompt) :].tolist()
+
+    return generate
+
+
+def _config(shape: Shape) -> dict[str, object]:
+    """A network's sizes by transformers' names."""
+    return {
+        "vocab_size": shape.vocab,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.intermediate,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "max_position_embeddings": shape.context,
+        "rms_norm_eps": shape.norm_eps,
+        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
+        "tie_word_embeddings": shape.tied,
+    }

@@ -1,0 +1,77 @@
+"""A race: one prompt decoded in several ways on one machine, each timed several times, lap by lap."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dllm.run import Run
+from dllm.settings import Settings, SettingsError
+from dllm.trace import Trace
+
+if TYPE_CHECKING:
+    from dllm.engine import Engine
+
+LANES = (2, 4)  # how many a race has
+LAPS = (1, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One pass of a race. lap 0 is the warm-up, which is not timed; `run` stands where the pass left it."""
+
+    lane: str
+    lap: int
+    run: Run
+
+
+class Race:
+    """Iterate for its passes as they happen; then `traces`.
+
+    Lanes never run at once, so that none slows another. They take turns lap by lap, each time another one first, so
+    that whatever slows the machine for a while does not hit one lane alone.
+    """
+
+    def __init__(self, engine: "Engine", prompt: str | list[int], lanes: Mapping[str, Settings], *, laps: int) -> None:
+        """lanes: settings by name. laps: how often each is timed.
+
+        Raises:
+            SettingsError: too few or too many lanes or laps, two lanes that are the same, or what a run refuses.
+        """
+        if not LANES[0] <= len(lanes) <= LANES[1]:
+            raise SettingsError(f"a race has {len(lanes)} lanes; allowed: {LANES[0]} to {LANES[1]}")
+        if not LAPS[0] <= laps <= LAPS[1]:
+            raise SettingsError(f"laps is {laps!r}; allowed: {LAPS[0]} to {LAPS[1]}")
+        self.engine, self.prompt, self.laps = engine, prompt, laps
+        self.runs = {name: engine.run(prompt, settings) for name, settings in lanes.items()}
+        self.settings = {name: run.settings for name, run in self.runs.items()}
+        self._refuse_twins()
+        self._timed: dict[str, list[Run]] = {name: [] for name in lanes}
+
+    def __iter__(self) -> Iterator[Turn]:
+        names = list(self.runs)
+        for lap in range(self.laps + 1):
+            first = lap % len(names)
+            for name in names[first:] + names[:first]:
+                run = self.runs[name] = self.engine.run(self.prompt, self.settings[name])
+                for _ in run:
+                    yield Turn(name, lap, run)
+                if lap:
+                    self._timed[name].append(run)
+
+    def traces(self) -> dict[str, Trace]:
+        """By lane the trace of its median lap, which tells of all laps; of lanes with at least one whole lap."""
+        found = {}
+        for name, runs in self._timed.items():
+            if runs:
+                traces = [run.trace() for run in runs]
+                middle = sorted(traces, key=lambda trace: trace.timing.decode)[(len(traces) - 1) // 2]
+                laps = [trace.timing.decode for trace in traces]
+                found[name] = middle.model_copy(update={"timing": middle.timing.model_copy(update={"laps": laps})})
+        return found
+
+    def _refuse_twins(self) -> None:
+        seen: dict[str, str] = {}
+        for name, settings in self.settings.items():
+            twin = seen.setdefault(str(settings.as_json()), name)
+            if twin != name:
+                raise SettingsError(f"lanes {twin} and {name} decode in the same way; allowed: ways that differ")

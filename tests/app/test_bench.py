@@ -1,0 +1,208 @@
+"""The benchmark's board: what it shows, what it opens, what it refuses; in a browser without a server."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.bench import ASSETS, EMPTY, NOTE, VIEWER, benchmarks, opener, replied, shown
+from app.shelf import Shelf
+from dllm.bench import Bench, Plan
+from dllm.benchmark import Benchmark, BenchmarkError
+from dllm.models.families import FAST_DLLM_V2
+from tests.dllm.test_evaluate import SUITE, engine
+from visualize.page import PLOTLY
+from visualize.views import VIEWS
+
+ME: Any = SimpleNamespace(session_hash="me")
+MOUNT = """([source, value, others]) => {
+  window.opened = [];
+  window.asked = [];
+  const options = {
+    read: () => value,
+    listen: () => {},
+    ask: async (question) => (asked.push(question), others[question.file]),
+    open: (row) => opened.push(row),
+    plotly: async () => window.Plotly,
+  };
+  new Function("root", "options", source + "; board(root, options);")(document.querySelector(".bs-bench"), options);
+}"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two benchmarks and their traces, and a file that is none."""
+    folder = tmp_path_factory.mktemp("bench")
+    for name, only in (("one", "8/8, block cache, 0.9"), ("two", "8/8, block cache")):
+        plan = Plan(only=only, batches=(1, 2), rounds=1, traces=True)
+        *_, result = Bench(engine(FAST_DLLM_V2), SUITE, plan)
+        result.save(folder / f"{name}.json", folder / name)
+    (folder / "bad.json").write_text('{"schema": "<b>"}')
+    (folder / "published.json").write_text("{}")
+    return folder
+
+
+def event(**data: Any) -> Any:
+    return SimpleNamespace(_data=data)
+
+
+def test_the_files_are_benchmarks_and_not_what_others_published(folder: Path) -> None:
+    assert list(benchmarks(folder)) == ["bad", "one", "two"]
+    assert "published" not in benchmarks(ASSETS)
+
+
+def test_all_shipped_benchmarks_can_be_shown_and_opened() -> None:
+    for name, path in benchmarks(ASSETS).items():
+        assert shown(name)["figures"]
+        for row in Benchmark.load(path).rows:
+            assert row.trace is None or (ASSETS / name / row.trace).is_file()
+
+
+def test_what_is_shown_is_what_the_file_says(folder: Path) -> None:
+    bench = Benchmark.load(folder / "one.json")
+    said = json.loads(json.dumps(shown("one", folder), allow_nan=False))
+    assert said["files"] == ["bad", "one", "two"]
+    assert "tiny (0 M parameters, float" in said["facts"]
+    assert "3 prompts of the suite “small”, median of 1 round" in said["facts"]
+    assert said["note"].endswith(NOTE)
+    assert [row["cells"][:2] for row in said["rows"]] == [[row.name, str(row.batch)] for row in bench.rows]
+    assert [row["order"][2] for row in said["rows"]] == [row.tps.value for row in bench.rows]
+    assert [row["trace"] for row in said["rows"]] == [True, True, False, False]
+    assert {len(row["cells"]) for row in said["rows"]} == {len(row["order"]) for row in said["rows"]}
+    assert len(said["columns"]) == len(said["rows"][0]["cells"])
+
+
+def test_a_row_opens_its_trace_with_ar_beside_it(folder: Path) -> None:
+    shelf = Shelf()
+    message = json.loads(opener(shelf, folder)(event(file="one", row=1), ME))
+    assert message["planned"] == ["diffusion", "ar"]
+    assert "A sample prompt of the benchmark “one”" in message["facts"]
+    for lane in message["planned"]:
+        assert shelf.ask({"run": message["run"], "lane": lane, "view": next(iter(VIEWS))})["figures"]
+    message = json.loads(opener(shelf, folder)(event(file="one", row=0), ME))
+    assert message["planned"] == ["ar"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"file": "none", "row": 0}, "the benchmark is 'none'; allowed: bad, one, two"),
+        ({"file": "../bench/one", "row": 0}, "allowed: bad, one, two"),
+        ({"file": "published", "row": 0}, "allowed: bad, one, two"),
+        ({"file": ["one"], "row": 0}, "allowed: bad, one, two"),
+        ({"row": 0}, "the benchmark is None"),
+        ({"file": "<img src=x>", "row": 0}, "&lt;img src=x&gt;"),
+        ({"file": "bad", "row": 0}, "bad.json is not a valid benchmark"),
+        ({"file": "one", "row": 4}, "the row is 4; allowed: 0 to 3"),
+        ({"file": "one", "row": -1}, "the row is -1; allowed: 0 to 3"),
+        ({"file": "one", "row": True}, "the row is True; allowed"),
+        ({"file": "one", "row": "1"}, "the row is '1'; allowed"),
+        ({"file": "one"}, "the row is None; allowed"),
+        ({"file": "one", "row": 2}, "row 2 has no trace; allowed: one whose sample"),
+    ],
+)
+def test_what_is_not_there_is_refused(folder: Path, asked: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(gr.Error) as error:
+        opener(Shelf(), folder)(event(**asked), ME)
+    assert message in str(error.value).replace("&#x27;", "'")
+
+
+def test_a_trace_that_is_gone_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text((folder / "one.json").read_text())
+    with pytest.raises(gr.Error, match=r"the trace block-8-8-block-cache-0-9\.json\.gz is not beside the benchmark"):
+        opener(Shelf(), tmp_path)(event(file="one", row=1), ME)
+    with pytest.raises(gr.Error, match="the benchmark is None"):
+        opener(Shelf(), tmp_path)(SimpleNamespace(_data=None), ME)  # type: ignore[arg-type]
+
+
+def test_the_script_is_told_what_is_wrong_and_when_there_is_nothing(folder: Path, tmp_path: Path) -> None:
+    assert replied({"file": "one"}, tmp_path) == {"files": [], "empty": EMPTY}
+    assert replied({"file": "one"}, folder) == shown("one", folder)
+    assert replied({"file": "bad"}, folder)["error"].startswith("bad.json is not a valid benchmark")
+    for question in (None, "one", {"file": 1}, {}):
+        assert replied(question, folder)["error"].endswith("allowed: bad, one, two")
+    with pytest.raises(BenchmarkError, match="allowed: none, there is no file"):
+        shown("one", tmp_path)
+
+
+@pytest.fixture
+def stand(page: Page, folder: Path) -> Page:
+    """The board on an empty page, with Plotly; `one` is on show."""
+    page.set_content(
+        f"<body><style>{(ASSETS / 'bench.css').read_text()}</style>{(ASSETS / 'bench.html').read_text()}</body>"
+    )
+    page.add_script_tag(path=PLOTLY)
+    source = (VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text()
+    others = {"two": shown("two", folder), "bad": {"error": "It is <b>bad</b>."}}
+    page.evaluate(MOUNT, [source, json.dumps(shown("one", folder)), others])
+    return page
+
+
+def column(page: Page, n: int) -> list[str]:
+    return page.locator(f".bs-bench tbody tr > :nth-child({n})").all_inner_texts()
+
+
+def test_a_dot_and_a_button_ask_for_the_row_s_trace(stand: Page) -> None:
+    expect(stand.locator(".bs-bench .bs-plot svg.main-svg").first).to_be_visible()
+    expect(stand.locator(".bs-bench .bs-figure")).to_have_count(4)
+    stand.get_by_role("button", name="Open the trace of block 8/8, block cache, 0.9").press("Enter")
+    assert stand.evaluate("opened") == [{"file": "one", "row": 1}]
+    for data in ([0, "ar.json.gz"], [2, None], None):
+        click = "(plot, customdata) => plot.emit('plotly_click', { points: [{ customdata }] })"
+        stand.locator(".bs-bench .bs-plot").first.evaluate(click, data)
+    assert stand.evaluate("opened") == [{"file": "one", "row": 1}, {"file": "one", "row": 0}]
+    expect(stand.locator(".bs-bench tbody button")).to_have_count(2)
+
+
+def test_the_table_sorts_by_the_keyboard_and_says_so(stand: Page, folder: Path) -> None:
+    speeds = [row.tps.value for row in Benchmark.load(folder / "one.json").rows]
+    names = [row.name for row in Benchmark.load(folder / "one.json").rows]
+    assert column(stand, 1) == names
+    heading = stand.get_by_role("button", name="tokens/s")
+    heading.press("Enter")
+    by_speed = [names[n] for n in sorted(range(4), key=lambda n: -speeds[n])]
+    assert column(stand, 1) == by_speed
+    cell = stand.get_by_role("columnheader", name="tokens/s")
+    expect(cell).to_have_attribute("aria-sort", "descending")
+    heading.press("Enter")
+    assert column(stand, 1) == by_speed[::-1]
+    expect(cell).to_have_attribute("aria-sort", "ascending")
+    stand.get_by_role("button", name="decoding").click()
+    assert column(stand, 1) == sorted(names)
+    expect(stand.locator("[aria-sort]")).to_have_count(1)
+    stand.get_by_role("button", name="departs at").click()  # none departs: nothing moves
+    assert column(stand, 1) == names
+
+
+def test_another_benchmark_is_shown_when_it_is_chosen(stand: Page, folder: Path) -> None:
+    select = stand.get_by_label("Benchmark on show")
+    expect(select).to_have_value("one")
+    select.select_option("two")
+    expect(stand.locator(".bs-bench tbody tr")).to_have_count(len(Benchmark.load(folder / "two.json").rows))
+    assert stand.evaluate("asked") == [{"file": "two"}]
+    expect(select).to_have_value("two")
+    expect(stand.locator(".bs-bench .bs-plot svg.main-svg").first).to_be_visible()
+    select.select_option("bad")
+    expect(stand.locator(".bs-bench-empty")).to_have_text("It is <b>bad</b>.")
+
+
+def test_nothing_there_is_told_and_no_table_is_drawn(page: Page) -> None:
+    page.set_content(
+        f"<body><style>{(ASSETS / 'bench.css').read_text()}</style>{(ASSETS / 'bench.html').read_text()}</body>"
+    )
+    source = (VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text()
+    page.evaluate(MOUNT, [source, json.dumps({"files": [], "empty": EMPTY}), {}])
+    expect(page.locator(".bs-bench-empty")).to_have_text(EMPTY)
+    expect(page.locator(".bs-bench-scroll")).to_be_hidden()
+    expect(page.get_by_label("Benchmark on show")).to_be_hidden()
+
+
+def test_it_fits_a_phone(stand: Page) -> None:
+    stand.set_viewport_size({"width": 390, "height": 844})
+    expect(stand.locator(".bs-bench .bs-plot svg.main-svg").first).to_be_visible()
+    assert stand.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,32 @@
+"""Where numbers come from, in one line."""
+
+from typing import Any
+
+import pytest
+
+from visualize.facts import facts
+
+ABOUT: dict[str, Any] = {
+    "id": "m", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2, "torch": "2.13.0",
+    "commit": "abc1234", "warm_up": 24,
+}  # fmt: skip
+
+
+def test_all_that_is_known_is_said_in_one_line() -> None:
+    assert facts(ABOUT, title="SmolLM2-135M", seed=7) == (
+        "Measured live: SmolLM2-135M (135 M parameters, bfloat16), on cpu: X, 2 threads, torch 2.13.0, commit abc1234, "
+        "seed 7, 24 warm-up passes."
+    )
+
+
+@pytest.mark.parametrize("commit", [None, ""])
+def test_what_is_not_known_is_left_out(commit: str | None) -> None:
+    said = facts({**ABOUT, "commit": commit, "threads": 1, "warm_up": 1}, opening="Recorded")
+    assert said == "Recorded: m (135 M parameters, bfloat16), on cpu: X, 1 thread, torch 2.13.0, 1 warm-up pass."
+    assert facts({k: v for k, v in ABOUT.items() if k not in ("commit", "torch")}).endswith(
+        "2 threads, 24 warm-up passes."
+    )
+
+
+def test_a_seed_of_nothing_is_a_seed() -> None:
+    assert ", seed 0, " in facts(ABOUT, seed=0)
