@@ -20,7 +20,6 @@ from dllm.judge import Judge, item_of
 from dllm.settings import RECORDS, Choice, Settings, SettingsError
 from dllm.trace import Trace
 from visualize.facts import facts as words
-from visualize.lane import LANES
 from visualize.stage import Stage, stopped
 
 Handler = Callable[..., Iterator[str]]
@@ -44,7 +43,7 @@ def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
             for word in engines.loading(model):
                 yield stage.note(word)
             with engines.device:
-                yield from play(stage, engines.get(model), text, settings, live)
+                yield from engines.drive(play(stage, engines.get(model), text, settings, live))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not decoded.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
@@ -55,7 +54,9 @@ def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
     return decode
 
 
-def play(stage: Stage, engine: Any, text: str, settings: Settings, live: Live | None = None) -> Iterator[str]:
+def play(
+    stage: Stage, engine: Any, text: str, settings: Settings, live: Live | None = None
+) -> Generator[str, None, None]:
     """Both lanes one after another, so that neither slows the other, then the whole run."""
     live = live or Live()
     runs = {"diffusion": engine.run(text, settings)}
@@ -76,13 +77,13 @@ def play(stage: Stage, engine: Any, text: str, settings: Settings, live: Live | 
     if len(runs) > 1 and not late and not stage.observed:  # there will be a verdict, and it says what the speed cost
         judge = Judge(engine, item=item_of(text))
         for name in runs:
-            trace = yield from checked(stage, judge, stage.traces[name], LANES[name].title)
+            trace = yield from checked(stage, judge, stage.traces[name], name)
             live.end(name, trace)
             yield stage.close(name, trace)
     yield stage.finish(late)
 
 
-def checked(stage: Stage, judge: Judge, trace: Trace, title: str) -> Generator[str, None, Trace]:
+def checked(stage: Stage, judge: Judge, trace: Trace, name: str) -> Generator[str, None, Trace]:
     """Hold an answer against the exact decoders; returns its trace with the gate, or without if it took too long."""
     deadline, spoke = monotonic() + JUDGING, 0.0
     for _ in judge.judge(trace):
@@ -90,7 +91,7 @@ def checked(stage: Stage, judge: Judge, trace: Trace, title: str) -> Generator[s
             return trace
         if monotonic() - spoke > WORD:
             spoke = monotonic()
-            yield stage.note(f"{title}: holding the answer against the exact decoders…")
+            yield stage.note(f"{stage.title(name)}: holding the answer against the exact decoders…")
     return judge.judged(trace)
 
 

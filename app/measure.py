@@ -30,7 +30,7 @@ def measurer(engines: Engines, shelf: Shelf) -> Callable[[gr.EventData], Iterato
                 yield notice(run, word)
             with engines.device:
                 shadow = Shadow(engines.get(trace.model.id), trace)
-                for done in shadow:
+                for done in engines.drive(iter(shadow)):
                     yield notice(run, f"Measuring the drift: step {done} of {len(trace.steps)}…")
             kept.drifts[lane] = shadow.drift
             yield notice(run, "", measured=True)

@@ -1,6 +1,6 @@
 """The race: times lanes lap by lap, holds their answers against exact decoders, then shows all on one clock."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from html import escape
 from time import monotonic
 from typing import Any
@@ -15,9 +15,8 @@ from app.live import Live
 from app.shelf import Shelf, new_folder
 from dllm.judge import Judge, item_of
 from dllm.race import Race, Turn
-from dllm.settings import SettingsError
-from dllm.suite import Item
-from visualize.lane import Title, titles_of
+from dllm.settings import Settings, SettingsError
+from visualize.lane import titles_of
 from visualize.stage import Stage
 
 
@@ -33,21 +32,13 @@ def racer(engines: Engines, shelf: Shelf) -> Callable[..., Iterator[str]]:
             raise gr.Error(escape(str(error)), print_exception=False) from error
         live = Live(new_folder())
         run = shelf.open(live.replay, request.session_hash if request else None, folder=live.folder)
-        titles = titles_of({name: each.as_json() for name, each in lanes.items()})
-        stage = Stage(run, list(lanes), titles=titles)
+        stage = Stage(run, list(lanes), titles=titles_of({name: each.as_json() for name, each in lanes.items()}))
         try:
             yield stage.note("Preparing…")
             for word in engines.loading(model):
                 yield stage.note(word)
             with engines.device:
-                engine = engines.get(model)
-                contest = Race(engine, text, lanes, laps=laps)
-                one = next(iter(contest.runs.values()))
-                check_tokens(len(one.prompt))
-                stage.piece = one.piece
-                stage.facts = facts(engine.describe(), lanes=len(lanes), seed=one.settings.seed)
-                yield from _run(stage, contest, live, titles, watched=watched)
-                yield from _judge(stage, contest, live, titles, item=item_of(text))
+                yield from engines.drive(play(stage, engines.get(model), text, lanes, live, laps=laps, watched=watched))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not raced.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
@@ -58,8 +49,27 @@ def racer(engines: Engines, shelf: Shelf) -> Callable[..., Iterator[str]]:
     return race
 
 
-def _run(stage: Stage, contest: Race, live: Live, titles: Mapping[str, Title], *, watched: bool) -> Iterator[str]:
-    """All laps. Words come seldom; steps only of the warm-up lap, which nobody times."""
+def play(
+    stage: Stage, engine: Any, text: str, lanes: Mapping[str, Settings], live: Live, *, laps: int, watched: bool
+) -> Generator[str, None, None]:
+    """All laps, then what the answers are worth, then the whole race on one clock."""
+    contest = Race(engine, text, lanes, laps=laps)
+    one = next(iter(contest.runs.values()))
+    check_tokens(len(one.prompt))
+    stage.piece, stage.facts = one.piece, facts(engine.describe(), lanes=len(lanes), seed=one.settings.seed)
+    yield from _laps(stage, contest, live, watched)
+    traces, judge = contest.traces(), Judge(engine, item=item_of(text))
+    for name, trace in traces.items():
+        judged = yield from checked(stage, judge, trace, name)
+        live.end(name, judged)
+        stage.replay(name, judged)
+    whole = len(traces) == len(lanes) and all(len(trace.timing.laps) == laps for trace in traces.values())
+    late = "" if whole else f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all laps."
+    yield stage.finish(late, clock=True)
+
+
+def _laps(stage: Stage, contest: Race, live: Live, watched: bool) -> Iterator[str]:
+    """Words come seldom, because a word costs time; steps only of the warm-up lap, which nobody times."""
     deadline, spoke = monotonic() + SECONDS, 0.0
     for turn in contest:
         if turn.lap == 0:
@@ -69,7 +79,7 @@ def _run(stage: Stage, contest: Race, live: Live, titles: Mapping[str, Title], *
         if monotonic() - spoke > WORD:
             spoke = monotonic()
             lap = f"lap {turn.lap} of {contest.laps}" if turn.lap else "warm-up lap"
-            yield stage.note(f"{titles[turn.lane].title}: {lap}…")
+            yield stage.note(f"{stage.title(turn.lane)}: {lap}…")
         if monotonic() > deadline:
             return
 
@@ -78,16 +88,3 @@ def _shown(stage: Stage, turn: Turn) -> Iterator[str]:
     if len(turn.run.records) == 1:
         yield stage.open(turn.lane, turn.run.prompt, turn.run.settings.as_json())
     yield stage.step(turn.lane, turn.run.records[-1])
-
-
-def _judge(stage: Stage, contest: Race, live: Live, titles: Mapping[str, Title], *, item: Item | None) -> Iterator[str]:
-    """Hold every answer against the exact decoders, then show all lanes on one clock."""
-    traces = contest.traces()
-    judge = Judge(contest.engine, item=item)
-    for name, trace in traces.items():
-        judged = yield from checked(stage, judge, trace, titles[name].title)
-        live.end(name, judged)
-        stage.replay(name, judged)
-    short = any(len(trace.timing.laps) < contest.laps for trace in traces.values()) or len(traces) < len(contest.runs)
-    late = f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all laps." if short else ""
-    yield stage.finish(late, clock=True)

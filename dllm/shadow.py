@@ -1,6 +1,6 @@
 """The shadow pass: a trace replayed with its cache, and beside every step a pass that recomputes all it may see."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +49,7 @@ class Shadow:
             raise RuntimeError("the drift is known after the last step; iterate first")
         return self._drift
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Generator[int, None, None]:
         """Replay; yields 1, 2, … after each step. The components of the keys are found after the last.
 
         Raises:

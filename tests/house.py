@@ -50,7 +50,8 @@ HOUSE = (
         "it names things; all the torch is in dllm.models",
     ),
     Room(
-        "evaluation", ("dllm.evaluate", "dllm.bench", "dllm.speed"), ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
+        "evaluation", ("dllm.evaluate", "dllm.bench", "dllm.speed"),
+        ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
         "it asks the engine and judges the answers",
     ),
     Room(

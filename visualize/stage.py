@@ -98,6 +98,12 @@ class Stage:
     def _end(self, name: str, trace: Trace) -> None:
         self.traces[name] = trace
         self.lanes[name].end(trace)
+        self._learn(i for answer in (trace.gate.references if trace.gate else {}).values() for i in answer)
+
+    def title(self, name: str) -> str:
+        """What a lane is called: its name, until it has begun or been given one."""
+        known = self._titles().get(name)
+        return name if known is None else known.title
 
     def _titles(self) -> Mapping[str, Title]:
         return titles_of(self.settings) if self.titles is None else self.titles

@@ -9,7 +9,7 @@ from dllm.models.beside import Beside, packable
 
 SIDE = {"cpu": 2048, "cuda": 8192}  # of the square matrices multiplied
 BYTES = {"cpu": 2**27, "cuda": 2**30}  # read in one go: far more than a cache holds
-TRIES = 5
+TRIES = 15
 
 
 @torch.inference_mode()

@@ -50,6 +50,11 @@ class ScriptedEngine:
             "id": "scripted", "parameters": 0, "dtype": "none", "device": "no device", "threads": 1, "warm_up": 0,
         }  # fmt: skip
 
+    tokenizer = None
+
+    def log_prob(self, prompt: list[int], answer: list[int]) -> None:
+        """There is no network that could judge."""
+
     def begun(self) -> None:
         pass
 
@@ -119,8 +124,11 @@ class ScriptedRun:
 class Announced(ScriptedEngine):
     """Plays the script that the prompt names, and prints what happens."""
 
-    def run(self, prompt: str, settings: Settings) -> ScriptedRun:
+    def run(self, prompt: str | list[int], settings: Settings) -> ScriptedRun:
+        if not isinstance(prompt, str):  # a reference, which nobody watches
+            return ScriptedRun(ScriptedEngine(self.pieces[2:]), settings)
         engine = Announced(SCRIPTS[prompt], gate=self.gate if prompt == "gated" else None)
+        self.pieces = engine.pieces
         return ScriptedRun(engine, replace(settings, gen_length=len(engine.pieces) - 1))
 
     def begun(self) -> None:

@@ -44,9 +44,9 @@ def request(client: Client, prompt: str) -> dict[str, object]:
     return {p["parameter_name"]: p["parameter_default"] for p in parameters} | {"prompt": prompt}
 
 
-def test_only_decoding_is_public(client: Client) -> None:
+def test_only_decoding_and_racing_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
-    assert list(endpoints) == ["/decode"]
+    assert list(endpoints) == ["/decode", "/race"]
     assert list(request(client, ""))[:3] == ["prompt", "model", "autoregressive"]
 
 
@@ -74,4 +74,4 @@ def test_a_run_streams_one_message_a_pass(client: Client) -> None:
             for p in m["lanes"][:1]
             if p["name"] == lane["name"] and p["frames"]
         ]
-        assert streamed[:-1] == [frame["i"] for frame in lane["frames"]]  # and once more as the lane closes
+        assert streamed[:-2] == [frame["i"] for frame in lane["frames"]]  # and again as it closes and as it is judged

@@ -40,7 +40,7 @@ def decode(
 def test_both_lanes_are_played_one_after_the_other(controls: Controls) -> None:
     sent = messages(decode(controls, ScriptedEngine(PIECES)))
     lanes = [part["name"] for message in sent[:-1] for part in message["lanes"]]
-    assert lanes == ["diffusion"] * 9 + ["ar"] * 9  # opened, seven passes, closed
+    assert lanes == ["diffusion"] * 9 + ["ar"] * 9 + ["diffusion", "ar"]  # opened, seven passes, closed; then judged
     assert {message["run"] for message in sent} == {sent[0]["run"]}
     assert sent[-1]["done"] is True
 
@@ -126,11 +126,12 @@ def test_ar_is_the_same_request_one_token_at_a_time() -> None:
 
 def test_the_facts_name_machine_and_method() -> None:
     about = {"id": "default", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2}
-    assert facts({**about, "warm_up": 3}, lanes=2) == (
-        "Measured live: SmolLM2-135M-Instruct, converted (135 M parameters, bfloat16), on cpu: X, 2 threads, "
+    assert facts({**about, "warm_up": 3}, lanes=2, seed=7) == (
+        "Measured live: SmolLM2-135M-Instruct, converted (135 M parameters, bfloat16), on cpu: X, 2 threads, seed 7, "
         f"3 warm-up passes. The lanes were measured one after another. {MODELS['default'].about}"
     )
-    assert facts({**about, "id": "x", "threads": 1, "warm_up": 0}, lanes=1).endswith("on cpu: X, 1 thread, no warm-up.")
+    bare = facts({**about, "id": "x", "threads": 1, "warm_up": 0}, lanes=1, seed=0)
+    assert bare.endswith("on cpu: X, 1 thread, seed 0, no warm-up.")
 
 
 def test_every_stop_is_a_new_value() -> None:
@@ -142,11 +143,14 @@ def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> Non
     runs = []
 
     class Watched:
-        describe = engine.describe
+        def __getattr__(self, name: str) -> Any:
+            return getattr(engine, name)
 
-        def run(self, prompt: str, settings: Settings) -> Any:
-            runs.append(engine.run(prompt, settings))
-            return runs[-1]
+        def run(self, prompt: str | list[int], settings: Settings) -> Any:
+            run = engine.run(prompt, settings)
+            if isinstance(prompt, str):  # not a reference
+                runs.append(run)
+            return run
 
     stage = Stage("run", ["diffusion", "ar"])
     sent = messages(play(stage, Watched(), "What is the capital of France?", Settings(gen_length=16, block_size=8)))

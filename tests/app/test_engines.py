@@ -1,4 +1,6 @@
-from threading import Event
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
@@ -86,3 +88,48 @@ def test_preloading_leaves_a_loaded_model_alone(monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(SettingsError, match="model is 'gpt'; allowed: default"):
         Engines().begin("gpt")
+
+
+def test_work_is_done_in_one_thread_whoever_asks() -> None:
+    """Torch keeps a team of threads for each thread that calls it; idle teams take time from the one that works."""
+    seen: list[Thread] = []
+
+    def load(name: str, *, progress: Any) -> Loaded:
+        seen.append(current_thread())
+        return Loaded(name)
+
+    engines = Engines(load)
+
+    def work() -> Generator[int, None, None]:
+        for number in range(3):
+            seen.append(current_thread())
+            yield number
+
+    driven = engines.drive(work())
+    with ThreadPoolExecutor(1) as other:
+        assert [next(driven), other.submit(next, driven).result(), next(driven)] == [0, 1, 2]
+    engines.get("default")
+    assert len(seen) == 4
+    assert len(set(seen)) == 1
+    assert seen[0] is not current_thread()
+
+
+def test_closing_ends_the_work_and_an_error_reaches_who_asked() -> None:
+    ended, engines = [], Engines()
+
+    def work(error: Exception | None) -> Generator[int, None, None]:
+        try:
+            yield 1
+            if error:
+                raise error
+            yield 2
+        finally:
+            ended.append(1)
+
+    driven = engines.drive(work(None))
+    assert next(driven) == 1
+    driven.close()  # type: ignore[attr-defined]
+    assert ended == [1]
+    with pytest.raises(SettingsError, match="no"):
+        list(engines.drive(work(SettingsError("no"))))
+    assert ended == [1, 1]

@@ -39,7 +39,8 @@ def test_ar_is_held_against_the_definition() -> None:
     run = engine.run([1, 2, 3], Settings(gen_length=9, block_size=1, stop_ids=()))
     list(run)
     trace, _ = judged(engine, run.trace())
-    assert trace.gate and trace.gate.references == {"no_cache": naive_ar(engine, [1, 2, 3], 9)}
+    assert trace.gate
+    assert trace.gate.references == {"no_cache": naive_ar(engine, [1, 2, 3], 9)}
 
 
 def test_a_reference_is_decoded_once_for_all_lanes() -> None:
@@ -60,7 +61,8 @@ def test_an_exact_answer_is_its_own_reference() -> None:
     list(run)
     trace, decoded = judged(engine, run.trace())
     assert decoded == []
-    assert trace.gate and set(map(tuple, trace.gate.references.values())) == {tuple(trace.output)}
+    assert trace.gate
+    assert set(map(tuple, trace.gate.references.values())) == {tuple(trace.output)}
 
 
 def test_the_score_of_the_rule_is_kept() -> None:

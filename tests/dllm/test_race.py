@@ -55,7 +55,7 @@ def test_a_race_that_is_left_has_the_laps_it_finished() -> None:
         ({"ar": AR}, 1, "a race has 1 lanes; allowed: 2 to 4"),
         ({str(n): Settings(gen_length=n, block_size=4) for n in range(1, 6)}, 1, "a race has 5 lanes"),
         (LANES, 0, "laps is 0; allowed: 1 to 20"),
-        ({"a": BLOCK, "b": Settings(gen_length=6, block_size=4, cache=Choice("sub_block"))}, 1, "a and b decode in the"),
+        ({"a": BLOCK, "b": Settings(gen_length=6, block_size=4, cache=Choice("sub_block"))}, 1, "a and b decode in"),
     ],
 )
 def test_a_race_that_makes_no_sense_is_refused(lanes: dict[str, Settings], laps: int, message: str) -> None:

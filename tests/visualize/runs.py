@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dllm.attention import Maps, MapsWriter
+from dllm.judge import Judge
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice, Settings
 from dllm.shadow import Shadow
@@ -36,7 +37,10 @@ def recorded(way: str = "d2") -> Replay:
         maps = Maps.open(path.read_bytes())
     shadow = Shadow(engine, run.trace())
     assert list(shadow)
-    trace = run.trace().model_copy(update={"pieces": {i: PIECES.get(i, f" t{i}") for i in range(40)}})
+    judge = Judge(engine)
+    assert list(judge.judge(run.trace())) or way == "ar"
+    trace = judge.judged(run.trace())
+    trace = trace.model_copy(update={"pieces": {i: PIECES.get(i, f" t{i}") for i in range(40)}})
     lane = "ar" if way == "ar" else "diffusion"
     return Replay({lane: trace}, {lane: maps}, {lane: shadow.drift})
 

@@ -1,0 +1,169 @@
+"""The race, called as the page calls it, and raced in a real browser."""
+
+import json
+import re
+from typing import Any
+
+import gradio as gr
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.engines import Engines
+from app.lanes import NOBODY, START, WAYS, Grid
+from app.race import racer
+from app.shelf import Shelf
+from dllm.decode import resolve
+from dllm.settings import SettingsError
+from dllm.trace import Trace
+from tests.app.scripted import ScriptedEngine
+
+SHARED = (16, 8, 4, 2, False)  # answer length, block, sub-block, laps, live
+TWO = ("ar", 0.9, "sub-block", 0.9)
+QUESTION = "What is the capital of France?"
+
+
+def messages(engines: Engines, shelf: Shelf, *values: Any, prompt: str = QUESTION) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in racer(engines, shelf)(prompt, "default", None, *values)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_is_one_that_the_default_model_decodes(way: str, engines: Engines) -> None:
+    engine = engines.get("default")
+    other = "ar" if way != "ar" else "d2"
+    lanes, _, _ = Grid.lanes([*SHARED, other, 0.9, way, 0.6])
+    settings = list(lanes.values())[1]
+    assert resolve(settings, engine.traits)
+    assert settings.gen_length == 16
+    assert (settings.block_size == 1) == (way == "ar")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([*SHARED, "ar", 0.9, "gpt", 0.9], "lane is 'gpt'; allowed: ar, none"),
+        ([*SHARED, "block", 0.9, "block", 0.9], "two lanes are block-0.9"),
+        ([*SHARED, "block", 7, "ar", 0.9], "threshold is 7; allowed: 0.0 to 1.0"),
+        ([999, *SHARED[1:], *TWO], "gen_length is 999; allowed on this page: up to 256"),
+        ([16, 8, 5, 2, False, *TWO], "sub_block_size is 5; allowed: a divisor of block_size 8"),
+        ([*SHARED, "ar", 0.9, NOBODY, 0.9], "a race has 1 lanes; allowed: 2 to 4"),
+        ([*SHARED[:3], 99, False, *TWO], "laps is 99; allowed: 1 to 20"),
+    ],
+)
+def test_a_race_that_makes_no_sense_is_refused(values: list[Any], message: str, engines: Engines) -> None:
+    with pytest.raises((gr.Error, SettingsError), match=re.escape(message).replace("'", "(&#x27;|')")):
+        messages(engines, Shelf(), *values)
+
+
+def test_a_bad_value_takes_nothing_from_the_stage() -> None:
+    """The first message of a run clears what was on show, so a refused race must send none."""
+    shelf = Shelf()
+    sent = racer(Engines(ScriptedEngine(["a"]).load), shelf)("Hi", "default", None, *SHARED, "ar", 0.9, "gpt", 0.9)
+    with pytest.raises(gr.Error):
+        next(sent)
+    assert not shelf._kept
+
+
+def test_the_race_is_measured_first_and_shown_together_afterwards(engines: Engines) -> None:
+    shelf = Shelf()
+    sent = messages(engines, shelf, *SHARED, *TWO)
+    assert all(not message["lanes"] for message in sent[:-1])  # nothing is drawn while something is timed
+    last = sent[-1]
+    assert last["done"]
+    assert last["clock"]
+    assert [lane["name"] for lane in last["lanes"]] == ["ar", "sub-block-0.9"]
+    traces = shelf.get(last["run"]).replay().traces
+    for lane in last["lanes"]:
+        trace: Trace = traces[lane["name"]]
+        assert lane["frames"][-1]["totals"]["seconds"] == pytest.approx(sum(step.seconds for step in trace.steps))
+        assert sum(step.seconds for step in trace.steps) in trace.timing.laps
+        assert lane["spread"]["laps"] == len(trace.timing.laps) == 2
+        assert lane["spread"]["high"] == pytest.approx(len(trace.output) / min(trace.timing.laps))
+        assert lane["gate"]
+        assert trace.environment.warm_up > 0
+        assert trace.environment.peak_bytes
+    assert "tokens per second" in last["verdict"]
+
+
+def test_no_speed_up_is_told_without_its_gate(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.decode.JUDGING", 0.0)  # the references take too long
+    last = messages(engines, Shelf(), *SHARED, "ar", 0.9, "sub-block", 0.3)[-1]
+    assert all(lane["gate"] is None for lane in last["lanes"])
+    assert "times AR" not in last["verdict"]
+
+
+def test_the_warm_up_lap_can_be_watched(engines: Engines) -> None:
+    sent = messages(engines, Shelf(), 16, 8, 4, 1, True, *TWO)
+    for name in ("ar", "sub-block-0.9"):
+        frames = [
+            lane["frames"][-1]["i"] for m in sent[:-1] for lane in m["lanes"] if lane["name"] == name and lane["frames"]
+        ]
+        whole = next(lane for lane in sent[-1]["lanes"] if lane["name"] == name)
+        assert frames == [frame["i"] for frame in whole["frames"]]  # each once: of the warm-up lap only
+
+
+def test_a_suite_item_is_checked(engines: Engines) -> None:
+    shelf = Shelf()
+    last = messages(engines, shelf, *SHARED, *TWO, prompt="Name the capital city of France.")[-1]
+    gates = [trace.gate for trace in shelf.get(last["run"]).replay().traces.values()]
+    assert all(gate and gate.item == "capital-france" and isinstance(gate.right, bool) for gate in gates)
+
+
+def test_a_race_that_takes_too_long_says_so(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.race.SECONDS", 0.0)
+    last = messages(engines, Shelf(), *SHARED, *TWO)[-1]
+    assert last["done"]
+    assert "Stopped at the time limit" in last["note"]
+    assert last["lanes"] == []
+
+
+def test_leaving_a_race_frees_the_device() -> None:
+    engine = ScriptedEngine(["One", " two", " three"])
+    engines = Engines(engine.load)
+    race = racer(engines, Shelf())("Count", "default", None, 16, 8, 4, 1, True, *TWO)
+    for text in race:
+        if json.loads(text)["lanes"]:
+            break
+    assert engines.device.locked()
+    race.close()  # type: ignore[attr-defined]
+    assert engine.closed.is_set()
+    assert not engines.device.locked()
+
+
+@pytest.fixture
+def raced(page: Page, url: str) -> Page:
+    page.goto(url)
+    page.get_by_role("tab", name="Race", exact=True).first.click()
+    page.get_by_label("number input for Answer length").last.fill("8")
+    page.get_by_label("number input for Laps").fill("2")
+    page.get_by_role("button", name="Race", exact=True).click()
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done", timeout=120_000)
+    return page
+
+
+def test_a_race_in_the_browser(raced: Page) -> None:
+    page = raced
+    lanes = page.locator(".bs-lane:visible")
+    expect(lanes).to_have_count(len([way for way, _ in START if way != NOBODY]))
+    expect(page.locator("select.bs-by")).to_have_value("clock")
+    expect(page.locator(".bs-lane.finished")).to_have_count(lanes.count(), timeout=60_000)  # it played by itself
+    for flag in page.locator(".bs-flag:visible").all_inner_texts():
+        assert re.fullmatch(r"(1st|2nd|3rd) · [\d.]+ s", flag)
+    expect(page.locator(".bs-gate:visible")).to_have_count(lanes.count())
+    expect(page.locator(".bs-verdict")).to_contain_text("tokens per second")
+    expect(page.locator(".bs-facts")).to_contain_text(re.compile(r"threads?, torch .+, seed 0, .+warm-up"))
+    page.locator("#bs-tab-race").click()
+    expect(page.locator(".bs-plot .main-svg").first).to_be_visible()
+    assert page.locator(".bs-figure:visible").count() == 3
+    page.locator("#bs-tab-gate").click()
+    expect(page.locator(".bs-held").first).to_be_visible()
+
+
+def test_the_race_is_there_to_be_scrubbed(raced: Page) -> None:
+    page = raced
+    expect(page.locator(".bs-lane.finished")).to_have_count(3, timeout=60_000)
+    page.locator(".bs-scrub").focus()
+    page.keyboard.press("Home")
+    expect(page.locator(".bs-lane.finished")).to_have_count(0)
+    assert not any(text.strip("░") for text in page.locator(".bs-lane:visible .bs-text").all_inner_texts())
+    page.keyboard.press("End")
+    expect(page.locator(".bs-lane.finished")).to_have_count(3)
