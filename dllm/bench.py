@@ -221,7 +221,9 @@ class Bench:
             item=self.items[self.sample].id,
             right=answer.right,
         )
-        return middle.model_copy(update={"timing": timing, "gate": gate})
+        names = self.engine.tokenizer
+        fresh = {} if names is None else {i: names.piece(i) for i in self._reference(name, self.sample)}
+        return middle.model_copy(update={"timing": timing, "gate": gate, "pieces": {**fresh, **middle.pieces}})
 
     def _way(self, name: str, batch: int) -> Way:
         return Way(name, resolve(self.ways[name], self.engine.traits).as_json(), batch)

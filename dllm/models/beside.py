@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 def packable(weight: Tensor) -> bool:
     """Whether weights of this dtype on this device can be laid out beforehand."""
-    return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    place = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
+    return place and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class Beside(nn.Module):
