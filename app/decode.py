@@ -42,7 +42,9 @@ def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
             text = check_prompt(prompt)
             for word in engines.loading(model):
                 yield stage.note(word)
-            with engines.device:
+            with ExitStack() as stack:
+                for word in engines.waiting(stack):
+                    yield stage.note(word)
                 yield from engines.drive(play(stage, engines.get(model), text, settings, live))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not decoded.")
@@ -69,17 +71,21 @@ def play(
     for name, run in runs.items():
         live.begin(name, run)
         yield stage.open(name, run.prompt, run.settings.as_json())
-        yield from follow(stage, name, run, live)
+        yield from follow(stage, name, run, engine.steps(run), live)
         trace = run.trace()
         late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
         live.end(name, trace)
         yield stage.close(name, trace)
-    if len(runs) > 1 and not late and not stage.observed:  # there will be a verdict, and it says what the speed cost
+    alone = all(trace.environment.rows == 1 for trace in stage.traces.values())
+    if (
+        len(runs) > 1 and alone and not late and not stage.observed
+    ):  # there will be a verdict, and it says what the speed cost
         judge = Judge(engine, item=item_of(text))
         for name in runs:
             trace = yield from checked(stage, judge, stage.traces[name], name)
             live.end(name, trace)
             yield stage.close(name, trace)
+    stage.facts = facts(_about(engine, stage), lanes=len(runs), seed=settings.seed)
     yield stage.finish(late)
 
 
@@ -95,9 +101,8 @@ def checked(stage: Stage, judge: Judge, trace: Trace, name: str) -> Generator[st
     return judge.judged(trace)
 
 
-def follow(stage: Stage, name: str, run: Any, live: Live) -> Iterator[str]:
+def follow(stage: Stage, name: str, run: Any, steps: Generator[Any, None, None], live: Live) -> Iterator[str]:
     """One message per step. The run is freed when this generator is closed, wherever it stands."""
-    steps = iter(run)
     deadline = monotonic() + SECONDS
     with ExitStack() as stack:
         stack.callback(steps.close)
@@ -108,6 +113,11 @@ def follow(stage: Stage, name: str, run: Any, live: Live) -> Iterator[str]:
             yield stage.step(name, run.records[-1])
             if monotonic() > deadline:
                 return
+
+
+def _about(engine: Any, stage: Stage) -> dict[str, Any]:
+    """The model and the machine, and how many runs shared a pass at most."""
+    return {**engine.describe(), "rows": max(trace.environment.rows for trace in stage.traces.values())}
 
 
 def autoregressive(settings: Settings) -> Settings:

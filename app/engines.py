@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from threading import Lock
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from dllm.engine import MODELS, Engine
@@ -18,6 +20,41 @@ class LoadError(RuntimeError):
     """A model could not be loaded; the message says why."""
 
 
+class Device:
+    """Who uses the network now: any number of runs that share its passes, or one race that nothing may disturb.
+
+    Held for as long as a handler lives, so that a cancelled run's last pass cannot slow the next one's timing. Plain
+    counters, because a generator may be closed in another thread than it began in.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._sharing = 0
+        self._alone = False
+        self._wished = 0.0  # until when a race's wish to be alone keeps others out
+
+    def enter(self, stack: ExitStack, *, alone: bool = False) -> bool:
+        """Take part until the stack ends, if that can be now; a refused wish to be alone is remembered for a while."""
+        with self._lock:
+            if alone and self._sharing:
+                self._wished = monotonic() + 4 * POLL
+            if self._alone or (self._sharing if alone else monotonic() < self._wished):
+                return False
+            self._alone, self._sharing = alone, self._sharing + (not alone)
+            self._wished = 0.0
+        stack.callback(self._leave, alone)
+        return True
+
+    @property
+    def busy(self) -> bool:
+        """Whether anyone uses it."""
+        return self._alone or self._sharing > 0
+
+    def _leave(self, alone: bool) -> None:
+        with self._lock:
+            self._alone, self._sharing = self._alone and not alone, self._sharing - (not alone)
+
+
 class Engines:
     """Keeps one model loaded: one run goes on at a time, and memory is for weights, not for models left behind."""
 
@@ -28,9 +65,7 @@ class Engines:
         self._name: str | None = None
         self._loading: Future[Any] | None = None
         self._said = ""
-        # Gradio gives a cancelled run's turn away while its last pass still computes; this keeps the next one's
-        # timing clean. A plain lock, because a generator may be closed in another thread than it began in.
-        self.device = Lock()
+        self.device = Device()
 
     def loading(self, name: str) -> Iterator[str]:
         """Load a model unless it is there; yields what is going on, and returns when it is loaded.
@@ -72,6 +107,12 @@ class Engines:
                 yield item  # type: ignore[misc]
         finally:
             self._pool.submit(work.close).result()
+
+    def waiting(self, stack: ExitStack, *, alone: bool = False) -> Iterator[str]:
+        """Take part until the stack ends, alone or with others; yields what is waited for until then."""
+        while not self.device.enter(stack, alone=alone):
+            yield "Waiting until the other runs have ended…" if alone else "Waiting until a race has ended…"
+            sleep(POLL)
 
     def get(self, name: str) -> Any:
         """The loaded engine."""

@@ -24,7 +24,7 @@ WAYS: dict[str, Way] = {
     "ar": Way("AR", {"block_size": 1}),
     "none": Way("Block diffusion, no cache", {"attention": "block_causal", "cache": "none"}),
     "block": Way("Block diffusion, block cache", {"attention": "block_causal", "cache": "block"}),
-    "sub-block": Way("Block diffusion, block + sub-block cache", {"attention": "block_causal", "cache": "sub_block"}),
+    "sub-block": Way("Block diffusion, sub-block cache", {"attention": "block_causal", "cache": "sub_block"}),
     "full": Way("Full attention, no cache", {"attention": "bidirectional", "cache": "none"}),
     "prefix": Way("Full attention, PrefixCache", {"attention": "bidirectional", "cache": "prefix"}),
     "dual": Way("Full attention, DualCache", {"attention": "bidirectional", "cache": "dual"}),

@@ -8,6 +8,7 @@ from dllm.settings import SettingsError
 PROMPT_CHARS = 4000
 PROMPT_TOKENS = 1024
 SECONDS = 300.0  # one lane, or one race; it ends with what it has
+TOGETHER = 8  # visitors decoded together; more wait in the queue
 JUDGING = 30.0  # seconds for the references of one answer; beyond them nothing is said of it
 MAPS_BYTES = 32 * 2**20  # of attention maps a lane, unpacked; what comes after is not kept, and that is said
 MAXIMA = {"gen_length": 256, "block_size": 64, "sub_block_size": 64, "k": 256, "inflate": 256, "seed": 2**32 - 1}

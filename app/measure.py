@@ -1,6 +1,7 @@
 """The handler behind “Measure the drift”: a shadow pass beside every step of a run that is on show."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from html import escape
 
 import gradio as gr
@@ -28,7 +29,9 @@ def measurer(engines: Engines, shelf: Shelf) -> Callable[[gr.EventData], Iterato
             trace = traces[lane]
             for word in engines.loading(trace.model.id):
                 yield notice(run, word)
-            with engines.device:
+            with ExitStack() as stack:
+                for word in engines.waiting(stack):
+                    yield notice(run, word)
                 shadow = Shadow(engines.get(trace.model.id), trace)
                 for done in engines.drive(iter(shadow)):
                     yield notice(run, f"Measuring the drift: step {done} of {len(trace.steps)}…")

@@ -12,6 +12,7 @@ from app.decode import handler, stop
 from app.engines import Engines
 from app.gallery import Gallery
 from app.lanes import grid
+from app.limits import TOGETHER
 from app.measure import measurer
 from app.race import racer
 from app.shelf import Shelf
@@ -37,6 +38,7 @@ THEME = themes.Default(
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
 .gradio-container .bs-intro p { max-width: 92ch; }
+.gradio-container .bs-go { align-items: center; }
 #viewer .html-container { padding: 4px 0; }
 .bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
 """
@@ -77,48 +79,26 @@ def build(engines: Engines | None = None) -> gr.Blocks:
     recorded = Gallery(shelf)
     with gr.Blocks(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
-        prompt = gr.Textbox(
-            EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short", submit_btn=False
-        )
+        prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short")
         with gr.Tabs():
             with gr.Tab("Decode"):
-                with gr.Row(equal_height=False):
-                    decode = gr.Button("Decode", variant="primary", min_width=120)
-                    halt = gr.Button("Stop", min_width=90)
+                with gr.Row(elem_classes="bs-go"):
+                    decode = gr.Button("Decode", variant="primary", min_width=120, scale=0)
+                    halt = gr.Button("Stop", min_width=90, scale=0)
                     ar = gr.Checkbox(True, label="Then decode with AR as well", container=False, min_width=240)
-                gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples", api_visibility="private")
-                with gr.Row(equal_height=False):
-                    picker = gr.Dropdown(
-                        [(run.title, name) for name, run in recorded.runs.items()],
-                        value=None,
-                        label="Recorded runs",
-                        info="Played from a file; no model is needed.",
-                        scale=5,
-                        min_width=280,
-                    )
-                    upload = gr.UploadButton(
-                        "Open a trace…",
-                        file_types=[".json", ".gz", ".npz"],
-                        file_count="multiple",
-                        scale=1,
-                        min_width=240,
-                    )
+                _examples(EXAMPLES, prompt, "Examples")
+                picker, upload = _recorded(recorded)
                 with gr.Accordion("Model and decoder settings", open=False):
                     names = [(f"{name}: {card.title}", name) for name, card in MODELS.items()]
                     model = gr.Dropdown(names, value=names[0][1], label="Model")
                     controls = settings_controls()
             with gr.Tab("Race"):
                 gr.Markdown(RACE, elem_classes="bs-intro")
-                with gr.Row(equal_height=False):
-                    start = gr.Button("Race", variant="primary", min_width=120)
-                    stop_race = gr.Button("Stop", min_width=90)
+                with gr.Row(elem_classes="bs-go"):
+                    start = gr.Button("Race", variant="primary", min_width=120, scale=0)
+                    leave = gr.Button("Stop", min_width=90, scale=0)
                 lanes = grid()
-                gr.Examples(
-                    [[text] for text in DEPENDENT],
-                    [prompt],
-                    label="Prompts whose tokens depend on each other: here parallel decoding breaks",
-                    api_visibility="private",
-                )
+                _examples(DEPENDENT, prompt, "Prompts whose tokens depend on each other: here parallel decoding breaks")
             with gr.Tab("Benchmark"):
                 gr.Markdown(BENCHMARK, elem_classes="bs-intro")
                 chart = board()
@@ -131,8 +111,8 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             [prompt, model, ar, *controls.components],
             stage,
             show_progress="hidden",
-            concurrency_limit=1,
-            concurrency_id="device",
+            concurrency_limit=TOGETHER,
+            concurrency_id="decode",
             trigger_mode="once",
             api_name="decode",
         )
@@ -155,13 +135,34 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             measurer(engines, shelf), None, stage, concurrency_id="device", **QUIET
         )
         working = [run, race, measuring]
-        gr.on([halt.click, stop_race.click], stop, None, stage, cancels=working, queue=False, **QUIET)
+        gr.on([halt.click, leave.click], stop, None, stage, cancels=working, queue=False, **QUIET)
         demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
         picker.input(recorded.show, picker, [stage, prompt], cancels=working, **QUIET)
         upload.upload(recorded.upload, upload, stage, cancels=working, **QUIET)
         chart.open(opener(shelf), None, stage, cancels=working, **QUIET)  # type: ignore[attr-defined]
         demo.unload(shelf.leave)
     return demo.queue(max_size=16, api_open=False)
+
+
+def _examples(texts: list[str], prompt: gr.Textbox, label: str) -> None:
+    gr.Examples([[text] for text in texts], [prompt], label=label, api_visibility="private")
+
+
+def _recorded(recorded: Gallery) -> tuple[gr.Dropdown, gr.UploadButton]:
+    """The choice of recorded runs, and the button for a visitor's own traces."""
+    with gr.Row(equal_height=False):
+        picker = gr.Dropdown(
+            [(run.title, name) for name, run in recorded.runs.items()],
+            value=None,
+            label="Recorded runs",
+            info="Played from a file; no model is needed.",
+            scale=5,
+            min_width=280,
+        )
+        upload = gr.UploadButton(
+            "Open a trace…", file_types=[".json", ".gz", ".npz"], file_count="multiple", scale=1, min_width=240
+        )
+    return picker, upload
 
 
 def launch_kwargs() -> dict[str, Any]:

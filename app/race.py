@@ -1,6 +1,7 @@
 """The race: times lanes lap by lap, holds their answers against exact decoders, then shows all on one clock."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
 from html import escape
 from time import monotonic
 from typing import Any
@@ -37,7 +38,9 @@ def racer(engines: Engines, shelf: Shelf) -> Callable[..., Iterator[str]]:
             yield stage.note("Preparing…")
             for word in engines.loading(model):
                 yield stage.note(word)
-            with engines.device:
+            with ExitStack() as stack:
+                for word in engines.waiting(stack, alone=True):
+                    yield stage.note(word)
                 yield from engines.drive(play(stage, engines.get(model), text, lanes, live, laps=laps, watched=watched))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not raced.")

@@ -1,15 +1,16 @@
 """A batch: runs of one network driven together, one forward pass a step for all of them."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dllm.run import Run
-from dllm.step import Readout
+from dllm.step import Plan, Readout, Step
 
 if TYPE_CHECKING:
     from dllm.models.runner import Session
+    from dllm.models.transformer import Transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,65 @@ class Row:
             self.run.apply(readout)
         except RuntimeError as error:
             raise RuntimeError(f"run {self.index}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seat:
+    """A run at a table. steps: those that it has not taken yet, or the error that ended it."""
+
+    run: Run
+    session: "Session"
+    steps: deque[Step | RuntimeError] = field(default_factory=deque)
+
+
+class Table:
+    """Runs decoded together as they come and go: a pass serves all that sit here with one network and wait for it.
+
+    It is for one thread: whoever takes a step of a run makes the pass for the others too, which find theirs made.
+    """
+
+    def __init__(self) -> None:
+        self._seats: list[Seat] = []
+
+    def decode(self, run: Run) -> Iterator[Step]:
+        """The steps of a run; closing the iterator frees its KV cache and leaves the others alone.
+
+        Raises:
+            RuntimeError: the run's own; never that of another.
+        """
+        seat = Seat(run, run.session())
+        self._seats.append(seat)
+        try:
+            while True:
+                if not seat.steps:
+                    self._pass(run.model.net)
+                if not seat.steps:
+                    return
+                step = seat.steps.popleft()
+                if isinstance(step, RuntimeError):
+                    raise step
+                yield step
+        finally:
+            self._seats.remove(seat)
+
+    def _pass(self, net: "Transformer") -> None:
+        waiting = [seat for seat in self._seats if seat.run.model.net is net and not seat.steps]
+        turns = [(seat, plan) for seat in waiting if (plan := seat.run.plan())]
+        readouts = _answers([(seat.run, seat.session, plan) for seat, plan in turns])
+        for (seat, _), readout in zip(turns, readouts, strict=True):
+            try:
+                seat.steps.append(seat.run.apply(readout))
+            except RuntimeError as error:
+                seat.steps.append(error)
+
+
+def _answers(turns: Sequence[tuple[Run, "Session", Plan]]) -> list[Readout]:
+    """One forward pass for all of these, which each of their traces then tells."""
+    from dllm.models.runner import answer
+
+    for run, _, _ in turns:
+        run.rows = max(run.rows, len(turns))
+    return answer([(session, plan) for _, session, plan in turns]) if turns else []
 
 
 def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
@@ -55,14 +115,13 @@ def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
 
 
 def _decode(waiting: deque[tuple[int, Run]], rows: int) -> Iterator[Run]:
-    from dllm.models.runner import answer
-
     going: list[Row] = []
     while waiting or going:
         while waiting and len(going) < rows:
             going.append(_row(*waiting.popleft()))
         turns = [(row, plan) for row in going if (plan := row.run.plan())]
-        for (row, _), readout in zip(turns, answer([(row.session, plan) for row, plan in turns]), strict=True):
+        readouts = _answers([(row.run, row.session, plan) for row, plan in turns])
+        for (row, _), readout in zip(turns, readouts, strict=True):
             row.apply(readout)
         done = [row.run for row in going if row.run.canvas.stop_reason]
         going = [row for row in going if not row.run.canvas.stop_reason]

@@ -1,15 +1,17 @@
 """The engine: names → objects. The only module that knows all floors; the network's modules are imported lazily."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dllm.batch import Table
 from dllm.decode import Traits, resolve
 from dllm.run import Run, model_record
 from dllm.settings import Settings, SettingsError
+from dllm.step import Step
 from dllm.trace import Environment
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Engine:
             each.net.pack()
         self.warm_up = 0
         self._peaks: tuple[float, float] | None = None
+        self._table = Table()
 
     @classmethod
     def load(
@@ -150,6 +153,13 @@ class Engine:
         model = self.ar if resolved.autoregressive else self.model
         traits = self._traits(model)
         return Run(model, self._ids(prompt), resolved, traits=traits, environment=self.environment())
+
+    def steps(self, run: Run) -> Iterator[Step]:
+        """The steps of a run, in passes that serve every other run that is being decoded in this way, too.
+
+        Alone a run is decoded as by iterating over it. For one thread.
+        """
+        return self._table.decode(run)
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:
         if not isinstance(prompt, str):

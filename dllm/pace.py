@@ -99,6 +99,8 @@ def comparable(traces: Sequence[Trace]) -> str:
         return f"The lanes are of different models: {', '.join(dict.fromkeys(_told(t.model.id) for t in traces))}."
     if not all(trace.environment.warm_up for trace in traces):
         return "A lane was not warmed up: its first passes paid for what is done once."
+    if any(trace.environment.rows > 1 for trace in traces):
+        return "A lane was decoded together with other runs, so its seconds are theirs too."
     return ""
 
 

@@ -35,6 +35,7 @@ class Run:
         self.canvas = self.decoder.canvas
         self.records: list[StepRecord] = []
         self.recorder = 0.0
+        self.rows = 1  # most runs that a pass of this one served
         self._begun = False
         self.sizes = sizes_of(model)
 
@@ -119,7 +120,7 @@ class Run:
             schema="blockscope.trace/1",
             model=model_record(self.model),
             settings=self.settings.as_json(),
-            environment=self.environment,
+            environment=self.environment.model_copy(update={"rows": self.rows}),
             prompt=self.prompt,
             pieces={} if self.model.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
             output=self.canvas.output,

@@ -63,7 +63,7 @@ HOUSE = (
         "a picture is drawn from a trace alone, without model, tokenizer or page",
     ),
     Room(
-        "the command line", ("dllm.cli", "dllm.__main__"),
+        "the command line", ("dllm.cli", "dllm.measuring", "dllm.__main__"),
         ("floor 0", "floor 1", "floor 2", "floor 3", "the engine", "evaluation", "training", "the pictures"), (),
         "it reads arguments and prints",
     ),

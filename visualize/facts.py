@@ -18,6 +18,7 @@ def facts(
         *(f"{name} {about[name]}" for name in ("torch", "commit") if about.get(name)),
         *([] if seed is None else [f"seed {seed}"]),
         f"{passes} warm-up pass{'es' * (passes != 1)}" if passes else "no warm-up",
+        *([f"up to {about['rows']} runs in a pass"] if about.get("rows", 1) > 1 else []),
     ]
     return f"{opening}: {', '.join(words)}."
 

@@ -52,6 +52,9 @@ class ScriptedEngine:
 
     tokenizer = None
 
+    def steps(self, run: "ScriptedRun") -> Iterator[Step]:
+        return iter(run)
+
     def log_prob(self, prompt: list[int], answer: list[int]) -> None:
         """There is no network that could judge."""
 

@@ -1,11 +1,12 @@
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Event, Thread, current_thread
 from typing import Any
 
 import pytest
 
-from app.engines import Engines, LoadError
+from app.engines import Device, Engines, LoadError
 from dllm.engine import MODELS
 from dllm.settings import SettingsError
 
@@ -133,3 +134,44 @@ def test_closing_ends_the_work_and_an_error_reaches_who_asked() -> None:
     with pytest.raises(SettingsError, match="no"):
         list(engines.drive(work(SettingsError("no"))))
     assert ended == [1, 1]
+
+
+def test_runs_share_the_device_and_a_race_has_it_alone() -> None:
+    device = Device()
+    with ExitStack() as race, ExitStack() as one, ExitStack() as two:
+        assert device.enter(one)
+        assert device.enter(two)
+        assert not device.enter(race, alone=True)
+        one.close()
+        assert not device.enter(race, alone=True)
+        two.close()
+        assert device.enter(race, alone=True)
+        assert not device.enter(one)
+        assert not device.enter(two, alone=True)
+        race.close()
+        assert not device.busy
+
+
+def test_a_race_that_waits_keeps_newcomers_out_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, now = Device(), [0.0]
+    monkeypatch.setattr("app.engines.monotonic", lambda: now[0])
+    with ExitStack() as race, ExitStack() as one, ExitStack() as two:
+        assert device.enter(one)
+        assert not device.enter(race, alone=True)
+        assert not device.enter(two)  # else races would never begin where many decode
+        now[0] = 100.0
+        assert device.enter(two)  # who wished it may have left
+        assert device.busy
+    assert not device.busy
+
+
+def test_who_waits_is_told_and_who_leaves_makes_room() -> None:
+    engines = Engines(Loaded)
+    with ExitStack() as race, ExitStack() as run:
+        assert engines.device.enter(race, alone=True)
+        waiting = engines.waiting(run)
+        assert "race" in next(waiting)
+        race.close()
+        assert list(waiting) == []
+        assert engines.device.busy
+    assert not engines.device.busy

@@ -123,10 +123,10 @@ def test_leaving_a_race_frees_the_device() -> None:
     for text in race:
         if json.loads(text)["lanes"]:
             break
-    assert engines.device.locked()
+    assert engines.device.busy
     race.close()  # type: ignore[attr-defined]
     assert engine.closed.is_set()
-    assert not engines.device.locked()
+    assert not engines.device.busy
 
 
 @pytest.fixture

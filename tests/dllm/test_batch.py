@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 
 import pytest
 from hypothesis import given, settings
@@ -190,3 +191,78 @@ def test_an_error_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy, "plan", lambda *args: replace(plan(*args), asked=(runs[3].canvas.length - 1,)))
     with pytest.raises(RuntimeError, match=r"run 3: cache policy .* reaches no mask"):
         list(decode_together(runs, rows=2))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_runs_at_a_table_write_what_they_write_alone(data: st.DataObject) -> None:
+    """Whoever comes and goes when, and however often each asks for its next step."""
+    engine = engine_of(BOTH)
+    jobs = [(prompt, data.draw(requests())) for prompt in data.draw(st.lists(prompts(), min_size=1, max_size=4))]
+    runs = [engine.run(*job) for job in jobs]
+    leaves = data.draw(st.integers(0, len(runs)))  # this one leaves in the middle, or nobody does
+    waiting, going = list(enumerate(runs)), {}
+    while waiting or going:
+        if waiting and (not going or data.draw(st.booleans())):
+            index, run = waiting.pop(0)
+            going[index] = engine.steps(run)
+        index = data.draw(st.sampled_from(sorted(going)))
+        if next(going[index], None) is None or (index == leaves and len(runs[index].records) > 2):
+            going.pop(index).close()
+    assert engine._table._seats == []
+    for index, (run, solo) in enumerate(zip(runs, alone(engine, jobs), strict=True)):
+        made = len(run.records) if index == leaves else len(solo.records)
+        for ours, theirs in zip(run.records, solo.records[:made], strict=True):
+            assert_same(ours, theirs)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Settings:
+    ar = draw(st.booleans())
+    rule = Choice("threshold", {"threshold": draw(st.sampled_from([0.05, 0.2, 0.9]))})
+    return Settings(
+        gen_length=draw(st.integers(1, 9)), block_size=1 if ar else draw(st.sampled_from([2, 4])), unmask=rule
+    )
+
+
+def test_a_trace_tells_how_many_runs_shared_a_pass() -> None:
+    engine = engine_of(FAST_DLLM_V2)
+    one, two, three = (engine.run([1, 2, n], Settings(gen_length=9, block_size=4, stop_ids=())) for n in range(3))
+    first, second = engine.steps(one), engine.steps(two)
+    assert [next(first).index, next(second).index, next(first).index, next(second).index] == [0, 0, 1, 1]
+    assert len(list(first)) + 2 == len(one.records)
+    list(second)
+    list(engine.steps(three))
+    assert [run.trace().environment.rows for run in (one, two, three)] == [2, 2, 1]
+    together = [engine.run([1, 2, n], Settings(gen_length=9, block_size=4, stop_ids=())) for n in range(3)]
+    assert list(decode_together(together, rows=3))
+    assert [run.trace().environment.rows for run in together] == [3, 3, 3]
+
+
+def test_networks_do_not_mix_at_a_table() -> None:
+    engine, other = engine_of(FAST_DLLM_V2, seed=1), engine_of(FAST_DLLM_V2, seed=2)
+    engine.ar = other.model  # as the default model's base is another network than its block diffusion
+    block, ar = (engine.run([1, 2, 3], Settings(gen_length=6, block_size=size)) for size in (4, 1))
+    for _ in zip_longest(engine.steps(block), engine.steps(ar)):
+        pass
+    assert block.trace().environment.rows == ar.trace().environment.rows == 1
+
+
+def test_an_error_at_a_table_reaches_its_own_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of(FAST_DLLM_V2)
+    good, bad = (engine.run([1, 2, 3], Settings(gen_length=6, block_size=4, stop_ids=())) for _ in range(2))
+    apply = bad.apply
+
+    def fail(readout: object) -> object:
+        if len(bad.records) == 2:
+            raise RuntimeError("no mask is reached")
+        return apply(readout)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bad, "apply", fail)
+    steps, broken = engine.steps(good), engine.steps(bad)
+    assert all(next(broken).index == next(steps).index for _ in range(2))
+    next(steps)
+    with pytest.raises(RuntimeError, match="no mask is reached"):
+        next(broken)
+    assert list(steps)[-1].index == len(good.records) - 1
+    assert good.canvas.output == alone(engine, [([1, 2, 3], good.settings)])[0].canvas.output
