@@ -36,12 +36,18 @@ def decoder_words(settings: Mapping[str, Any]) -> str:
 
 
 def short_words(settings: Mapping[str, Any]) -> str:
-    """The same in a few words, as the name of a lane."""
+    """The same in a few words, as the name of a lane.
+
+    It stands in figures, where a trace from a stranger must not bring words of its own.
+    """
     if settings["block_size"] == 1:
         return "AR"
-    cache: str = (settings.get("cache") or {}).get("name", "none")
-    name, rule = CACHE_NAMES.get(cache, cache), settings["unmask"]
-    return f"{name[:1].upper()}{name[1:]}" + (f" · {rule['threshold']}" if "threshold" in rule else "")
+    name = CACHE_NAMES.get((settings.get("cache") or {}).get("name", "none"), "another cache")
+    name = name[:1].upper() + name[1:] if name.endswith(" cache") else name
+    full = " in full attention" if name == "No cache" and settings["attention"] == "bidirectional" else ""
+    threshold = settings["unmask"].get("threshold")
+    known = isinstance(threshold, int | float)
+    return f"{name}{full}" + (f" · {threshold:g}" if known else "")
 
 
 CACHE_NAMES = {

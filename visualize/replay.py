@@ -76,14 +76,17 @@ class Replay:
         return cls(traces, maps, drifts, link, about)
 
     def message(self, run: str, *, at: int | None = None) -> str:
-        """The whole replay as one message of schema `blockscope.view/1`. at: the step to stand at, from 0."""
+        """The whole replay as one message of schema `blockscope.view/1`. at: the step to stand at, from 0.
+
+        More than two lanes are a race: they play on one clock, unless a step is asked for.
+        """
         pieces = {i: text for trace in self.traces.values() for i, text in trace.pieces.items()}
         stage = Stage(run, list(self.traces), lambda i: pieces.get(i, f"<{i}>"), self.titles())
         for name, trace in self.traces.items():
             stage.replay(name, trace)
         stage.link = self.link
         stage.facts = self.facts()
-        return stage.finish(at=at)
+        return stage.finish(at=at, clock=at is None and len(self.traces) > 2)
 
     def titles(self) -> dict[str, Title]:
         """The words over its lanes."""

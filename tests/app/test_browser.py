@@ -295,3 +295,18 @@ def test_a_stopped_run_can_be_inspected(page: Page, url: str) -> None:
     expect(page.locator(".bs-empty")).to_have_text(re.compile("^Drawn when the run has ended"))
     page.get_by_role("button", name="Stop", exact=True).click()
     inspect(page, "Score sheet")
+
+
+def test_visitors_who_decode_at_once_share_passes_and_are_told(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    other = page.context.new_page()
+    open_at_once(other, url)
+    for each in (page, other):
+        each.get_by_label("Then decode with AR as well").uncheck()
+    ask(page, "Write a long story about a lighthouse and its keeper.", length=128)
+    ask(other, QUESTION, length=64)
+    for each in (page, other):
+        finished(each)
+        expect(each.locator(".bs")).to_have_attribute("data-gaps", "0")
+    assert "up to 2 runs in a pass" in page.locator(".bs-facts").inner_text()
+    other.close()

@@ -217,3 +217,32 @@ def test_a_family_id_outside_a_small_vocabulary_never_stops(tmp_path: Path) -> N
     del config["mask_token_id"]
     (model / "config.json").write_text(json.dumps(config))
     assert main(["decode", "--model", str(model), "--requests", "-"]) == 2
+
+
+def test_answers_of_traces_are_held_against_exact_decoders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    requests = tmp_path / "requests.jsonl"
+    lines = [{"id": name, "prompt_ids": [1, 2, 3], "gen_length": 9, "block_size": 8, "sub_block_size": 4, "cache": name}
+             for name in ("block", "sub_block")]  # fmt: skip
+    requests.write_text("\n".join(map(json.dumps, lines)))
+    main(["decode", "--model", V2, "--requests", str(requests), "--traces", str(tmp_path), "--device", "cpu"])
+    paths = [tmp_path / f"{name}.json.gz" for name in ("block", "sub_block")]
+    before = [Trace.load(path) for path in paths]
+    assert main(["judge", *map(str, paths), "--model", V2, "--device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    for path, old in zip(paths, before, strict=True):
+        new = Trace.load(path)
+        assert new.gate
+        assert set(new.gate.references) == {"no_cache", "one_by_one"}
+        assert new.model_copy(update={"gate": None, "pieces": old.pieces}) == old
+        assert str(path) in told
+    assert Trace.load(paths[0]).gate.references["no_cache"] == before[0].output  # type: ignore[union-attr]
+
+
+def test_only_traces_of_one_dtype_are_judged_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, (result,) = decode(tmp_path, {"id": "a", "prompt_ids": [1], "gen_length": 2, "block_size": 2})
+    for dtype in ("float32", "bfloat16"):
+        trace = {**result["trace"], "model": {**result["trace"]["model"], "dtype": dtype}}
+        (tmp_path / f"{dtype}.json").write_text(json.dumps(trace))
+    paths = [str(tmp_path / f"{dtype}.json") for dtype in ("float32", "bfloat16")]
+    assert main(["judge", *paths, "--model", V2]) == 2
+    assert "the traces are in bfloat16 and float32; allowed: one dtype at a time" in capsys.readouterr().err

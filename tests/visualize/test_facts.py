@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from visualize.facts import facts
+from visualize.facts import facts, short_words
 
 ABOUT: dict[str, Any] = {
     "id": "m", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2, "torch": "2.13.0",
@@ -30,3 +30,19 @@ def test_what_is_not_known_is_left_out(commit: str | None) -> None:
 
 def test_a_seed_of_nothing_is_a_seed() -> None:
     assert ", seed 0, " in facts(ABOUT, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({}, "No cache in full attention · 0.9"),
+        ({"attention": "block_causal"}, "No cache · 0.9"),
+        ({"cache": {"name": "d2", "k": 3}}, "d²Cache · 0.9"),
+        ({"unmask": {"name": "top_k"}}, "No cache in full attention"),
+        ({"block_size": 1}, "AR"),
+        ({"cache": {"name": "<a href=x>"}, "unmask": {"threshold": "<b>"}}, "Another cache"),
+    ],
+)
+def test_a_lane_is_named_in_words_of_our_own(change: dict, name: str) -> None:
+    settings = {"block_size": 8, "attention": "bidirectional", "cache": {"name": "none"}}
+    assert short_words({**settings, "unmask": {"name": "threshold", "threshold": 0.9}, **change}) == name
