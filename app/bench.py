@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.shelf import Shelf
+from app.viewer import PLOTLY_LOADER
 from dllm.benchmark import AR, BRACKETS, COLUMNS, Benchmark, BenchmarkError, Row, cell
 from dllm.published import Published
 from dllm.trace import TraceError
@@ -29,20 +30,14 @@ NOTE = (
     "Published numbers are of other models, on other machines and other tasks, and were measured by their authors: a "
     "ratio to a baseline measured beside it is all that can be compared, and not exactly."
 )
-MOUNT = """
-board(element.querySelector('.bs-bench'), {
+MOUNT = f"""
+board(element.querySelector('.bs-bench'), {{
   read: () => props.value,
   listen: (receive) => watch('value', receive),
   ask: (question) => server.answer(question),
   open: (row) => trigger('open', row),
-  plotly: () => (window.blockscopePlotly ??= new Promise((done, failed) => {
-    const node = document.createElement('script');
-    node.onload = () => done(window.Plotly);
-    node.onerror = () => failed(new Error('plotly.js did not load'));
-    node.src = props.plotly;
-    document.head.append(node);
-  })),
-});
+  plotly: {PLOTLY_LOADER},
+}});
 """
 
 

@@ -76,25 +76,25 @@ def play(
         late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
         live.end(name, trace)
         yield stage.close(name, trace)
+    stage.facts = facts(_about(engine, stage), lanes=len(runs), seed=settings.seed)
     alone = all(trace.environment.rows == 1 for trace in stage.traces.values())
     if (
         len(runs) > 1 and alone and not late and not stage.observed
-    ):  # there will be a verdict, and it says what the speed cost
+    ):  # the verdict says what speed cost
         judge = Judge(engine, item=item_of(text))
-        for name in runs:
-            trace = yield from checked(stage, judge, stage.traces[name], name)
+        judged = yield from checked(stage, judge, stage.traces["diffusion"], "diffusion")
+        for name, trace in (("diffusion", judged), ("ar", judge.judged(stage.traces["ar"]))):
             live.end(name, trace)
             yield stage.close(name, trace)
-    stage.facts = facts(_about(engine, stage), lanes=len(runs), seed=settings.seed)
     yield stage.finish(late)
 
 
 def checked(stage: Stage, judge: Judge, trace: Trace, name: str) -> Generator[str, None, Trace]:
-    """Hold an answer against the exact decoders; returns its trace with the gate, or without if it took too long."""
+    """Hold an answer against the exact decoders; returns its trace with what was found in time."""
     deadline, spoke = monotonic() + JUDGING, 0.0
     for _ in judge.judge(trace):
         if monotonic() > deadline:
-            return trace
+            break
         if monotonic() - spoke > WORD:
             spoke = monotonic()
             yield stage.note(f"{stage.title(name)}: holding the answer against the exact decoders…")

@@ -12,22 +12,24 @@ import gradio as gr
 from visualize.export import EXPORTS
 from visualize.page import PLOTLY, script, template, words
 
-MOUNT = """
-mount(element.querySelector('.bs'), {
+# what a component's script passes on for plotly.js: fetched by whoever first draws a chart, once for the page
+PLOTLY_LOADER = """() => (window.blockscopePlotly ??= new Promise((done, failed) => {
+    const node = document.createElement('script');
+    node.onload = () => done(window.Plotly);
+    node.onerror = () => failed(new Error('plotly.js did not load'));
+    node.src = props.plotly;
+    document.head.append(node);
+  }))"""
+MOUNT = f"""
+mount(element.querySelector('.bs'), {{
   ...props.words,
   exports: props.exports,
   read: () => props.value,
   listen: (receive) => watch('value', receive),
   ask: (question) => server.answer(question),
   measure: (run) => trigger('measure', run),
-  plotly: () => (window.blockscopePlotly ??= new Promise((done, failed) => {
-    const node = document.createElement('script');
-    node.onload = () => done(window.Plotly);
-    node.onerror = () => failed(new Error('plotly.js did not load'));
-    node.src = props.plotly;
-    document.head.append(node);
-  })),
-});
+  plotly: {PLOTLY_LOADER},
+}});
 """
 
 

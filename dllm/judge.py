@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 def references(settings: Settings) -> dict[str, Settings]:
     """The exact decoders that an answer decoded with these (resolved) settings is held against; see `Gate`.
 
-    AR commits one token a pass anyway. An answer that was decoded exactly is its own reference.
+    AR commits one token a pass anyway. An answer that was decoded exactly is its own reference; one that was drawn by
+    chance has none.
     """
+    if settings.temperature:
+        return {}
     without = replace(settings, cache=Choice("none"), record=())
     if settings.autoregressive:
         return {"no_cache": without}
@@ -47,11 +50,13 @@ class Judge:
             self._known[_key(reference)] = run.canvas.output
 
     def gate(self, trace: Trace) -> Gate:
-        """What there is to say of an answer whose references are known."""
+        """What there is to say of an answer, with those of its references that are known."""
         settings = Settings.from_json(trace.settings)
         text = "" if self.engine.tokenizer is None else self.engine.tokenizer.decode(trace.output)
         return Gate(
-            references={name: self._known[_key(s)] for name, s in references(settings).items()},  # type: ignore[misc]
+            references={  # type: ignore[misc]
+                name: self._known[key] for name, s in references(settings).items() if (key := _key(s)) in self._known
+            },
             log_prob=self.engine.log_prob(trace.prompt, trace.output),
             item=self.item.id if self.item else None,
             right=passes(self.item, text) if self.item and self.item.check is not None else None,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 import torch
+from torch.nn.utils import skip_init
 
 from dllm.models.beside import Beside, packable
 
@@ -21,7 +22,9 @@ def ceilings(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
     side, width = SIDE[device.type], 512
     square = torch.ones(side, side, dtype=dtype, device=device)
     flops = 2 * side**3 / _best(lambda: square @ square, device)
-    tall = torch.nn.Linear(width, BYTES[device.type] // width // dtype.itemsize, bias=False, device=device, dtype=dtype)
+    rows = BYTES[device.type] // width // dtype.itemsize
+    tall = skip_init(torch.nn.Linear, width, rows, bias=False, device=device, dtype=dtype)  # random numbers take longer
+    tall.weight.fill_(1)
     row, product = torch.ones(1, width, dtype=dtype, device=device), Beside()
     if packable(tall.weight):
         product.pack(tall)

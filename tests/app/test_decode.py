@@ -40,7 +40,9 @@ def decode(
 def test_both_lanes_are_played_one_after_the_other(controls: Controls) -> None:
     sent = messages(decode(controls, ScriptedEngine(PIECES)))
     lanes = [part["name"] for message in sent[:-1] for part in message["lanes"]]
-    assert lanes == ["diffusion"] * 9 + ["ar"] * 9 + ["diffusion", "ar"]  # opened, seven passes, closed; then judged
+    assert lanes[:18] == ["diffusion"] * 9 + ["ar"] * 9  # opened, seven passes, closed
+    assert lanes[18:] == ["diffusion", "ar"]  # judged
+    assert ["verdict" in message for message in sent] == [False] * (len(sent) - 1) + [True]
     assert {message["run"] for message in sent} == {sent[0]["run"]}
     assert sent[-1]["done"] is True
 

@@ -72,6 +72,27 @@ def test_the_score_of_the_rule_is_kept() -> None:
     assert found["no_cache"].unmask == rule
 
 
+def test_an_answer_that_was_drawn_has_no_reference_but_a_likelihood() -> None:
+    engine = engine_of(FAST_DLLM_V2)
+    run = engine.run([1, 2, 3], Settings(gen_length=6, block_size=4, temperature=1.0))
+    list(run)
+    trace, decoded = judged(engine, run.trace())
+    assert decoded == []
+    assert trace.gate
+    assert trace.gate.references == {}
+    assert trace.gate.log_prob == engine.log_prob(trace.prompt, trace.output)
+
+
+def test_what_was_not_decoded_in_time_is_left_out() -> None:
+    engine = engine_of(FAST_DLLM_V2)
+    run = engine.run([1, 2, 3], Settings(gen_length=6, block_size=4, cache=Choice("block"), stop_ids=()))
+    list(run)
+    judge = Judge(engine)
+    assert judge.gate(run.trace()).references == {}
+    next(name for name in judge.judge(run.trace()) if name == "one_by_one")
+    assert list(judge.gate(run.trace()).references) == ["no_cache"]
+
+
 def test_likelihood_is_the_mean_over_the_answer() -> None:
     from dllm.models.likelihood import log_probabilities
 
