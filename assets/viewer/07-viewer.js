@@ -10,6 +10,7 @@ function mount(root, { titles, definitions, views: sheets, read, listen, ask, pl
   const views = new Map();
   const cursor = new Cursor(store, () => schedule());
   const inspector = new Inspector(find(".bs-inspector"), { sheets, store, cursor, card, ask, plotly, exports, measure });
+  const track = new Track(find(".bs-track"));
   const address = new Address();
   let pending = 0;
 
@@ -21,6 +22,7 @@ function mount(root, { titles, definitions, views: sheets, read, listen, ask, pl
     for (const name of names) views.set(name, new LaneView(template, { name, definitions }));
     find(".bs-lanes").replaceChildren(...Array.from(views.values(), (view) => view.node));
     find(".bs-lanes").dataset.count = names.length;
+    track.stage(names);
   }
 
   function draw() {
@@ -35,6 +37,7 @@ function mount(root, { titles, definitions, views: sheets, read, listen, ask, pl
       view.flag(finishes.get(name)?.took <= cursor.at ? finishes.get(name) : null);
       if (store.run !== null && !lane) view.find(".bs-state").textContent = STATES[store.cancelled || store.done ? "cancelled" : "waiting"];
     }
+    track.follow(store, cursor, finishes);
     bar(live);
     say();
     if (card.anchor) card.refresh();

@@ -277,3 +277,22 @@ def test_four_lanes_fit_the_screen(page: Page, send: Send, width: int, columns: 
         bubble = number.locator(".bs-definition").bounding_box()
         assert bubble
         assert 0 <= bubble["x"] <= bubble["x"] + bubble["width"] <= width
+
+
+@pytest.mark.parametrize("moment", [0, *ENDS])
+def test_the_track_tells_at_a_glance_how_far_every_lane_is(page: Page, send: Send, moment: float) -> None:
+    on_clock(page, send, race())
+    seek(page, moment)
+    rows = page.locator(".bs-track-row")
+    assert rows.locator(".bs-track-title").all_inner_texts() == [title.title for title in TITLES.values()]
+    told, shares = rows.locator(".bs-track-count").all_inner_texts(), []
+    for (name, seconds), text in zip(LANES.items(), told, strict=True):
+        ended = sum(end <= moment for end in accumulate(seconds))
+        shares.append(ended / len(seconds))
+        assert text == (RANKS[name].replace(" · ", ", ") if ended == len(seconds) else f"{ended} of {len(seconds)}")
+    drawn = rows.evaluate_all(
+        "(nodes) => nodes.map((node) => parseFloat(node.style.getPropertyValue('--share')) / 100)"
+    )
+    assert drawn == pytest.approx(shares)
+    page.locator(".bs-by").select_option("step")
+    expect(page.locator(".bs-track")).to_be_hidden()
