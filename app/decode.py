@@ -78,9 +78,7 @@ def play(
         yield stage.close(name, trace)
     stage.facts = facts(_about(engine, stage), lanes=len(runs), seed=settings.seed)
     alone = all(trace.environment.rows == 1 for trace in stage.traces.values())
-    if (
-        len(runs) > 1 and alone and not late and not stage.observed
-    ):  # the verdict says what speed cost
+    if len(runs) > 1 and alone and not late and not stage.observed:  # the verdict says what speed cost
         judge = Judge(engine, item=item_of(text))
         judged = yield from checked(stage, judge, stage.traces["diffusion"], "diffusion")
         for name, trace in (("diffusion", judged), ("ar", judge.judged(stage.traces["ar"]))):

@@ -70,9 +70,9 @@ def test_masks_turn_into_tokens_and_can_be_scrubbed_back(page: Page, url: str) -
     page.locator(".bs-text").first.wait_for(state="attached")
     page.evaluate("""() => {
       window.seen = [];
-      const text = document.querySelector(".bs-text");
-      const note = () => seen.push(text.textContent);
-      new MutationObserver(note).observe(text, { childList: true, characterData: true, subtree: true });
+      const note = () => seen.push(document.querySelector(".bs-text").textContent);
+      const lanes = document.querySelector(".bs-lanes");
+      new MutationObserver(note).observe(lanes, { childList: true, characterData: true, subtree: true });
     }""")
     ask(page, QUESTION, length=24)
     finished(page)
@@ -283,7 +283,7 @@ def test_a_link_opens_a_recorded_run_at_its_step_and_the_address_follows(page: P
     page.keyboard.press("ArrowRight")
     page.wait_for_url(re.compile(r"trace=sky-d2&step=8"))
     page.get_by_label("Recorded runs").click()
-    page.get_by_role("option", name=re.compile("DualCache")).click()
+    page.get_by_role("option", name=re.compile("with DualCache")).click()
     page.wait_for_url(re.compile(r"trace=sky-dual"))
     expect(page.locator(".bs-panel .bs-plot svg").first).to_be_visible()
 

@@ -72,14 +72,14 @@ def test_a_closed_tab_frees_its_run(page: Page, scripted: Server) -> None:
     assert freed(scripted) < SCRIPT_LENGTH // 2
 
 
-def test_the_next_visitor_waits_for_the_turn_and_gets_it(page: Page, scripted: Server) -> None:
+def test_the_next_visitor_waits_for_the_pass_that_is_being_made_and_goes_on(page: Page, scripted: Server) -> None:
     decode(page, scripted, "gated")
     scripted.expect("begun")
     scripted.say("go")
     scripted.expect("pass 1")
     other = page.context.new_page()
     decode(other, scripted, "hostile")
-    expect(other.locator(".bs-status")).to_have_text("Waiting for a turn…")
+    expect(other.locator(".bs-status")).to_have_text("Preparing…")
     page.get_by_role("button", name="Stop", exact=True).click()
     assert freed(scripted) < SCRIPT_LENGTH // 2  # what the other wrote comes after that
     expect(other.locator(".bs")).to_have_attribute("data-state", "done")

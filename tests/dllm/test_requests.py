@@ -17,7 +17,7 @@ from dllm.run import Run
 from dllm.step import Plan
 from tests.dllm.nets import engine_of, prompts
 
-TIMES = ("seconds", "ttft", "decode", "recorder")
+TIMES = ("seconds", "ttft", "decode", "recorder", "rows")  # rows: how many runs shared a pass
 
 
 def timeless(value: Any) -> Any:

@@ -47,9 +47,13 @@ def test_the_two_usual_lanes_keep_their_names() -> None:
 
 def test_beside_others_a_lane_is_named_by_how_it_was_decoded() -> None:
     titles = titles_of({"ar": way(block=1), "diffusion": way("none"), "diffusion-2": way("sub_block")})
-    assert [t.title for t in titles.values()] == ["Autoregressive", "No cache · 0.9", "Sub-block cache · 0.9"]
+    assert [t.title for t in titles.values()] == [
+        "Autoregressive",
+        "No cache in full attention · 0.9",
+        "Sub-block cache · 0.9",
+    ]
     assert titles["diffusion"].about == "No cache, block 8, sub-block 2, threshold 0.9."
-    assert titles["diffusion"].text_label == "No cache · 0.9: answer as text"
+    assert titles["diffusion"].text_label == "No cache in full attention · 0.9: answer as text"
 
 
 def test_lanes_alike_are_told_apart_by_their_blocks_and_then_by_number() -> None:
@@ -60,7 +64,7 @@ def test_lanes_alike_are_told_apart_by_their_blocks_and_then_by_number() -> None
             "Block cache · 0.9 · block 8",
             "Block cache · 0.9 · block 16",
             "Block cache · 0.9 · block 16 (2)",
-            "No cache · 0.9",
+            "No cache in full attention · 0.9",
         )
     ]
     assert [t.title for t in titles_of({"a": way(block=1), "b": way(block=1)}).values()] == ["AR", "AR (2)"]

@@ -205,7 +205,7 @@ def test_traces_of_one_prompt_race_each_other(tmp_path: Path) -> None:
     assert list(replay.traces) == list(replay.drifts) == list(RACE)
     message = json.loads(replay.message("run"))
     titles = [message["titles"][name]["title"] for name in message["planned"]]
-    assert titles == ["Sub-block cache", "Autoregressive", "AR", "D²Cache"]
+    assert titles == ["Sub-block cache", "Autoregressive", "AR", "d²Cache"]
     assert all(f"{title}: " in message["facts"] for title in titles)
     for lane, way in RACE.items():
         alone = recorded(way)
