@@ -38,7 +38,8 @@ THEME = themes.Default(
 CSS = """
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
 .gradio-container .bs-intro p { max-width: 92ch; }
-.gradio-container .bs-go { align-items: center; }
+.gradio-container .bs-go { align-items: center; flex-wrap: wrap; }
+.gradio-container .bs-go > :last-child:not(button) { flex: 1 1 240px; }
 #viewer .html-container { padding: 4px 0; }
 .bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
 """
