@@ -4,7 +4,6 @@ from collections.abc import Callable
 from time import perf_counter
 
 import torch
-from torch.nn.utils import skip_init
 
 from dllm.models.beside import Beside, packable
 
@@ -23,8 +22,8 @@ def ceilings(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
     square = torch.ones(side, side, dtype=dtype, device=device)
     flops = 2 * side**3 / _best(lambda: square @ square, device)
     rows = BYTES[device.type] // width // dtype.itemsize
-    tall = skip_init(torch.nn.Linear, width, rows, bias=False, device=device, dtype=dtype)  # random numbers take longer
-    tall.weight.fill_(1)
+    tall = torch.nn.Linear(width, rows, bias=False, device="meta")  # random numbers would take longer than all else
+    tall.weight = torch.nn.Parameter(torch.ones(rows, width, dtype=dtype, device=device), requires_grad=False)
     row, product = torch.ones(1, width, dtype=dtype, device=device), Beside()
     if packable(tall.weight):
         product.pack(tall)
