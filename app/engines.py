@@ -56,7 +56,7 @@ class Device:
 
 
 class Engines:
-    """Keeps one model loaded: one run goes on at a time, and memory is for weights, not for models left behind."""
+    """Keeps one model loaded: memory is for weights, not for models left behind. All its work is done in one thread."""
 
     def __init__(self, load: Loader = Engine.load) -> None:
         self._load = load

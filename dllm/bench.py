@@ -15,7 +15,10 @@ from dllm.batch import decode_together
 from dllm.benchmark import AR, Answer, Benchmark, ModelName, Row, SuiteName, Way, summarize
 from dllm.decode import Traits, resolve
 from dllm.engine import Engine
-from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, ways
+from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, ways
+from dllm.judge import with_gate
+from dllm.pace import median_lap
+from dllm.race import rotated
 from dllm.report import departure
 from dllm.run import Run
 from dllm.settings import Choice, Settings
@@ -212,18 +215,14 @@ class Bench:
 
     def _sample(self, name: str) -> Trace:
         """The sample prompt's median lap, with all its laps and what its answer is held against."""
-        laps, answer = self._samples[name], self._answers[name][self.sample]
-        middle = sorted(laps, key=lambda trace: trace.timing.decode)[(len(laps) - 1) // 2]
-        timing = middle.timing.model_copy(update={"laps": [trace.timing.decode for trace in laps]})
+        answer = self._answers[name][self.sample]
         gate = Gate(
             references={"one_by_one": list(self._reference(name, self.sample))},
             log_prob=sum(answer.log_probs) / answer.tokens if answer.log_probs else None,
             item=self.items[self.sample].id,
             right=answer.right,
         )
-        names = self.engine.tokenizer
-        fresh = {} if names is None else {i: names.piece(i) for i in self._reference(name, self.sample)}
-        return middle.model_copy(update={"timing": timing, "gate": gate, "pieces": {**fresh, **middle.pieces}})
+        return with_gate(median_lap(self._samples[name]), gate, self.engine)
 
     def _way(self, name: str, batch: int) -> Way:
         return Way(name, resolve(self.ways[name], self.engine.traits).as_json(), batch)
@@ -270,18 +269,6 @@ def wall(runs: Sequence[Sequence[float]], batch: int) -> float:
     return total
 
 
-def rotated(names: Sequence[str], turn: int) -> list[str]:
-    """The names, beginning with another one every turn."""
-    start = turn % len(names)
-    return [*names[start:], *names[:start]]
-
-
 def file_name(name: str) -> str:
     """The trace file of a way of decoding."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + ".json.gz"
-
-
-def first_of_each_kind(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """So many items of each kind, in their order."""
-    kinds = [item.kind for item in items]
-    return [item for n, item in enumerate(items) if limit is None or kinds[:n].count(item.kind) < limit]

@@ -63,7 +63,7 @@ def evaluate(
     chosen = {name: settings for name, settings in known.items() if only in name or name == "AR"}
     if not any(only in name for name in chosen):
         raise ValueError(f"only is {only!r}; allowed: part of {'; '.join(known)}")
-    items = _first_of_each_kind(suite.items, limit)
+    items = first_of_each_kind(suite.items, limit)
     reference: dict[str, tuple[int, ...]] = {}
     for name, settings in chosen.items():
         began = perf_counter()
@@ -115,14 +115,10 @@ def _answers(
     ]
 
 
-def _first_of_each_kind(items: Sequence[Item], limit: int | None) -> list[Item]:
-    taken: dict[str, int] = {}
-    chosen = []
-    for item in items:
-        taken[item.kind] = taken.get(item.kind, 0) + 1
-        if limit is None or taken[item.kind] <= limit:
-            chosen.append(item)
-    return chosen
+def first_of_each_kind(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """So many items of each kind, in their order."""
+    kinds = [item.kind for item in items]
+    return [item for n, item in enumerate(items) if limit is None or kinds[:n].count(item.kind) < limit]
 
 
 def _threshold(value: float) -> Choice:

@@ -63,12 +63,15 @@ class Judge:
         )
 
     def judged(self, trace: Trace) -> Trace:
-        """The trace with its gate, and the names of all tokens that stand in it."""
-        gate = self.gate(trace)
-        tokenizer = self.engine.tokenizer
-        ids = {i for answer in gate.references.values() for i in answer} - set(trace.pieces)
-        fresh = {} if tokenizer is None else {i: tokenizer.piece(i) for i in sorted(ids)}
-        return trace.model_copy(update={"gate": gate, "pieces": {**trace.pieces, **fresh}})
+        """The trace with its gate."""
+        return with_gate(trace, self.gate(trace), self.engine)
+
+
+def with_gate(trace: Trace, gate: Gate, engine: "Engine") -> Trace:
+    """A trace with a gate, and the names of all tokens that stand in it."""
+    ids = {i for answer in gate.references.values() for i in answer} - set(trace.pieces)
+    fresh = {} if engine.tokenizer is None else {i: engine.tokenizer.piece(i) for i in sorted(ids)}
+    return trace.model_copy(update={"gate": gate, "pieces": {**trace.pieces, **fresh}})
 
 
 def _key(settings: Settings) -> str:

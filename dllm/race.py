@@ -1,9 +1,10 @@
 """A race: one prompt decoded in several ways on one machine, each timed several times, lap by lap."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dllm.pace import median_lap
 from dllm.run import Run
 from dllm.settings import Settings, SettingsError
 from dllm.trace import Trace
@@ -50,8 +51,7 @@ class Race:
     def __iter__(self) -> Iterator[Turn]:
         names = list(self.runs)
         for lap in range(self.laps + 1):
-            first = lap % len(names)
-            for name in names[first:] + names[:first]:
+            for name in rotated(names, lap):
                 run = self.runs[name] = self.engine.run(self.prompt, self.settings[name])
                 for _ in run:
                     yield Turn(name, lap, run)
@@ -60,14 +60,7 @@ class Race:
 
     def traces(self) -> dict[str, Trace]:
         """By lane the trace of its median lap, which tells of all laps; of lanes with at least one whole lap."""
-        found = {}
-        for name, runs in self._timed.items():
-            if runs:
-                traces = [run.trace() for run in runs]
-                middle = sorted(traces, key=lambda trace: trace.timing.decode)[(len(traces) - 1) // 2]
-                laps = [trace.timing.decode for trace in traces]
-                found[name] = middle.model_copy(update={"timing": middle.timing.model_copy(update={"laps": laps})})
-        return found
+        return {name: median_lap([run.trace() for run in runs]) for name, runs in self._timed.items() if runs}
 
     def _refuse_twins(self) -> None:
         seen: dict[str, str] = {}
@@ -75,3 +68,9 @@ class Race:
             twin = seen.setdefault(str(settings.as_json()), name)
             if twin != name:
                 raise SettingsError(f"lanes {twin} and {name} decode in the same way; allowed: ways that differ")
+
+
+def rotated(names: Sequence[str], turn: int) -> list[str]:
+    """The names, beginning with another one every turn."""
+    start = turn % len(names)
+    return [*names[start:], *names[:start]]

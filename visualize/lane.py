@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dllm.pace import laps
 from dllm.trace import StepRecord, Trace
 from visualize.facts import decoder_words, short_words
 from visualize.gate import same, words
@@ -135,7 +136,7 @@ class Lane:
 
 def spread(trace: Trace) -> dict[str, float] | None:
     """Tokens per second of the slowest and the quickest of all timed laps; None where there was only one."""
-    rates = [len(trace.output) / seconds for seconds in trace.timing.laps if seconds]
+    rates = laps(trace)
     return {"low": min(rates), "high": max(rates), "laps": len(rates)} if len(rates) > 1 else None
 
 

@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm import cli, suite
-from dllm.bench import Bench, Plan, Result, blocks, exactly, file_name, first_of_each_kind, rotated, wall
+from dllm.bench import Bench, Plan, Result, blocks, exactly, file_name, wall
 from dllm.benchmark import Benchmark
 from dllm.decode import resolve
 from dllm.engine import Engine
-from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, ways
+from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, ways
 from dllm.gate import distance
 from dllm.models.families import FAST_DLLM_V2, LLADA, LLAMA
 from dllm.models.likelihood import log_probabilities
+from dllm.race import rotated
 from dllm.settings import Choice, Settings
 from dllm.suite import Item
 from dllm.trace import Trace
