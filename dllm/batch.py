@@ -116,6 +116,8 @@ def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
 
 def _decode(waiting: deque[tuple[int, Run]], rows: int) -> Iterator[Run]:
     going: list[Row] = []
+    if waiting:
+        waiting[0][1].model.net.reserve(min(rows, len(waiting)), max(run.canvas.length for _, run in waiting))
     while waiting or going:
         while waiting and len(going) < rows:
             going.append(_row(*waiting.popleft()))

@@ -19,6 +19,7 @@ class Traits:
     """What a decoder must know of a model. mask_id None: it is autoregressive. attentions: the preferred one first.
 
     sub_block_cache: whether the sub-block cache pays on the device (it does on a CPU, not on a GPU at batch 1).
+    multiple: of what the device wants the number of queries to be a multiple, where a policy chooses them one by one.
     """
 
     family: str
@@ -29,6 +30,7 @@ class Traits:
     mask_id: int | None
     stop_ids: tuple[int, ...]
     sub_block_cache: bool = True
+    multiple: int = 1
 
 
 def resolve(settings: Settings, traits: Traits) -> Settings:
@@ -46,6 +48,8 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
     if cache is None:
         name = "none" if not block_causal else "sub_block" if traits.sub_block_cache else "block"
         cache = Choice("block" if settings.block_size == 1 and block_causal else name)
+    if cache.name == "d2" and traits.multiple > 1:
+        cache = Choice(cache.name, {"multiple": traits.multiple, **cache.options})
     sub = settings.sub_block_size or next(s for s in (8, 4, 2, 1) if settings.block_size % s == 0)
     stop_ids = traits.stop_ids if settings.stop_ids is None else settings.stop_ids
     if wrong := [i for i in stop_ids if i >= traits.vocab]:

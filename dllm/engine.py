@@ -17,10 +17,13 @@ from dllm.trace import Environment
 if TYPE_CHECKING:
     from dllm.models.loader import Model
     from dllm.models.progress import Progress
+    from dllm.models.resolver import Attention
+    from dllm.models.transformer import Transformer
 
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTER = ROOT / "assets/models/smollm2-135m-blockdiffusion/adapter.safetensors"
 MAX_PROMPT_CHARS = 20_000
+MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: so that there are few shapes of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,46 @@ MODELS: dict[str, Card] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How forward passes are made; None is the best there is.
+
+    attention: "eager", "sdpa" or "flash". graphs: whether passes of a usual shape are replayed from CUDA graphs.
+    """
+
+    attention: str | None = None
+    graphs: bool | None = None
+
+    def prepare(self, net: "Transformer") -> "Attention":
+        """Lay a loaded network out for its device; returns the attention it uses where nothing else is needed.
+
+        Raises:
+            ValueError: the device has not what was asked for.
+        """
+        from dllm.models import resolver
+        from dllm.models.graphs import Graphs
+
+        weight = net.norm.weight
+        if self.graphs and not weight.is_cuda:
+            raise ValueError(f"graphs are asked for on {weight.device}; allowed: on a CUDA device")
+        net.attention = self.attention
+        net.pack()
+        net.graphs = Graphs(net) if weight.is_cuda and self.graphs is not False else None
+        return resolver.resolve(weight.device, weight.dtype, head_dim=net.shape.head_dim, requested=self.attention)
+
+
 class Engine:
     """A loaded model, ready to run requests. Runs are independent and share nothing but the weights."""
 
-    def __init__(self, model: "Model", *, ar: "Model | None" = None) -> None:
-        """`ar`: the network for block size 1 where it is another (the default model's base)."""
+    def __init__(self, model: "Model", *, ar: "Model | None" = None, passes: Passes = Passes()) -> None:
+        """`ar`: the network for block size 1 where it is another (the default model's base).
+
+        Raises:
+            ValueError: attention or graphs were asked for that the device has not.
+        """
         self.model, self.tokenizer, self.ar = model, model.tokenizer, ar or model
         for each in {id(m.net): m for m in (self.model, self.ar)}.values():
-            each.net.pack()
+            self._attention = passes.prepare(each.net)
         self.warm_up = 0
         self._peaks: tuple[float, float] | None = None
         self._table = Table()
@@ -111,6 +146,7 @@ class Engine:
             mask_id=model.mask_id,
             stop_ids=model.stop_ids,
             sub_block_cache=model.device.type == "cpu",
+            multiple=1 if model.net.graphs is None else MULTIPLE,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -125,12 +161,11 @@ class Engine:
 
     def warm(self) -> None:
         """Run a few passes, so that the first timed run does not pay for first calls, and measure the machine."""
-        kinds = [Settings(gen_length=2, block_size=1)]
-        if not self.autoregressive:
-            kinds.append(Settings(gen_length=8, block_size=8))
-        for settings in kinds:
-            for _ in self.run([0] * 8, settings):
-                self.warm_up += 1
+        lengths = {1: 2, 8: 8} if self.model.net.graphs is None else {1: 16, 8: 64, 32: 96}  # graphs: until captured
+        for size, length in lengths.items():
+            if size == 1 or not self.autoregressive:
+                for _ in self.run([0] * 8, Settings(gen_length=length, block_size=size)):
+                    self.warm_up += 1
         from dllm.models.ceilings import ceilings
 
         self._peaks = self._peaks or ceilings(self.model.device, self.model.net.norm.weight.dtype)
@@ -178,7 +213,15 @@ class Engine:
 
         flops, read = self._peaks or (None, None)
         place: Any = machine(self.model.device)
-        return Environment(**place, commit=_commit(), warm_up=self.warm_up, peak_flops=flops, peak_bytes=read)
+        return Environment(
+            **place,
+            commit=_commit(),
+            warm_up=self.warm_up,
+            attention=str(self._attention),
+            graphs=self.model.net.graphs is not None,
+            peak_flops=flops,
+            peak_bytes=read,
+        )
 
 
 @cache

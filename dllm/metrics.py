@@ -18,7 +18,7 @@ DEFINITIONS = {
 }
 
 # what the cache did with a position in a step; the last four are d²Cache's reasons for recomputing it
-STATES = ("absent", "reused", "recomputed", "density", "committed", "rollout", "inflated")
+STATES = ("absent", "reused", "recomputed", "density", "committed", "rollout", "inflated", "padded")
 ABSENT, REUSED, RECOMPUTED = range(3)
 
 

@@ -116,6 +116,7 @@ METADATA: dict[str, Callable[[Trace], Any]] = {
     "torch version": lambda trace: trace.environment.torch,
     "number of CPU threads": lambda trace: trace.environment.threads,
     "dtype": lambda trace: trace.model.dtype,
+    "way of making passes": lambda trace: "CUDA graphs" if trace.environment.graphs else "kernel by kernel",
     "prompt": lambda trace: trace.prompt,
     "number of parameters": lambda trace: trace.model.parameters,
 }

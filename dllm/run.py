@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dllm.cost import Sizes, cost
 from dllm.decode import Decoder, Traits
@@ -37,6 +37,7 @@ class Run:
         self.recorder = 0.0
         self.rows = 1  # most runs that a pass of this one served
         self._begun = False
+        self._noted: dict[str, Any] = {}  # what the environment was for this run
         self.sizes = sizes_of(model)
 
     def __iter__(self) -> Iterator[Step]:
@@ -94,7 +95,7 @@ class Run:
             rollout=decoder.policy.needs_rollout or "rollout" in s.record,
             attention="attention" in s.record,
         )
-        return Session(
+        session = Session(
             self.model.net,
             self.canvas.length,
             block_size=s.block_size if self.canvas.block_causal else None,
@@ -102,6 +103,8 @@ class Run:
             sampler=sampler,
             observe=observe,
         )
+        self._noted = {"attention": str(session.attention), "graphs": session.cache.slot is not None}
+        return session
 
     def piece(self, token: int) -> str:
         """The text of one id; the id itself where there is no tokenizer."""
@@ -120,7 +123,7 @@ class Run:
             schema="blockscope.trace/1",
             model=model_record(self.model),
             settings=self.settings.as_json(),
-            environment=self.environment.model_copy(update={"rows": self.rows}),
+            environment=self.environment.model_copy(update={"rows": self.rows, **self._noted}),
             prompt=self.prompt,
             pieces={} if self.model.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
             output=self.canvas.output,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1000  # characters of one piece or name
 RESOLVED = ("gen_length", "block_size", "sub_block_size", "attention", "stop_ids")
-REASONS = ("density", "committed", "rollout", "inflated")  # as d²Cache gives them
+REASONS = ("density", "committed", "rollout", "inflated", "padded")  # as d²Cache gives them
 
 
 class TraceError(ValueError):

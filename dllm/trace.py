@@ -67,7 +67,8 @@ class Environment(_Record):
     """Where it was timed. `threads` are the CPU threads of the network, `warm_up` the passes run before timing.
 
     peak_flops, peak_bytes: what this machine was measured to do at most, a second, in the model's dtype.
-    rows: most runs that a pass served at once; above 1 the seconds are those of shared passes.
+    rows: most runs that a pass served at once; above 1 the seconds are those of shared passes. attention: how it was
+    computed; graphs: whether passes of usual shapes were replayed from CUDA graphs (None where nobody noted it).
     """
 
     device: Text
@@ -76,6 +77,8 @@ class Environment(_Record):
     commit: Text | None = None
     warm_up: Count = 0
     rows: Annotated[int, Field(ge=1, le=2**20)] = 1
+    attention: Text | None = None
+    graphs: bool | None = None
     peak_flops: Rate | None = None
     peak_bytes: Rate | None = None
 

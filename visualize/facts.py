@@ -15,7 +15,8 @@ def facts(
     words = [
         f"{title or about['id']} ({about['parameters'] / 1e6:.0f} M parameters, {about['dtype']})",
         f"on {about['device']}, {about['threads']} thread{'s' * (about['threads'] != 1)}",
-        *(f"{name} {about[name]}" for name in ("torch", "commit") if about.get(name)),
+        *(f"{name} {about[name]}" for name in ("torch", "commit", "attention") if about.get(name)),
+        *(["CUDA graphs"] if about.get("graphs") else []),
         *([] if seed is None else [f"seed {seed}"]),
         f"{passes} warm-up pass{'es' * (passes != 1)}" if passes else "no warm-up",
         *([f"up to {about['rows']} runs in a pass"] if about.get("rows", 1) > 1 else []),

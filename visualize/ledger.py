@@ -42,13 +42,14 @@ LOOKS = (
     ),
     Look("recomputed: attention rollout", "#8a63d2", "rgba(138,99,210,.3)", "...# ..#. .#.. #...", "line-ne-open", "/"),
     Look("recomputed: inflated gap", "#a6761d", "rgba(166,118,29,.3)", "#### .... #### ....", "line-ew-open", "-"),
+    Look("recomputed: to fill a multiple", "#c2527f", "rgba(194,82,127,.3)", "#..# .##. .##. #..#", "x-open", "x"),
 )
 
 
 def ledger(trace: Trace) -> go.Figure:
     """What the cache did with every position in every step: a hue and a pattern for each of `dllm.metrics.STATES`.
 
-    z: uint8 (k · steps, k · positions), a state's code where its hue is, its code + 7 where its ground is; k is 4, or
+    z: uint8 (k · steps, k · positions), a state's code where its hue is, its code + 8 where its ground is; k is 4, or
     1 above MAX_DRAWN cells. x and y stay positions and steps.
     """
     done = states(trace)

@@ -19,7 +19,7 @@ from dllm.step import Plan, Span, Step
 
 @dataclass
 class D2:
-    """After one full pass, each step recomputes M* ∪ (just committed) ∪ U.
+    """After one full pass, each step recomputes M* ∪ (just committed) ∪ U, as published, and `multiple` adds to it.
 
     M*: the k masked positions with the highest confidence × certainty density, those of the current block first
     (Eq. 4). U: the other positions with the most rollout influence, together at most a share p of it (Eq. 9).
@@ -32,6 +32,9 @@ class D2:
     p: float = knob(0.1, "p", "Share of rollout influence recomputed.", minimum=0.0, maximum=1.0, step=0.01)
     sigma: float = knob(10.0, "σ", "Reach of a decided token.", minimum=0.1, maximum=1000.0, step=0.1)
     inflate: int = knob(0, "Inflate", "Fill gaps up to this wide.", minimum=0, maximum=4096, step=1)
+    multiple: int = knob(
+        1, "Multiple", "Recompute more, up to a multiple of this: passes of few sizes.", minimum=1, maximum=256, step=1
+    )
     confidence: np.ndarray | None = field(default=None, init=False, repr=False)  # (G,), latest known
     reasons: dict[str, list[int]] | None = field(default=None, init=False, repr=False)
 
@@ -68,6 +71,8 @@ class D2:
         chosen = density | committed | rollout
         inflated = self._gaps(chosen)
         parts = {"density": density, "committed": committed, "rollout": rollout, "inflated": inflated}
+        if self.multiple > 1:
+            parts["padded"] = self._more(np.asarray(readout.rollout), chosen | inflated)
         self.reasons = {name: np.flatnonzero(part).tolist() for name, part in parts.items()}
 
     def _likely(self, canvas: Canvas, block: Span) -> list[int]:
@@ -87,12 +92,22 @@ class D2:
 
     def _influential(self, influence: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """U: a mask of the positions not chosen yet whose influence sums to at most p; at least one."""
-        weight = np.where(chosen, 0.0, influence)
-        order = np.argsort(-weight, kind="stable")[: int((~chosen).sum())]
+        weight, order = self._by_influence(influence, chosen)
         share = np.cumsum(weight[order]) / (weight.sum() + 1e-9)
         count = len(order) if self.p >= 1 else max(1, int((share <= self.p).sum()))
         out = np.zeros_like(chosen)
         out[order[:count]] = True
+        return out
+
+    def _by_influence(self, influence: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The influence of what is not chosen yet, 0 elsewhere; and those positions, the most influential first."""
+        weight = np.where(chosen, 0.0, influence)
+        return weight, np.argsort(-weight, kind="stable")[: int((~chosen).sum())]
+
+    def _more(self, influence: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """The next most influential positions, as many as make the queries a multiple, if there are enough."""
+        out = np.zeros_like(chosen)
+        out[self._by_influence(influence, chosen)[1][: -int(chosen.sum()) % self.multiple]] = True
         return out
 
     def _gaps(self, chosen: np.ndarray) -> np.ndarray:

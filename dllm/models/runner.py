@@ -1,6 +1,6 @@
-"""The runner: answers plans of one sequence, or of several together, on one device with one sync a step."""
+"""The runner: answers plans of one sequence, or of several together, on one device with one sync a pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from time import perf_counter
@@ -8,6 +8,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from dllm.models.resolver import resolve
 from dllm.models.rollout import influence
 from dllm.models.sampling import Sampler
 from dllm.models.transformer import KVCache, Transformer, View, rope_table
@@ -42,28 +43,63 @@ class Session:
         weight = net.norm.weight
         self.device = weight.device
         self.generator = sampler.generator(weight.device)
-        self.cache = KVCache(net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device)
+        self.attention = resolve(
+            weight.device,
+            weight.dtype,
+            head_dim=net.shape.head_dim,
+            probabilities=observe.rollout or observe.attention,
+            requested=net.attention,
+        )
+        self.cache = (net.graphs and net.graphs.take(capacity)) or KVCache.empty(
+            net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device
+        )
         self.rope = rope_table(net.shape, capacity, weight.device)
 
     def forward(self, plan: Plan) -> Readout:
         """Run one plan. Asked positions must be predicted by one of its queries."""
         return answer([(self, plan)])[0]
 
-    def _place(self, queries: Sequence[int]) -> "slice | Tensor":
-        if isinstance(queries, range):
-            return slice(queries.start, queries.stop)
-        return torch.tensor(list(queries), device=self.device)
-
-    def _rows(self, plan: Plan) -> list[int]:
+    def rows(self, plan: Plan) -> list[int]:
         """Where among the queries the asked positions are predicted."""
         if isinstance(plan.queries, range):
             return [p - self.shift - plan.queries.start for p in plan.asked]
         place = {q: i for i, q in enumerate(plan.queries)}
         return [place[p - self.shift] for p in plan.asked]
 
+    def needs_mask(self, plan: Plan) -> bool:
+        """Whether some query's block ends before `visible`: nothing else is masked under block-causal attention."""
+        size = self.block_size
+        return size is not None and plan.queries[0] // size < (plan.visible - 1) // size
+
+    def read(self, plan: Plan, take: Callable[[int], list[float]]) -> Readout:
+        """The answer to a plan; take(n) gives the next n of the numbers that came to the host."""
+        n, sampler = len(plan.asked), self.sampler
+        return Readout(
+            positions=plan.asked,
+            tokens=[int(t) for t in take(n)],
+            confidence=take(n),
+            margin=take(n) if sampler.margin else None,
+            entropy=take(n) if sampler.entropy else None,
+            rollout=take(plan.visible) if self.observe.rollout else None,
+        )
+
+    def recorded(self, readout: Readout, logits: Tensor, maps: Sequence[Tensor] = ()) -> Readout:
+        """The answer with what only a recorder asked for. logits: (asked, vocab)."""
+        count = self.observe.alternatives
+        rows = self.sampler.alternatives(logits, count) if count and len(logits) else []
+        return replace(
+            readout,
+            alternatives=rows if count else None,
+            attention=torch.stack(list(maps)).cpu().numpy() if maps else None,
+        )
+
+    def _place(self, queries: Sequence[int]) -> "slice | Tensor":
+        if isinstance(queries, range):
+            return slice(queries.start, queries.stop)
+        return torch.tensor(list(queries), device=self.device)
+
     def _mask(self, plan: Plan) -> Tensor | None:
-        """Block-causal attention needs a mask only where some query's block ends before `visible`."""
-        if self.block_size is None or plan.queries[0] // self.block_size >= (plan.visible - 1) // self.block_size:
+        if self.block_size is None or not self.needs_mask(plan):
             return None
         q = torch.tensor(list(plan.queries), device=self.device).unsqueeze(1)
         k = torch.arange(plan.visible, device=self.device)
@@ -74,12 +110,13 @@ class Turn:
     """A session's part in one forward pass, and what is noted of its attention there."""
 
     def __init__(self, session: Session, plan: Plan) -> None:
-        self.session, self.plan, self.rows = session, plan, session._rows(plan)
+        self.session, self.plan, self.rows = session, plan, session.rows(plan)
         self.at = session._place(plan.queries)
         self.maps: list[Tensor] = []  # per layer (queries, visible)
         self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
         observe = self._note if session.observe.rollout or session.observe.attention else None
-        self.view = View(session._mask(plan), session.cache.seen(plan.visible), self.at, observe)
+        entries = session.cache.seen(plan.visible)
+        self.view = View(session._mask(plan), entries, self.at, observe, session.attention.kernel)
 
     def _note(self, layer: int, probs: Tensor) -> None:
         if self.session.observe.rollout:
@@ -88,42 +125,38 @@ class Turn:
             self.probabilities.append(probs[0].half())
 
     def wanted(self, logits: Tensor) -> list[Tensor]:
-        """What the host must know, in fp64 and in the order in which `read` takes it. logits: (asked, vocab)."""
-        out: list[Tensor] = []
-        if self.rows:
-            p = self.session.sampler(logits, self.session.generator)
-            out = [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]
+        """What the host must know, in fp64 and in the order in which it is read. logits: (asked, vocab)."""
+        out = proposed(self.session.sampler, logits, self.session.generator) if self.rows else []
         return [*out, influence(self.maps, self.at).double()] if self.maps else out
 
-    def read(self, values: Iterator[float]) -> Readout:
-        """The answer, of the next of the values that came to the host."""
-        n, sampler = len(self.rows), self.session.sampler
-        return Readout(
-            positions=self.plan.asked,
-            tokens=[int(t) for t in islice(values, n)],
-            confidence=list(islice(values, n)),
-            margin=list(islice(values, n)) if sampler.margin else None,
-            entropy=list(islice(values, n)) if sampler.entropy else None,
-            rollout=list(islice(values, self.plan.visible)) if self.maps else None,
-        )
 
-    def recorded(self, readout: Readout, logits: Tensor) -> Readout:
-        """The answer with what only a recorder asked for. logits: (asked, vocab)."""
-        count, maps = self.session.observe.alternatives, self.probabilities
-        return replace(
-            readout,
-            alternatives=(self.session.sampler.alternatives(logits, count) if self.rows else []) if count else None,
-            attention=torch.stack(maps).cpu().numpy() if maps else None,
-        )
+def proposed(sampler: Sampler, logits: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+    """Proposals for rows of logits (n, vocab) as the host reads them: tokens, confidence, margin, entropy, fp64."""
+    p = sampler(logits, generator)
+    return [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]
 
 
 @torch.inference_mode()
 def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     """Run a plan of each of several sessions of one network in one forward pass; what each gets is what it gets alone.
 
-    Sequences are laid end to end and attend one by one, each to its own KV cache. Every readout's `overhead` is that
-    of all, because all wait for it.
+    Passes of a usual shape are replayed from a graph where the network has such (see `Graphs`), together; the others
+    make one pass more. Every readout's `overhead` is that of all, because all wait for it.
     """
+    graphs = asked[0][0].net.graphs
+    graph, chosen = graphs.choose(asked) if graphs else (None, [])
+    parts = [(chosen, graph.answer)] if graph else []
+    if others := sorted(set(range(len(asked))) - set(chosen)):
+        parts.append((others, _pass))
+    found: dict[int, Readout] = {}
+    for part, run in parts:
+        found |= zip(part, run([asked[n] for n in part]), strict=True)
+    overhead = sum(found[part[0]].overhead for part, _ in parts)
+    return [replace(found[n], overhead=overhead) for n in range(len(asked))]
+
+
+def _pass(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
+    """One pass, launched kernel by kernel. Sequences lie end to end and attend one by one, each to its own KV cache."""
     turns = [Turn(session, plan) for session, plan in asked]
     net, device = asked[0][0].net, asked[0][0].device
     ropes = [turn.session.rope[:, turn.at] for turn in turns]
@@ -135,17 +168,20 @@ def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     rows = [start + row for start, turn in zip(starts, turns, strict=False) for row in turn.rows]
     # a pass that only encodes reads no logits; the head is the largest matrix of all
     logits = (net.logits(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
-    values = iter(_fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
+    values = iter(fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
     computed = [len(part) for part in hidden.split(sizes)]  # what came out is counted, not what was planned
-    readouts = [replace(turn.read(values), computed=n) for turn, n in zip(turns, computed, strict=True)]
+    readouts = [turn.session.read(turn.plan, lambda n: list(islice(values, n))) for turn in turns]
     synced = perf_counter()
-    readouts = [turn.recorded(r, part) for turn, r, part in zip(turns, readouts, logits, strict=True)]
+    readouts = [
+        turn.session.recorded(replace(readout, computed=n), part, turn.probabilities)
+        for turn, readout, n, part in zip(turns, readouts, computed, logits, strict=True)
+    ]
     overhead = perf_counter() - synced
     return [replace(readout, overhead=overhead) for readout in readouts]
 
 
-def _fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
-    """The step's one sync: it happens even where there is nothing to read, so that time means work done."""
+def fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
+    """The pass's one sync: it happens even where there is nothing to read, so that time means work done."""
     if parts:
         return torch.cat(list(parts)).tolist()
     if device.type == "cuda":

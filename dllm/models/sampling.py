@@ -49,9 +49,9 @@ class Sampler:
         wide = logits.float()
         probs = (wide / self.temperature if self.temperature else wide).softmax(-1)
         if self.top_p is not None and self.top_p < 1:
-            probs = nucleus(probs, self.top_p, always=self._without_mask(probs).argmax(-1, keepdim=True))
+            probs = nucleus(probs, self.top_p, always=self._unmasked(probs.clone()).argmax(-1, keepdim=True))
         entropy = -(probs * (probs + 1e-10).log()).sum(-1) if self.entropy else None
-        probs = self._without_mask(probs)
+        probs = self._unmasked(probs)
         tokens = probs.argmax(-1, keepdim=True)
         if self.temperature:
             tokens = torch.multinomial(probs, 1, generator=generator)
@@ -63,11 +63,12 @@ class Sampler:
 
     def alternatives(self, logits: Tensor, count: int) -> list[list[tuple[int, float]]]:
         """The most probable tokens of each row as the network says it: no temperature, no nucleus, no mask token."""
-        best = self._without_mask(logits.float().softmax(-1)).topk(min(count, logits.shape[-1]), dim=-1)
+        best = self._unmasked(logits.float().softmax(-1)).topk(min(count, logits.shape[-1]), dim=-1)
         rows = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return [list(zip(ids, values, strict=True)) for ids, values in rows]
 
-    def _without_mask(self, probs: Tensor) -> Tensor:
-        if self.mask_id is None:
-            return probs
-        return probs.index_fill(-1, torch.tensor(self.mask_id, device=probs.device), 0.0)
+    def _unmasked(self, probs: Tensor) -> Tensor:
+        """The same tensor with no probability left for the mask token. No number comes from the host: see `Graphs`."""
+        if self.mask_id is not None:
+            probs[:, self.mask_id].zero_()
+        return probs

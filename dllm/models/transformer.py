@@ -4,27 +4,45 @@ RMSNorm, rotary embedding by halves, grouped-query attention, SwiGLU. It knows n
 it is told which positions to compute, where their keys and values go, and how many cache entries they see.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dllm.models.attend import Kernel, Look, observed, sdpa
 from dllm.models.beside import Beside, packable
 from dllm.models.families import Shape
+
+if TYPE_CHECKING:
+    from dllm.models.graphs import Graphs
 
 # called once per layer with the probabilities (batch, heads, queries, visible), fp32
 Observer = Callable[[int, Tensor], None]
 
 
+@dataclass(eq=False)
 class KVCache:
-    """Keys and values of every layer at absolute positions: (layers, batch, kv_heads, capacity, head_dim) each."""
+    """Keys and values of every layer at absolute positions: (layers, batch, kv_heads, capacity, head_dim) each.
 
-    def __init__(self, shape: Shape, capacity: int, *, batch: int, dtype: torch.dtype, device: torch.device) -> None:
+    slot: the row of a shared storage that this is a part of; None where the storage is its own.
+    """
+
+    keys: Tensor
+    values: Tensor
+    slot: int | None = None
+
+    @classmethod
+    def empty(cls, shape: Shape, capacity: int, *, batch: int, dtype: torch.dtype, device: torch.device) -> "KVCache":
+        """Storage of its own, zeros."""
         size = (shape.layers, batch, shape.kv_heads, capacity, shape.head_dim)
-        self.keys = torch.zeros(size, dtype=dtype, device=device)
-        self.values = torch.zeros(size, dtype=dtype, device=device)
+        return cls(torch.zeros(size, dtype=dtype, device=device), torch.zeros(size, dtype=dtype, device=device))
+
+    def row(self, slot: int, capacity: int | None = None) -> "KVCache":
+        """The first `capacity` entries of one row, as a view."""
+        return KVCache(self.keys[:, slot : slot + 1, :, :capacity], self.values[:, slot : slot + 1, :, :capacity], slot)
 
     def seen(self, visible: int | None) -> list[tuple[Tensor, Tensor]]:
         """By layer, keys and values of entries [0, visible) as views: (batch, kv_heads, visible, head_dim) each."""
@@ -48,54 +66,36 @@ def rotate(x: Tensor, rope: Tensor) -> Tensor:
     return torch.addcmul(wide * rope[0], wide.roll(x.shape[-1] // 2, -1), rope[1]).to(x.dtype)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Grouped-query attention without expanding keys: the heads of a group are laid side by side as queries.
+class Attends(Protocol):
+    """Attention of one layer; q (batch, heads, n, d) and k, v (batch, kv_heads, n, d) → (batch, heads, n, d)."""
 
-    q: (batch, heads, n, d); k, v: (batch, kv_heads, visible, d); mask: bool, True = may look, or a bias; (n, visible)
-    for all rows alike, or (batch, 1, n, visible) for each its own.
-    """
-    batch, heads, n, d = q.shape
-    group = heads // k.shape[1]
-    folded = q.reshape(batch, k.shape[1], group * n, d)
-    if mask is not None:
-        mask = mask.repeat(*(1,) * (mask.ndim - 2), group, 1)
-    out = F.scaled_dot_product_attention(folded, k, v, attn_mask=mask)
-    return out.reshape(batch, heads, n, d)
-
-
-def attend_observed(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The same with its probabilities (batch, heads, n, visible) in fp32: what SDPA kernels never hand out."""
-    batch, heads, n, d = q.shape
-    folded = q.reshape(batch, k.shape[1], -1, d)
-    scores = (folded @ k.transpose(-1, -2)).reshape(batch, heads, n, -1).float() * d**-0.5
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
-    probs = scores.softmax(-1)
-    out = probs.to(v.dtype).reshape(batch, k.shape[1], -1, probs.shape[-1]) @ v
-    return out.reshape(batch, heads, n, d), probs
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What the queries of one sequence see: what `Transformer.forward` says of its arguments of these names.
 
-    entries: by layer, the keys and values that they attend to; theirs are written at `at` among them.
+    entries: by layer, the keys and values that they attend to; theirs are written at `at` among them. visible: int32
+    (1,), where the count is known on the device only (see `Look`).
     """
 
     mask: Tensor | None = None
     entries: Sequence[tuple[Tensor, Tensor]] | None = None
     at: "slice | Tensor | None" = None
     observe: Observer | None = None
+    kernel: Kernel = sdpa
+    visible: Tensor | None = None
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention of one layer; q (batch, heads, n, d) and k, v (batch, kv_heads, n, d) → (batch, heads, n, d)."""
         if self.entries is not None:
             keys, values = self.entries[layer]
             keys[:, :, self.at], values[:, :, self.at] = k, v
             k, v = keys, values
+        look = Look(self.mask, self.visible)
         if self.observe is None:
-            return attend(q, k, v, self.mask)
-        attended, probs = attend_observed(q, k, v, self.mask)
+            return self.kernel(q, k, v, look)
+        attended, probs = observed(q, k, v, look)
         self.observe(layer, probs)
         return attended
 
@@ -129,22 +129,24 @@ class Layer(nn.Module):
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Residual stream after attention (batch, heads, n, head_dim) and the MLP."""
-        x = x + self.read_out(attended.transpose(1, 2).flatten(-2), self.o)
+        x = self.read_out(attended.transpose(1, 2).flatten(-2), self.o, onto=x)
         gate, up = self.mlp_in(self.mlp_norm(x), self.gate, self.up).chunk(2, dim=-1)
-        return x + self.mlp_out(F.silu(gate) * up, self.down)
+        return self.mlp_out(F.silu(gate) * up, self.down, onto=x)
 
-    def pack(self) -> None:
-        """Lay the weights out as a CPU reads them fastest; see `Beside`."""
-        self.read_in.pack(self.q, self.k, self.v)
-        self.read_out.pack(self.o)
-        self.mlp_in.pack(self.gate, self.up)
-        self.mlp_out.pack(self.down)
+    def products(self) -> Iterator[tuple[Beside, tuple[nn.Linear, ...]]]:
+        """The four products of a layer, and the linear maps in each."""
+        yield self.read_in, (self.q, self.k, self.v)
+        yield self.read_out, (self.o,)
+        yield self.mlp_in, (self.gate, self.up)
+        yield self.mlp_out, (self.down,)
 
 
 class Transformer(nn.Module):
     """The network. `mask_vector`, where a conversion trained one, stands in for the mask token's embedding."""
 
     mask_vector: Tensor | None
+    attention: str | None = None  # a name of `resolver.NAMES` that was asked for; None: the best there is
+    graphs: "Graphs | None" = None  # where passes are captured
 
     def __init__(self, shape: Shape, *, mask_id: int | None = None) -> None:
         super().__init__()
@@ -157,13 +159,26 @@ class Transformer(nn.Module):
         self.predict = Beside()
         self.register_buffer("mask_vector", None)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Transformer":
+        self.graphs = None  # they know the weights by their addresses
+        return super()._apply(fn, recurse)
+
     def pack(self) -> "Transformer":
         """Make decoding on this device as fast as can be, where weights can be laid out for it; returns itself."""
+        products = [product for layer in self.layers for product in layer.products()]  # type: ignore[operator]
+        for beside, parts in products:
+            if packable(self.norm.weight):
+                beside.pack(*parts)
+            elif self.norm.weight.is_cuda:
+                beside.join(*parts)
         if packable(self.norm.weight):
-            for layer in self.layers:
-                layer.pack()  # type: ignore[operator]
             self.predict.pack(self.head)
         return self
+
+    def reserve(self, sessions: int, capacity: int) -> None:
+        """Announce so many sessions of so many positions, which are to be decoded together."""
+        if self.graphs is not None:
+            self.graphs.reserve(sessions, capacity)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """What the head makes of hidden states (…, hidden) → (…, vocab)."""
@@ -195,7 +210,7 @@ class Transformer(nn.Module):
         entries = None if cache is None else cache.seen(visible)
         return self.together(tokens, rope, [View(mask, entries, at, observe)], [tokens.shape[1]])
 
-    def together(self, tokens: Tensor, rope: Tensor, views: Sequence[View], sizes: Sequence[int]) -> Tensor:
+    def together(self, tokens: Tensor, rope: Tensor, views: Sequence[Attends], sizes: Sequence[int]) -> Tensor:
         """Hidden states (batch, n, hidden) of several sequences laid end to end, each attending by its own view.
 
         tokens (batch, n) and rope (2, n, head_dim) are cut along n into `sizes`, one a view. All but attention works

@@ -48,7 +48,7 @@ def continue_all(
         raise ValueError(f"limit is {limit}, shortest prompt {min(map(len, prompts))} ids; allowed: 1 or more of each")
     device, width = net.norm.weight.device, max(map(len, prompts))
     rope = rope_table(net.shape, width + limit, device)
-    cache = KVCache(net.shape, width + limit, batch=len(prompts), dtype=net.norm.weight.dtype, device=device)
+    cache = KVCache.empty(net.shape, width + limit, batch=len(prompts), dtype=net.norm.weight.dtype, device=device)
     padding = torch.tensor([width - len(p) for p in prompts], device=device)
     real = torch.arange(width + limit, device=device) >= padding[:, None]
     causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from dllm.cache import CACHES
 from dllm.decode import Decoder, Traits
-from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2
+from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.step import Readout
 from dllm.unmask import UNMASKS
@@ -183,3 +184,39 @@ def test_the_device_decides_the_default_cache() -> None:
     d2 = resolve(Settings(cache=Choice("d2")), traits)
     assert d2.attention == "bidirectional"
     assert d2.sub_block_size == d2.block_size == 32
+
+
+def test_the_device_decides_what_d2_is_padded_to() -> None:
+    from dllm.decode import resolve
+
+    traits = Traits("t", VOCAB, 64, 0, ("bidirectional",), MASK, (STOP,))
+    device = replace(traits, multiple=32)
+    for asked, plain, padded in (({"k": 3}, {"k": 3}, {"multiple": 32, "k": 3}), ({"multiple": 2}, None, None)):
+        chosen = Settings(cache=Choice("d2", asked))
+        assert resolve(chosen, traits).cache == Choice("d2", plain or asked)
+        assert resolve(chosen, device).cache == Choice("d2", padded or asked)
+        assert resolve(resolve(chosen, device), device) == resolve(chosen, device)
+    assert resolve(Settings(cache=Choice("dual")), device).cache == Choice("dual")
+
+
+@given(prompt=prompts(), k=st.integers(1, 6), multiple=st.integers(2, 9), spec=st.sampled_from((LLADA, DREAM)))
+@settings(max_examples=30)
+def test_d2_recomputes_more_up_to_a_multiple(prompt: list[int], k: int, multiple: int, spec: ModelSpec) -> None:
+    asked = Settings(gen_length=20, block_size=8, cache=Choice("d2", {"k": k, "multiple": multiple}), stop_ids=())
+    run = engine_of(spec).run(prompt, replace(asked, record=("rollout",)))
+    list(run)
+    steps, length = run.trace().steps, len(prompt) + 20
+    for before, step in pairwise(steps):
+        reasons, influence = step.reasons or {}, before.rollout or []
+        assert step.query_count == min(length, -(-step.query_count // multiple) * multiple)
+        added = reasons["padded"]
+        assert len(added) < multiple
+        rest = set(range(length)) - {p for chosen in reasons.values() for p in chosen}
+        if added and rest:  # none that was left out has had more influence
+            assert max(influence[p] for p in rest) <= min(influence[p] for p in added)
+
+
+def test_d2_as_published_pads_nothing() -> None:
+    run = engine_of(LLADA).run([1, 2, 3], Settings(gen_length=16, block_size=8, cache=Choice("d2", {"k": 4})))
+    list(run)
+    assert all("padded" not in (step.reasons or {}) for step in run.trace().steps)

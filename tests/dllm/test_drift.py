@@ -50,7 +50,7 @@ def measured(engine: Engine, trace: Trace) -> Drift:
 def fresh_pass(engine: Engine, trace: Trace, step: int) -> tuple[KVCache, torch.Tensor]:
     """Keys, values and logits (visible, vocab) of everything that a step sees, by the network alone."""
     net, visible = engine.model.net, trace.steps[step].visible
-    cache = KVCache(net.shape, visible, batch=1, dtype=net.norm.weight.dtype, device=torch.device("cpu"))
+    cache = KVCache.empty(net.shape, visible, batch=1, dtype=net.norm.weight.dtype, device=torch.device("cpu"))
     ids = torch.tensor([canvas_at(trace, step - 1, mask=MASK)[:visible]])
     mask = None
     if trace.settings["attention"] == "block_causal":

@@ -51,7 +51,7 @@ def test_logits_of_every_kind_of_pass(net: str) -> None:
     want = load_file(GOLDENS / f"fast_dllm_v2_{net}" / "logits.safetensors")
     transformer = engine(f"fast_dllm_v2_{net}").model.net
     rope = rope_table(transformer.shape, 40, torch.device("cpu"))
-    cache = KVCache(transformer.shape, 40, batch=1, dtype=torch.float32, device=torch.device("cpu"))
+    cache = KVCache.empty(transformer.shape, 40, batch=1, dtype=torch.float32, device=torch.device("cpu"))
 
     def logits(ids: list[int], start: int, visible: int, block: int | None = None) -> torch.Tensor:
         at = slice(start, start + len(ids))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from dllm import metrics
 from dllm.metrics import RECOMPUTED, REUSED, STATES
 from dllm.models.families import DREAM, LLADA, ModelSpec
+from dllm.settings import Choice
 from dllm.trace import StepRecord
 from tests.dllm.nets import prompts
 from tests.dllm.traces import decoded, every_way, made
@@ -35,7 +36,9 @@ def test_the_ledger_counts_what_went_through_the_network(spec: ModelSpec, cache:
 
 
 def test_every_reason_of_d2_is_met() -> None:
-    found = np.unique(metrics.states(decoded(LLADA, "d2", list(range(12)))))
+    policies = Choice("d2", {"k": 3, "inflate": 2}), Choice("d2", {"k": 3, "multiple": 4})
+    traces = [decoded(LLADA, policy, list(range(12))) for policy in policies]
+    found = {code for trace in traces for code in np.unique(metrics.states(trace)).tolist()}
     assert {STATES[code] for code in found} == set(STATES) - {"absent"}
 
 

@@ -35,8 +35,8 @@ def made(*steps: StepRecord, prompt: list[int] = PROMPT, **changes: Any) -> Trac
     )
 
 
-def decoded(spec: ModelSpec, cache: str, prompt: list[int], **changes: Any) -> Trace:
-    choice = Choice("d2", {"k": 3, "inflate": 2}) if cache == "d2" else Choice(cache)
+def decoded(spec: ModelSpec, cache: str | Choice, prompt: list[int], **changes: Any) -> Trace:
+    choice = Choice("d2", {"k": 3, "inflate": 2}) if cache == "d2" else Choice.of(cache, "cache")
     chosen = {"gen_length": 13, "block_size": 8, "cache": choice, "unmask": Choice("threshold", {"threshold": 0.1})}
     run = engine_of(spec).run(prompt, Settings(**{**chosen, "record": ("rollout",), **changes}))
     for _ in run:

@@ -17,7 +17,7 @@ def states(net: Transformer, n: int = 7) -> torch.Tensor:
     """Logits of n tokens in two passes over one KV cache, as decoding makes them."""
     ids = torch.arange(n)[None] % net.shape.vocab
     rope = rope_table(net.shape, n, CPU)
-    cache = KVCache(net.shape, n, batch=1, dtype=net.norm.weight.dtype, device=CPU)
+    cache = KVCache.empty(net.shape, n, batch=1, dtype=net.norm.weight.dtype, device=CPU)
     with torch.inference_mode():
         first = net(ids[:, :3], rope[:, :3], cache=cache, at=slice(0, 3), visible=3)
         second = net(ids[:, 3:], rope[:, 3:], cache=cache, at=slice(3, n), visible=n)
@@ -63,3 +63,39 @@ def test_only_bf16_on_a_cpu_is_packed() -> None:
 def test_outputs_lie_side_by_side() -> None:
     left, right, x = torch.nn.Linear(4, 3), torch.nn.Linear(4, 5), torch.randn(2, 4)
     assert torch.equal(Beside()(x, left, right), torch.cat((left(x), right(x)), dim=-1))
+
+
+def joined(net: Transformer) -> Transformer:
+    """As `pack` leaves it on a CUDA device."""
+    for layer in net.layers:
+        for beside, parts in layer.products():  # type: ignore[operator]
+            beside.join(*parts)
+    return net
+
+
+def test_a_joined_network_says_what_it_said_before() -> None:
+    plain, together = tiny(shape_of(QWEN2), seed=3), joined(tiny(shape_of(QWEN2), seed=3))
+    torch.testing.assert_close(states(together), states(plain))
+    assert deepcopy(together).layers[0].read_in._joined is None
+    torch.testing.assert_close(states(deepcopy(together).double()).float(), states(plain))
+
+
+def test_joined_weights_are_held_once_and_are_still_the_maps_own() -> None:
+    layer = joined(tiny(shape_of(QWEN2))).layers[0]
+    storages = {p.untyped_storage().data_ptr() for p in (layer.q.weight, layer.k.weight, layer.v.weight)}
+    assert storages == {layer.read_in._joined.untyped_storage().data_ptr()}
+    layer.k.weight.data.zero_()
+    x = torch.ones(1, 2, layer.shape.hidden)
+    with torch.inference_mode():
+        keys = layer.read_in(x, layer.q, layer.k, layer.v).split((16, 8, 8), dim=-1)[1]
+    assert torch.equal(keys, layer.k.bias.expand_as(keys))
+
+
+def test_a_product_can_be_added_to_what_is_there() -> None:
+    part, x, onto = torch.nn.Linear(4, 3, bias=False), torch.randn(1, 5, 4), torch.randn(1, 5, 3)
+    want = onto + x @ part.weight.T
+    beside = Beside()
+    with torch.inference_mode():
+        torch.testing.assert_close(beside(x, part, onto=onto.clone()), want)
+        beside.join(part)
+        torch.testing.assert_close(beside(x, part, onto=onto.clone()), want)

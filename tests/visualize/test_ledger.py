@@ -33,7 +33,7 @@ def test_reasons_differ_in_pattern_and_hue() -> None:
         assert (a != b).any()
     for looked in (LOOKS[1:], LOOKS[RECOMPUTED:]):
         assert len({look.hue for look in looked}) == len(looked)
-    assert len({look.symbol for look in LOOKS[RECOMPUTED:]}) == len({look.shape for look in LOOKS[RECOMPUTED:]}) == 5
+    assert len({look.symbol for look in LOOKS[RECOMPUTED:]}) == len({look.shape for look in LOOKS[RECOMPUTED:]}) == 6
     assert len(LOOKS) == len(STATES)
 
 

@@ -1,0 +1,84 @@
+"""Which passes of a network are replayed from graphs, and the KV storage that they work on."""
+
+import logging
+from collections import Counter, OrderedDict
+
+from torch import Tensor
+
+from dllm.models.graph import Capture, Graph, Key, Part, captured
+from dllm.models.pool import SLOTS, KVPool
+from dllm.models.runner import Session
+from dllm.models.transformer import KVCache, Transformer, rope_table
+from dllm.step import Plan
+
+log = logging.getLogger(__name__)
+
+RARE = 2  # passes of a shape before one is captured
+MOST, SHAPES = 64, 4096  # graphs kept (the one that waited longest gives way), and shapes counted
+
+
+class Graphs:
+    """The captured passes of one network. For one thread."""
+
+    def __init__(self, net: Transformer, capture: Capture = captured) -> None:
+        weight = net.norm.weight
+        self.net, self._capture = net, capture
+        self.pool = KVPool(net.shape, dtype=weight.dtype, device=weight.device)
+        self._rope: Tensor | None = None  # of every position of the storage
+        self._seen: Counter[Key] = Counter()
+        self._kept: OrderedDict[Key, Graph | None] = OrderedDict()  # None: it could not be captured
+
+    def __deepcopy__(self, memo: dict[int, object]) -> None:
+        """A copied network has none: these know the weights by their addresses."""
+
+    def reserve(self, slots: int, capacity: int) -> None:
+        """Make room for so many sessions of so many positions, if none is there now."""
+        if self.pool.lacks(slots, capacity):
+            self._kept.clear()  # they know the storage by its address
+            self.pool.grow(slots, capacity)
+            self._rope = rope_table(self.net.shape, self.pool.capacity, self.pool.device)
+
+    def take(self, capacity: int) -> KVCache | None:
+        """Storage of a session whose passes can be replayed; None where there is no room."""
+        if capacity > self.pool.capacity:
+            self.reserve(SLOTS, capacity)
+        return self.pool.take(capacity)
+
+    def choose(self, asked: Part) -> tuple[Graph | None, list[int]]:
+        """The graph for as many of these as one can answer, and their indices; none where the shape is rare."""
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for n, (session, plan) in enumerate(asked):
+            if suits(session, plan):
+                shape = len(plan.queries), bool(plan.asked), session.observe.rollout, Key.of([asked[n]]).sampler
+                alike.setdefault(shape, []).append(n)
+        if not alike:
+            return None, []
+        chosen = max(alike.values(), key=len)
+        graph = self._graph([asked[n] for n in chosen])
+        return graph, chosen if graph else []
+
+    def _graph(self, asked: Part) -> Graph | None:
+        key = Key.of(asked)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        if len(self._seen) > SHAPES:
+            self._seen.clear()
+        self._seen[key] += 1
+        if self._seen[key] <= RARE:
+            return None
+        assert self._rope is not None and self.pool.storage is not None
+        try:
+            self._kept[key] = Graph(self.net, self.pool.storage, self._rope, asked, capture=self._capture)
+        except RuntimeError as error:  # a kernel that cannot be captured, or no memory: the pass itself still works
+            log.warning("no graph for %s: %s", key, error)
+            self._kept[key] = None
+        if len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+def suits(session: Session, plan: Plan) -> bool:
+    """Whether a graph can do this: the storage is shared, nothing is drawn by chance, no attention map is kept."""
+    free = session.sampler.temperature == 0 and not session.observe.attention
+    return session.cache.slot is not None and free and not session.needs_mask(plan)

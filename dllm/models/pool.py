@@ -1,0 +1,53 @@
+"""KV storage that several sessions share, so that a graph, which knows addresses only, serves whichever comes next."""
+
+import weakref
+
+import torch
+
+from dllm.models.families import Shape
+from dllm.models.transformer import KVCache
+
+SLOTS = 4  # sessions with room in the storage, unless more are announced
+LEAST = 512  # positions of a slot; more by doubling, because a larger storage makes all graphs void
+
+
+class KVPool:
+    """Slots of one storage. A session holds its slot for as long as it holds its `KVCache`."""
+
+    def __init__(self, shape: Shape, *, dtype: torch.dtype, device: torch.device) -> None:
+        self.shape, self.dtype, self.device = shape, dtype, device
+        self.slots = self.capacity = 0
+        self.storage: KVCache | None = None
+        self._free: list[int] = []
+
+    def lacks(self, slots: int, capacity: int) -> bool:
+        """Whether another storage is needed for so many sessions of so many positions, and can be had.
+
+        It stays as it is while a session is in it: what does not fit gets no slot.
+        """
+        return (slots > self.slots or capacity > self.capacity) and len(self._free) == self.slots
+
+    def grow(self, slots: int, capacity: int) -> None:
+        """Another storage, with room for at least these."""
+        self.slots, self.capacity = max(slots, self.slots), max(LEAST, self.capacity)
+        while self.capacity < capacity:
+            self.capacity *= 2
+        self.storage = None  # both may not fit side by side
+        self.storage = KVCache.empty(self.shape, self.capacity, batch=self.slots, dtype=self.dtype, device=self.device)
+        self._free = list(range(self.slots))[::-1]
+
+    def take(self, capacity: int) -> KVCache | None:
+        """The lowest free slot, cleared; None where all are taken or too small."""
+        if self.storage is None or capacity > self.capacity or not self._free:
+            return None
+        slot = self._free.pop()
+        taken = self.storage.row(slot, capacity)
+        taken.keys.zero_()
+        taken.values.zero_()
+        weakref.finalize(taken, self._give_back, slot, self.storage)
+        return taken
+
+    def _give_back(self, slot: int, storage: KVCache) -> None:
+        if storage is self.storage:
+            self._free.append(slot)
+            self._free.sort(reverse=True)
