@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     decode.add_argument("--dtype", help="float32, bfloat16 or float16; by default as the weights and the device suit")
     decode.add_argument("--threads", type=int, help="CPU threads of the network")
     decode.add_argument("--batch", type=int, default=1, help="requests decoded together; their seconds are all rows'")
+    decode.add_argument("--attention", help="eager, sdpa or flash; by default the best that the device has")
+    decode.add_argument("--no-graphs", action="store_true", help="on CUDA: launch kernels one by one, replay nothing")
     decode.set_defaults(run=_decode)
 
     drift = commands.add_parser("drift", help="measure what a cache did: a trace again, beside passes without cache")
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _decode(args: argparse.Namespace) -> int:
-    from dllm.engine import Engine
+    from dllm.engine import Engine, Passes
     from dllm.models.progress import TerminalBar
     from dllm.requests import Folder, answer_all
 
@@ -89,7 +91,10 @@ def _decode(args: argparse.Namespace) -> int:
         if args.requests != "-":  # bytes that are no text must spoil their own line only
             lines = files.enter_context(Path(args.requests).open(encoding="utf-8", errors="surrogateescape"))
         bar = TerminalBar(sys.stderr)
-        engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar)
+        passes = Passes(args.attention, graphs=False if args.no_graphs else None)
+        engine = Engine.load(
+            args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar, passes=passes
+        )
         bar.finish()
         engine.warm()
         folder = None if args.traces is None else Folder(args.traces, traces=True)

@@ -100,6 +100,7 @@ class Engine:
         threads: int | None = None,
         progress: "Progress | None" = None,
         adapter: Path | None = None,
+        passes: Passes = Passes(),
     ) -> "Engine":
         """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
 
@@ -116,15 +117,15 @@ class Engine:
         if name != "default":
             if adapter is not None:
                 raise ValueError(f"adapter is {str(adapter)!r} with model {name!r}; allowed: with model 'default'")
-            return cls(loader.load(name, device=device, dtype=dtype))
+            return cls(loader.load(name, device=device, dtype=dtype), passes=passes)
         from dllm.models.fetch import fetch_base
 
         base = loader.load(fetch_base(progress), device=device, dtype=dtype)
         if adapter is None and not ADAPTER.exists():
-            return cls(replace(base, id="default"))
+            return cls(replace(base, id="default"), passes=passes)
         from dllm.models.adapter import merge
 
-        return cls(replace(merge(base, adapter or ADAPTER), id="default"), ar=base)
+        return cls(replace(merge(base, adapter or ADAPTER), id="default"), ar=base, passes=passes)
 
     @cached_property
     def traits(self) -> Traits:

@@ -10,6 +10,7 @@ import pytest
 from dllm.attention import Maps
 from dllm.cli import main
 from dllm.drift import Drift
+from dllm.engine import Engine, Passes
 from dllm.trace import Trace
 from tests.goldens_io import GOLDENS
 
@@ -246,3 +247,22 @@ def test_only_traces_of_one_dtype_are_judged_together(tmp_path: Path, capsys: py
     paths = [str(tmp_path / f"{dtype}.json") for dtype in ("float32", "bfloat16")]
     assert main(["judge", *paths, "--model", V2]) == 2
     assert "the traces are in bfloat16 and float32; allowed: one dtype at a time" in capsys.readouterr().err
+
+
+def test_attention_can_be_chosen_and_changes_no_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    requests, out = tmp_path / "requests.jsonl", tmp_path / "out.jsonl"
+    requests.write_text(json.dumps({"id": 1, "prompt_ids": [1, 2, 3], "gen_length": 12, "block_size": 4}))
+    asked = ["decode", "--model", V2, "--requests", str(requests), "--out", str(out), "--device", "cpu", "--no-graphs"]
+    found = {}
+    for attention in ("eager", "sdpa"):
+        assert main([*asked, "--attention", attention]) == 0
+        found[attention] = Trace.from_json(json.dumps(json.loads(out.read_text())["trace"]))
+        assert (found[attention].environment.attention, found[attention].environment.graphs) == (attention, False)
+    assert found["eager"].output == found["sdpa"].output
+    assert main([*asked, "--attention", "flash"]) == 2
+    assert "attention is 'flash', but flash kernels need a CUDA device" in capsys.readouterr().err
+
+
+def test_graphs_need_a_device_that_has_them() -> None:
+    with pytest.raises(ValueError, match="graphs are asked for on cpu; allowed: on a CUDA device"):
+        Engine.load(V2, device="cpu", passes=Passes(graphs=True))

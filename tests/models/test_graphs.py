@@ -232,6 +232,14 @@ def test_slots_are_given_back_and_grow_between_sessions_only() -> None:
     assert (pool.slots, pool.capacity) == (2, 2 * LEAST)
 
 
+def test_a_larger_storage_makes_graphs_void(replays: list[int]) -> None:
+    engine, plain = with_graphs(LLADA, context=2 * LEAST), engine_of(LLADA, context=2 * LEAST)
+    settings = Settings(gen_length=16, block_size=8, cache=Choice("dual"), unmask=Choice("top_k"), stop_ids=())
+    for prompt in ([1, 2], [n % 30 for n in range(LEAST)], [1, 2]):  # the second does not fit beside its answer
+        check_same(decoded(engine, prompt, settings), decoded(plain, prompt, settings))
+    assert replays
+
+
 def test_a_session_without_a_slot_decodes_all_the_same(replays: list[int]) -> None:
     engine = with_graphs(DREAM)
     graphs = engine.model.net.graphs
