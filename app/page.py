@@ -17,7 +17,7 @@ from app.measure import measurer
 from app.race import racer
 from app.shelf import Shelf
 from app.viewer import viewer
-from dllm.engine import MODELS
+from dllm.cards import offered
 
 THEME = themes.Default(
     primary_hue="indigo",
@@ -90,7 +90,7 @@ def build(engines: Engines | None = None) -> gr.Blocks:
                 _examples(EXAMPLES, prompt, "Examples")
                 picker, upload = _recorded(recorded)
                 with gr.Accordion("Model and decoder settings", open=False):
-                    names = [(f"{name}: {card.title}", name) for name, card in MODELS.items()]
+                    names = [(f"{name}: {card.title}", name) for name, card in offered().items()]
                     model = gr.Dropdown(names, value=names[0][1], label="Model")
                     controls = settings_controls()
             with gr.Tab("Race"):

@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     decode = commands.add_parser("decode", help="answer a file of requests with traces, line by line")
-    decode.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
+    decode.add_argument("--model", default="default", help="a name that `models` lists, a folder, a .gguf file")
     decode.add_argument("--requests", default="-", help="JSON lines; - is standard input")
     decode.add_argument("--out", help="JSON lines; - is standard output, which is the default without --traces")
     decode.add_argument("--traces", type=Path, metavar="DIR", help="keep each trace as DIR/ID.json.gz; print errors")
@@ -139,20 +139,26 @@ def _beside(trace: Path) -> Path:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
-    from dllm.engine import MODELS
+    from dllm.cards import MODELS, described
     from dllm.models.families import FAMILIES
 
     if args.json:
-        print(json.dumps({name: asdict(card) for name, card in MODELS.items()}, indent=1))
+        print(json.dumps({name: described(card) for name, card in MODELS.items()}, indent=1))
         return 0
+    print("Memory is that of bfloat16: the weights, and the keys and values of 1,000 positions.\n")
     for name, card in MODELS.items():
-        print(f"{name:10} {card.title} · {card.parameters / 1e6:.0f} M · {card.licence}\n{'':10} {card.about}")
+        facts = described(card)
+        needs = facts["memory"]
+        size = f"{card.parameters / 1e9:5.2f} B {needs['weights'] / 1e9:5.1f} GB + {needs['cache'] / 1e6:3.0f} MB"
+        print(f"{name:40} {size}  {card.licence}" + (f", {card.revision[:8]}" if card.revision else ""))
+        mask = "autoregressive" if card.spec.mask_id is None else f"mask {card.spec.mask_id}"
+        print(f"    {card.spec.name}, {' or '.join(card.spec.attentions)}, {mask}\n    {card.about}")
     print(
-        f"\nAny folder with config.json and safetensors of the families {', '.join(FAMILIES)}; any Llama or Qwen2 .gguf"
+        f"""
+random:NAME is a network of that shape without its weights, for measuring. Any folder with config.json and
+safetensors of the families {", ".join(FAMILIES)}; any Llama or Qwen2 .gguf file; or
+organisation/name@<40-digit commit> from the model hub."""
     )
-    print("file; or organisation/name@<40-digit commit> from the model hub.")
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dllm.batch import Table
+from dllm.cards import MODELS, Card
 from dllm.decode import Traits, resolve
 from dllm.run import Run, model_record
 from dllm.settings import Settings, SettingsError
@@ -22,28 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 ADAPTER = ROOT / "assets/models/smollm2-135m-blockdiffusion/adapter.safetensors"
+RANDOM = "random:"  # before a model's name: its shape without its weights
 MAX_PROMPT_CHARS = 20_000
 MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: so that there are few shapes of them
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A model that can be loaded by name."""
-
-    title: str
-    parameters: int
-    licence: str
-    about: str
-
-
-MODELS: dict[str, Card] = {
-    "default": Card(
-        "SmolLM2-135M-Instruct, converted",
-        134_515_008,
-        "Apache-2.0",
-        "Block diffusion and full attention by a low-rank adapter; the AR lane is the same weights without it.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +86,12 @@ class Engine:
     ) -> "Engine":
         """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
 
-        adapter: another than the default model's own, over the same base.
+        `random:NAME` is a network of that model's shape with random weights and no tokenizer. adapter: another than
+        the default model's own, over the same base.
 
         Raises:
             ValueError: not a model, or an adapter for a model that takes none; says what is allowed.
+            OSError: the model hub has it not, or cannot be reached.
         """
         from dllm.models import loader
         from dllm.models.machine import use_threads
@@ -117,7 +101,12 @@ class Engine:
         if name != "default":
             if adapter is not None:
                 raise ValueError(f"adapter is {str(adapter)!r} with model {name!r}; allowed: with model 'default'")
-            return cls(loader.load(name, device=device, dtype=dtype), passes=passes)
+            if name.startswith(RANDOM):
+                card = _card(name)
+                model = loader.load_random(name, card.spec, card.shape, device=device, dtype=dtype)
+                return cls(model, passes=passes)
+            source = f"{name}@{MODELS[name].revision}" if name in MODELS else name
+            return cls(loader.load(source, device=device, dtype=dtype, progress=progress), passes=passes)
         from dllm.models.fetch import fetch_base
 
         base = loader.load(fetch_base(progress), device=device, dtype=dtype)
@@ -223,6 +212,14 @@ class Engine:
             peak_flops=flops,
             peak_bytes=read,
         )
+
+
+def _card(name: str) -> Card:
+    """The card whose shape `random:NAME` means."""
+    allowed = [known for known in MODELS if known != "default"]
+    if name.removeprefix(RANDOM) not in allowed:
+        raise ValueError(f"model is {name!r}; allowed: {RANDOM} before one of {', '.join(allowed)}")
+    return MODELS[name.removeprefix(RANDOM)]
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MODELS = ("torch", "numpy", "safetensors", "gguf", "tokenizers", "transformers", "huggingface_hub")
+MODELS = ("torch", "flash_attn", "numpy", "safetensors", "gguf", "tokenizers", "transformers", "huggingface_hub")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,14 @@ class Shape:
     qkv_bias: bool
     context: int  # most positions it was made for
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers a network of these sizes holds; a tied head counts once."""
+        width, kv_width = self.heads * self.head_dim, 2 * self.kv_heads * self.head_dim
+        attention = self.hidden * (2 * width + kv_width) + self.qkv_bias * (width + kv_width)
+        layer = attention + 3 * self.hidden * self.intermediate + 2 * self.hidden
+        return (1 if self.tied else 2) * self.vocab * self.hidden + self.layers * layer + self.hidden
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -34,8 +42,9 @@ class ModelSpec:
     keys: names in config.json where they are not Qwen2's. rename: checkpoint tensor name → ours; what starts
     with a dot is replaced inside a name, the rest only at its start.
     attentions: what it was trained for, the preferred one first. shift: position p is predicted at query p - shift.
-    mask_id None: the family is autoregressive and decodes with block size 1 only.
-    template: chat template used when the tokenizer brings none.
+    mask_id None: the family is autoregressive and decodes with block size 1 only. stop_ids: what ends an answer.
+    template: chat template used when the tokenizer brings none. split: how text is split before BPE where there is
+    no tokenizer.json (a name of `dllm.models.tokenizer.SPLITS`).
     """
 
     name: str
@@ -48,6 +57,7 @@ class ModelSpec:
     mask_id: int | None = None
     stop_ids: tuple[int, ...] = ()
     template: str | None = None
+    split: str | None = None
 
     def shape(self, config: Mapping[str, Any]) -> Shape:
         """Read the sizes out of a config.json.
@@ -150,12 +160,12 @@ LLADA_CHAT = (
 )
 
 QWEN2 = ModelSpec(
-    "qwen2", ("block_causal",), shift=1, qkv_bias=True, rename=HUGGING_FACE, stop_ids=(151645,), template=CHATML,
-    defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6},
+    "qwen2", ("block_causal",), shift=1, qkv_bias=True, rename=HUGGING_FACE, stop_ids=(151645, 151643),
+    template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6}, split="qwen2",
 )  # fmt: skip
 FAST_DLLM_V2 = ModelSpec(
     "fast_dllm_v2", ("block_causal",), shift=1, qkv_bias=True, rename=HUGGING_FACE, mask_id=151665,
-    stop_ids=(151645,), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6},
+    stop_ids=(151645,), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6}, split="qwen2",
 )  # fmt: skip
 LLAMA = ModelSpec(
     "llama", ("block_causal",), shift=1, qkv_bias=False, rename=HUGGING_FACE, stop_ids=(2,), template=CHATML,
@@ -172,7 +182,7 @@ LLADA = ModelSpec(
 )  # fmt: skip
 DREAM = ModelSpec(
     "dream", ("bidirectional",), shift=1, qkv_bias=True, rename=HUGGING_FACE, mask_id=151666,
-    stop_ids=(151643, 151645), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6},
+    stop_ids=(151643, 151645), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6}, split="qwen2",
 )  # fmt: skip
 
 # `model_type` in config.json → family

@@ -1,22 +1,24 @@
 """From files to a network: a Hugging Face folder, a GGUF file, or a hub name with a pinned revision.
 
 Safetensors and GGUF only: nothing is unpickled and no code of a checkpoint runs. Tensors go from the file to their
-place one by one; the network is built on the meta device, so no weight is ever held twice.
+place one by one; the network is built on the meta device, so no weight is ever held twice. On a CPU the file's own
+pages are the weights where the dtype is the same.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dllm.models.families import FAMILIES, GGUF, GGUF_FAMILIES, ModelSpec, Shape
+from dllm.models.progress import Progress
 from dllm.models.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -79,31 +81,32 @@ def choose_place(device: str | None, dtype: str | None, *, stored: torch.dtype) 
     return place, torch.bfloat16 if native else torch.float32
 
 
-def load(source: str | Path, *, device: str | None = None, dtype: str | None = None) -> Model:
+def load(
+    source: str | Path, *, device: str | None = None, dtype: str | None = None, progress: Progress | None = None
+) -> Model:
     """Load a folder, a `.gguf` file, or `organisation/name@revision` from the hub (its cache is used when offline).
 
     Raises:
         ValueError: nothing there, an unknown model_type, or tensors that do not fit; says what is allowed.
+        OSError: the hub has it not, or cannot be reached.
     """
     path = Path(source)
     if path.is_file() and path.suffix == ".gguf":
         return _load_gguf(path, device, dtype)
     if path.is_dir():
-        return _load_folder(path, device, dtype)
+        return _load_folder(path, device, dtype, progress)
     if match := re.fullmatch(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", str(source)):
-        from huggingface_hub import snapshot_download
+        from dllm.models.hub import fetch  # importing the hub's client takes a while
 
-        folder = snapshot_download(
-            match[1], revision=match[2], allow_patterns=["*.safetensors", "*.json", "merges.txt", "*.jinja"]
-        )
-        return replace(_load_folder(Path(folder), device, dtype), id=str(source))
+        folder = fetch(match[1], match[2], progress)
+        return replace(_load_folder(folder, device, dtype, progress), id=f"{match[1]}@{folder.name}")
     raise ValueError(
         f"model is {str(source)!r}; allowed: a folder with config.json, a .gguf file, a name from "
         "`python -m dllm models`, or organisation/name@<40-digit commit>"
     )
 
 
-def _load_folder(path: Path, device: str | None, dtype: str | None) -> Model:
+def _load_folder(path: Path, device: str | None, dtype: str | None, progress: Progress | None) -> Model:
     try:
         config: dict[str, Any] = json.loads((path / "config.json").read_text())
     except FileNotFoundError:
@@ -116,14 +119,19 @@ def _load_folder(path: Path, device: str | None, dtype: str | None) -> Model:
     place, kind = choose_place(device, dtype, stored=stored)
     mask_id = config.get("mask_token_id", spec.mask_id)
     shape = spec.shape(config)
-    named = ((spec.tensor_name(name), tensor) for file in files for name, tensor in _tensors(file))
+    named = _tensors(_told(files, progress), spec, place)
     net = fill(shape, named, device=place, dtype=kind, mask_id=mask_id)
     if mask_id is not None and not 0 <= mask_id < shape.vocab:
         raise ValueError(f"mask_token_id is {mask_id}; allowed: below the vocabulary's {shape.vocab}")
-    eos = config.get("eos_token_id")
-    stops = spec.stop_ids if eos is None else tuple(eos) if isinstance(eos, list) else (eos,)
-    stops = tuple(i for i in stops if i < shape.vocab)  # a family's ids mean nothing in a smaller vocabulary
-    return Model(path.name, spec, net, mask_id, stops, digest(*files), _tokenizer(path, spec))
+    stops = _stops(config.get("eos_token_id"), spec, shape.vocab)
+    return Model(path.name, spec, net, mask_id, stops, digest(*files), _tokenizer(path, replace(spec, mask_id=mask_id)))
+
+
+def _stops(eos: int | list[int] | None, spec: ModelSpec, vocab: int) -> tuple[int, ...]:
+    """The config's ids, and where they are the family's: all of those, as LLaDA's and Dream's name no end of a turn."""
+    own = (eos,) if isinstance(eos, int) else tuple(eos or ())
+    stops = own if own and not set(own) & set(spec.stop_ids) else tuple(dict.fromkeys((*spec.stop_ids, *own)))
+    return tuple(i for i in stops if i < vocab)  # a family's ids mean nothing in a smaller vocabulary
 
 
 def _load_gguf(path: Path, device: str | None, dtype: str | None) -> Model:
@@ -165,6 +173,7 @@ def fill(
             allowed = tuple(wanted[name]) if name in wanted else "not a part of this family"
             raise ValueError(f"tensor {name!r} {tuple(tensor.shape)} does not fit; allowed: {allowed}")
         weights[name] = tensor.to(device, dtype)
+        del tensor  # else two are held while the next is read
     if shape.tied:
         weights["head.weight"] = weights["embed.weight"]
     if missing := sorted(set(wanted) - set(weights)):
@@ -190,20 +199,40 @@ def _weight_files(path: Path) -> list[Path]:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         if strange := [n for n in names if Path(n).name != n]:
             raise ValueError(f"{index.name} names {strange[0]!r}; allowed: files of the same folder")
+        if missing := [n for n in names if not (path / n).exists()]:
+            raise ValueError(f"{path / missing[0]} is missing; {index.name} names {len(names)} files")
         return [path / n for n in names]
     if (path / "model.safetensors").exists():
         return [path / "model.safetensors"]
     raise ValueError(f"{path} has no model.safetensors and no model.safetensors.index.json")
 
 
-def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
-    with safe_open(file, framework="pt") as f:
-        for name in f.keys():  # noqa: SIM118 - not a dict
-            yield name, f.get_tensor(name)
+def _open(file: Path, place: torch.device) -> safe_open:
+    try:
+        return safe_open(file, framework="pt", device=str(place))
+    except SafetensorError as error:
+        raise ValueError(f"{file} cannot be read: {error}; fetch it again") from None
+
+
+def _tensors(files: Iterable[Path], spec: ModelSpec, place: torch.device) -> Iterator[tuple[str, Tensor]]:
+    """Our names and the tensors, each read on its way to the device and let go before the next."""
+    for file in files:
+        with _open(file, place) as f:
+            for name in f.keys():  # noqa: SIM118 - not a dict
+                yield spec.tensor_name(name), f.get_tensor(name)
+
+
+def _told(files: Sequence[Path], progress: Progress | None) -> Iterator[Path]:
+    """The files, each announced with the bytes before it."""
+    sizes = [file.stat().st_size for file in files]
+    for i, file in enumerate(files):
+        if progress:
+            progress("Loading the weights", sum(sizes[:i]), sum(sizes))
+        yield file
 
 
 def _stored_dtype(file: Path) -> str:
-    with safe_open(file, framework="pt") as f:
+    with _open(file, torch.device("cpu")) as f:
         return f.get_slice(next(iter(f.keys()))).get_dtype()
 
 
@@ -217,12 +246,41 @@ def digest(*files: Path) -> str:
     return total.hexdigest()
 
 
+def load_random(
+    name: str, spec: ModelSpec, shape: Shape, *, device: str | None = None, dtype: str | None = None
+) -> Model:
+    """A model of random weights, for measuring shapes whose weights cannot be had; no tokenizer.
+
+    Raises:
+        ValueError: a device or dtype that is not allowed; says what is.
+    """
+    place, kind = choose_place(device, dtype, stored=torch.bfloat16)
+    net = untrained(shape, device=place, dtype=kind, mask_id=spec.mask_id)
+    return Model(name, spec, net, spec.mask_id, spec.stop_ids)
+
+
 def tiny(shape: Shape, *, seed: int = 0, mask_id: int | None = None) -> Transformer:
-    """A random network in float32, for tests and for measuring shapes whose weights cannot be had."""
-    generator = torch.Generator().manual_seed(seed)
-    net = Transformer(shape, mask_id=mask_id)
-    for name, p in net.named_parameters():
-        torch.nn.init.ones_(p) if "norm" in name else torch.nn.init.normal_(p, std=0.3, generator=generator)
-    if shape.tied:
-        net.head.weight = net.embed.weight
-    return net.requires_grad_(False).eval()
+    """A random network in float32, for tests."""
+    return untrained(shape, device=torch.device("cpu"), dtype=torch.float32, mask_id=mask_id, seed=seed, std=0.3)
+
+
+def untrained(
+    shape: Shape,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    mask_id: int | None = None,
+    seed: int = 0,
+    std: float = 0.02,
+) -> Transformer:
+    """A network of random weights, each made where it stays; norms are ones."""
+    generator = torch.Generator(device).manual_seed(seed)
+    with torch.device("meta"):
+        wanted = {name: part.shape for name, part in Transformer(shape).named_parameters()}
+
+    def weight(name: str) -> Tensor:
+        empty = torch.empty(wanted[name], device=device, dtype=dtype)
+        return empty.fill_(1) if "norm" in name else empty.normal_(std=std, generator=generator)
+
+    named = ((name, weight(name)) for name in wanted if not (shape.tied and name == "head.weight"))
+    return fill(shape, named, device=device, dtype=dtype, mask_id=mask_id)

@@ -1,32 +1,53 @@
-"""Text to ids and back. Chat templates are the checkpoint's own, else the family's."""
+"""Text to ids and back. Chat templates are the checkpoint's own, else the family's.
 
-from collections.abc import Sequence
+The files are read here, as what they are, and no class that they name is looked for: many published folders name one
+of their own, whose code would have to run.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, normalizers, pre_tokenizers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from dllm.models.families import ModelSpec
 from dllm.models.gguf_file import GGUFFile
 
-# `tokenizer.ggml.pre` of a GGUF file → how text is split before BPE
+QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# `tokenizer.ggml.pre` of a GGUF file, `split` of a family → how text is split before BPE
 SPLITS = {
     "smollm": pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     ),
     "gpt-2": pre_tokenizers.ByteLevel(add_prefix_space=False),
+    "qwen2": pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    ),
 }
+NORMALIZERS = {"qwen2": normalizers.NFC()}
+NAMED = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
 class Tokenizer:
     """A thin face over the `tokenizers` library."""
 
-    def __init__(self, backend: PreTrainedTokenizerFast, template: str | None) -> None:
+    def __init__(self, backend: PreTrainedTokenizerFast, template: str | None, *, mask_id: int | None = None) -> None:
+        """template: used where the backend brings none. mask_id: taken for control even where it is not declared so."""
         self.backend = backend
         own = backend.chat_template
-        self.template: str | None = (own.get("default") if isinstance(own, dict) else own) or template
+        self.template: str | None = own if isinstance(own, str) else template
+        added = backend.added_tokens_decoder
+        self.control = [token.content for i, token in added.items() if token.special or i == mask_id]
         self.piece = lru_cache(maxsize=65536)(self._piece)
 
     def chat(self, text: str) -> list[int]:
@@ -54,13 +75,17 @@ class Tokenizer:
 
     def _harmless(self, text: str) -> str:
         """A user's text with spelled-out control tokens broken up, so that it cannot end its own turn."""
-        for special in self.backend.all_special_tokens:
+        normalizer = self.backend.backend_tokenizer.normalizer
+        plain = normalizer.normalize_str(text) if normalizer else text  # to which a Kelvin sign is a K
+        if any(special in plain for special in self.control):
+            text = plain
+        for special in self.control:
             text = text.replace(special, special[0] + "\u200b" + special[1:])
         return text
 
     def _piece(self, token: int) -> str:
         """What one id looks like on the canvas; half a character shows as U+FFFD."""
-        if token >= len(self.backend):
+        if self.backend.convert_ids_to_tokens(token) is None:
             return f"<{token}>"  # vocabularies are padded past the tokenizer
         return str(self.backend.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
@@ -71,27 +96,79 @@ def load_tokenizer(source: Path | GGUFFile, spec: ModelSpec) -> Tokenizer:
     An open file may be given: reading one takes a second.
 
     Raises:
-        ValueError: a GGUF file splits text in a way not known here.
+        ValueError: text is split in a way not known here, or the files of a folder contradict each other.
         OSError: the folder has no tokenizer.
     """
     if isinstance(source, GGUFFile):
         return _from_gguf(source, spec)
     if source.suffix == ".gguf":
         return _from_gguf(GGUFFile(source), spec)
-    return Tokenizer(AutoTokenizer.from_pretrained(source, trust_remote_code=False, use_fast=True), spec.template)
+    return _from_folder(source, spec)
 
 
 def _from_gguf(file: GGUFFile, spec: ModelSpec) -> Tokenizer:
     tokens, merges, control, split = file.vocabulary()
+    backend = _bpe({t: i for i, t in enumerate(tokens)}, merges, split)
+    backend.add_special_tokens([tokens[i] for i in sorted(control)])
+    return _tokenizer(backend, {"chat_template": file.chat_template}, spec)
+
+
+def _from_folder(folder: Path, spec: ModelSpec) -> Tokenizer:
+    config: dict[str, Any] = _json(folder / "tokenizer_config.json")
+    if (jinja := folder / "chat_template.jinja").exists():
+        config["chat_template"] = jinja.read_text(encoding="utf-8")
+    added = {i: AddedToken(token, special=True) for token, i in _json(folder / "added_tokens.json").items()}
+    added |= {int(i): AddedToken(**token) for i, token in config.get("added_tokens_decoder", {}).items()}
+    if (whole := folder / "tokenizer.json").exists():
+        backend = _whole(whole)
+    else:
+        vocab = _json(folder / "vocab.json") | {token.content: i for i, token in added.items()}
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+        backend = _bpe(vocab, [line for line in lines if line and not line.startswith("#version")], spec.split)
+    backend.add_tokens([added[i] for i in sorted(added)])
+    for i, token in added.items():
+        if (got := backend.token_to_id(token.content)) != i:
+            raise ValueError(f"{token.content!r} has the id {got} in {folder.name}; its tokenizer_config.json says {i}")
+    return _tokenizer(backend, config, spec)
+
+
+def _whole(file: Path) -> Backend:
+    try:
+        return Backend.from_file(str(file))
+    except Exception as error:  # the library raises no narrower one
+        raise ValueError(f"{file} cannot be read: {error}") from None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def _bpe(vocab: dict[str, int], merges: Iterable[str], split: str | None) -> Backend:
+    """Byte-level BPE.
+
+    Raises:
+        ValueError: `split` is no way of splitting that is known here.
+    """
     if split not in SPLITS:
-        raise ValueError(f"the GGUF file's pre-tokenizer is {split!r}; allowed: {', '.join(SPLITS)}")
-    backend = Backend(
-        models.BPE({t: i for i, t in enumerate(tokens)}, [(a, b) for a, b in (m.split(" ") for m in merges)])
-    )
-    backend.normalizer = normalizers.Sequence([])
+        raise ValueError(f"the tokenizer's way of splitting text is {split!r}; allowed: {', '.join(SPLITS)}")
+    backend = Backend(models.BPE(vocab, [(a, b) for a, b in (m.split(" ") for m in merges)]))
+    backend.normalizer = NORMALIZERS.get(split, normalizers.Sequence([]))
     backend.pre_tokenizer = SPLITS[split]
     backend.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False)
-    fast.add_special_tokens({"additional_special_tokens": [tokens[i] for i in sorted(control)]})
-    fast.chat_template = file.chat_template
-    return Tokenizer(fast, spec.template)
+    return backend
+
+
+def _tokenizer(backend: Backend, config: Mapping[str, Any], spec: ModelSpec) -> Tokenizer:
+    """`config`: names of special tokens, which templates speak of, and the chat template."""
+    named = {}
+    for name in NAMED:
+        token = config.get(name)
+        content = token["content"] if isinstance(token, dict) else token
+        if content and backend.token_to_id(content) is not None:
+            named[name] = content
+    fast = PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False, **named)
+    own = config.get("chat_template")
+    if isinstance(own, list):  # several by name
+        own = {each["name"]: each["template"] for each in own}.get("default")
+    fast.chat_template = own
+    return Tokenizer(fast, spec.template, mask_id=spec.mask_id)

@@ -2,12 +2,14 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dllm.attention import Maps
+from dllm.cards import MODELS
 from dllm.cli import main
 from dllm.drift import Drift
 from dllm.engine import Engine, Passes
@@ -157,9 +159,16 @@ def test_attention_needs_a_place(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 def test_models_lists_what_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
-    assert "default" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert all(f"\n{name} " in out for name in MODELS)
+    assert max(map(len, out.splitlines())) <= 120
+    facts = r"LLaDA-8B-Instruct +8\.02 B +16\.0 GB \+ 524 MB  MIT, 08b83a6f\n +llada, bidirectional, mask 126336\n"
+    assert re.search(facts, out)
     assert main(["models", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["default"]["parameters"] == 134515008
+    listed = json.loads(capsys.readouterr().out)
+    assert list(listed) == list(MODELS)
+    assert listed["default"]["parameters"] == 134515008
+    assert listed["GSAI-ML/LLaDA-1.5"]["memory"] == {"weights": 2 * 8015581184, "cache": 2 * 2 * 32 * 4096 * 1000}
 
 
 def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
