@@ -1,9 +1,11 @@
-"""The handler behind Decode: a generator of viewer messages, one per forward pass."""
+"""The handler behind Decode: a generator of viewer messages, as the network goes on in its own thread."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
+from itertools import groupby
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -15,14 +17,27 @@ from app.engines import Engines, LoadError
 from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
 from app.shelf import Shelf, new_folder
-from dllm.engine import MODELS
+from dllm.cards import MODELS
 from dllm.judge import Judge, item_of
 from dllm.settings import RECORDS, Choice, Settings, SettingsError
-from dllm.trace import Trace
+from dllm.trace import StepRecord, Trace
 from visualize.facts import facts as words
-from visualize.stage import Stage, stopped
+from visualize.stage import Stage, slowed, stopped
 
 Handler = Callable[..., Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A pass of a lane."""
+
+    lane: str
+    record: StepRecord
+
+
+# What the network's thread says: a pass, or how a message is made of anything else. Both are drawn in the listener's
+# thread, because between two passes a GPU waits.
+Said = Passed | Callable[[], str]
 WORD = 0.5  # seconds between two words about what is being waited for
 
 
@@ -45,7 +60,7 @@ def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
             with ExitStack() as stack:
                 for word in engines.waiting(stack):
                     yield stage.note(word)
-                yield from engines.drive(play(stage, engines.get(model), text, settings, live))
+                yield from told(stage, engines.drive(play(stage, engines.get(model), text, settings, live)))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not decoded.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
@@ -56,9 +71,20 @@ def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
     return decode
 
 
+def told(stage: Stage, news: Generator[list[Said], None, None]) -> Iterator[str]:
+    """Messages of what was said; passes of a lane that came together are one. Closing it closes `news`."""
+    with closing(news):
+        for together in news:
+            for lane, group in groupby(together, lambda said: said.lane if isinstance(said, Passed) else None):
+                if lane is None:
+                    yield from (said() for said in group if not isinstance(said, Passed))
+                else:
+                    yield stage.step(lane, *(said.record for said in group if isinstance(said, Passed)))
+
+
 def play(
     stage: Stage, engine: Any, text: str, settings: Settings, live: Live | None = None
-) -> Generator[str, None, None]:
+) -> Generator[Said, None, None]:
     """Both lanes one after another, so that neither slows the other, then the whole run."""
     live = live or Live()
     runs = {"diffusion": engine.run(text, settings)}
@@ -67,27 +93,28 @@ def play(
     check_tokens(len(runs["diffusion"].prompt))
     stage.facts = facts(engine.describe(), lanes=len(runs), seed=settings.seed)
     stage.piece = runs["diffusion"].piece
-    late = ""
+    late, traces = "", {}
     for name, run in runs.items():
         live.begin(name, run)
-        yield stage.open(name, run.prompt, run.settings.as_json())
-        yield from follow(stage, name, run, engine.steps(run), live)
-        trace = run.trace()
+        yield partial(stage.open, name, run.prompt, run.settings.as_json())
+        yield from follow(name, run, engine.steps(run), live)
+        trace = traces[name] = run.trace()
         late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
         live.end(name, trace)
-        yield stage.close(name, trace)
-    stage.facts = facts(_about(engine, stage), lanes=len(runs), seed=settings.seed)
-    alone = all(trace.environment.rows == 1 for trace in stage.traces.values())
-    if len(runs) > 1 and alone and not late and not stage.observed:  # the verdict says what speed cost
+        yield partial(stage.close, name, trace)
+    rows = max(trace.environment.rows for trace in traces.values())
+    about = facts({**engine.describe(), "rows": rows}, lanes=len(runs), seed=settings.seed)
+    observed = any(slowed(run.settings.as_json()) for run in runs.values())
+    if len(runs) > 1 and rows == 1 and not late and not observed:  # the verdict says what speed cost
         judge = Judge(engine, item=item_of(text))
-        judged = yield from checked(stage, judge, stage.traces["diffusion"], "diffusion")
-        for name, trace in (("diffusion", judged), ("ar", judge.judged(stage.traces["ar"]))):
+        judged = yield from checked(stage, judge, traces["diffusion"], "diffusion")
+        for name, trace in (("diffusion", judged), ("ar", judge.judged(traces["ar"]))):
             live.end(name, trace)
-            yield stage.close(name, trace)
-    yield stage.finish(late)
+            yield partial(stage.close, name, trace)
+    yield partial(stage.finish, late, facts=about)
 
 
-def checked(stage: Stage, judge: Judge, trace: Trace, name: str) -> Generator[str, None, Trace]:
+def checked(stage: Stage, judge: Judge, trace: Trace, name: str) -> Generator[Said, None, Trace]:
     """Hold an answer against the exact decoders; returns its trace with what was found in time."""
     deadline, spoke = monotonic() + JUDGING, 0.0
     for _ in judge.judge(trace):
@@ -95,12 +122,12 @@ def checked(stage: Stage, judge: Judge, trace: Trace, name: str) -> Generator[st
             break
         if monotonic() - spoke > WORD:
             spoke = monotonic()
-            yield stage.note(f"{stage.title(name)}: holding the answer against the exact decoders…")
+            yield lambda: stage.note(f"{stage.title(name)}: holding the answer against the exact decoders…")
     return judge.judged(trace)
 
 
-def follow(stage: Stage, name: str, run: Any, steps: Generator[Any, None, None], live: Live) -> Iterator[str]:
-    """One message per step. The run is freed when this generator is closed, wherever it stands."""
+def follow(name: str, run: Any, steps: Generator[Any, None, None], live: Live) -> Iterator[Passed]:
+    """Every pass. The run is freed when this generator is closed, wherever it stands."""
     deadline = monotonic() + SECONDS
     with ExitStack() as stack:
         stack.callback(steps.close)
@@ -108,14 +135,9 @@ def follow(stage: Stage, name: str, run: Any, steps: Generator[Any, None, None],
         for step in steps:
             if maps:
                 maps.add(step.index, step.readout.attention)
-            yield stage.step(name, run.records[-1])
+            yield Passed(name, run.records[-1])
             if monotonic() > deadline:
                 return
-
-
-def _about(engine: Any, stage: Stage) -> dict[str, Any]:
-    """The model and the machine, and how many runs shared a pass at most."""
-    return {**engine.describe(), "rows": max(trace.environment.rows for trace in stage.traces.values())}
 
 
 def autoregressive(settings: Settings) -> Settings:
@@ -132,7 +154,7 @@ def stop() -> str:
 
 def facts(about: dict[str, Any], *, lanes: int, seed: int) -> str:
     """Where the numbers come from, in one line."""
-    card = MODELS.get(about["id"])
+    card = MODELS.get(about["id"].partition("@")[0])
     order = " The lanes were measured one after another." if lanes > 1 else ""
     return f"{words(about, title=card.title if card else None, seed=seed)}{order}{' ' + card.about if card else ''}"
 

@@ -1,18 +1,20 @@
-"""The loaded model. Loading takes seconds the first time, so it happens in a thread and says how far it is."""
+"""The loaded model, and the one thread in which all its work is done, whoever asks and however slowly they listen."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic, sleep
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from dllm.engine import MODELS, Engine
+from dllm.cards import offered
+from dllm.engine import Engine
 from dllm.settings import SettingsError
 
 T = TypeVar("T")
-END = object()
 POLL = 0.25  # seconds between two words about a load
+FRAME = 0.04  # seconds in which what comes is told together: more than 25 messages a second nobody sees
 Loader = Callable[..., Any]  # Engine.load, or a stand-in with its signature
 
 
@@ -55,6 +57,53 @@ class Device:
             self._alone, self._sharing = self._alone and not alone, self._sharing - (not alone)
 
 
+class Driven(Generic[T]):
+    """Work that goes on by itself in the network's thread, and what has come of it that nobody took yet.
+
+    An item a turn: then the thread does what else was asked of it, so works that are driven at once go on in step and
+    share passes. What is not taken waits here; a run makes some hundred passes, and SECONDS ends it.
+    """
+
+    def __init__(self, work: Generator[T, None, None], pool: ThreadPoolExecutor) -> None:
+        self._work, self._pool = work, pool
+        self._come: deque[T] = deque()
+        self._ready, self.ended = Event(), Event()
+        self._error: BaseException | None = None
+        pool.submit(self._go_on)
+
+    def take(self) -> list[T]:
+        """All that has come since the last time, at least one; nothing when the work has ended.
+
+        Raises:
+            BaseException: the work's own, when all that came before it was taken.
+        """
+        while not self._come and not self.ended.is_set():
+            self._ready.wait()
+            self._ready.clear()
+        items = [self._come.popleft() for _ in range(len(self._come))]
+        if self._error and not items:
+            raise self._error
+        return items
+
+    def close(self) -> None:
+        """End the work, wherever it stands."""
+        self.ended.set()
+        self._pool.submit(self._work.close).result()
+
+    def _go_on(self) -> None:
+        if self.ended.is_set():
+            return
+        try:
+            self._come.append(next(self._work))
+            self._pool.submit(self._go_on)
+        except StopIteration:
+            self.ended.set()
+        except BaseException as error:
+            self._error = error
+            self.ended.set()
+        self._ready.set()
+
+
 class Engines:
     """Keeps one model loaded: memory is for weights, not for models left behind. All its work is done in one thread."""
 
@@ -82,8 +131,8 @@ class Engines:
 
     def begin(self, name: str) -> "Future[Any]":
         """Start loading a model, or join the load that is going on."""
-        if name not in MODELS:
-            raise SettingsError(f"model is {name!r}; allowed: {', '.join(MODELS)}")
+        if name not in (allowed := offered()):
+            raise SettingsError(f"model is {name!r}; allowed: {', '.join(allowed)}")
         with self._lock:
             failed = self._loading is not None and self._loading.done() and self._loading.exception() is not None
             if self._loading is None or self._name != name or failed:
@@ -94,19 +143,22 @@ class Engines:
     def preload(self) -> None:
         """Start loading the first model of the list, unless a model is there or on its way."""
         if self._loading is None:
-            self.begin(next(iter(MODELS)))
+            self.begin(next(iter(offered())))
 
-    def drive(self, work: Generator[T, None, None]) -> Iterator[T]:
-        """Iterate over work of the network in the one thread that does such work; closing ends the work.
+    def drive(self, work: Generator[T, None, None]) -> Generator[list[T], None, None]:
+        """What comes of work of the network, done in the one thread that does such work; closing ends the work.
 
-        Torch keeps a team of threads for every thread that calls it, and teams that wait spin for a while: steps taken
-        in whatever thread the server has at hand were nearly half as fast.
+        The work never waits for who listens: what comes within a FRAME comes together. Torch keeps a team of threads
+        for every thread that calls it, and teams that wait spin for a while: steps taken in whatever thread the server
+        has at hand were nearly half as fast.
         """
+        driven = Driven(work, self._pool)
         try:
-            while (item := self._pool.submit(next, work, END).result()) is not END:
-                yield item  # type: ignore[misc]
+            while items := driven.take():
+                yield items
+                driven.ended.wait(FRAME)
         finally:
-            self._pool.submit(work.close).result()
+            driven.close()
 
     def waiting(self, stack: ExitStack, *, alone: bool = False) -> Iterator[str]:
         """Take part until the stack ends, alone or with others; yields what is waited for until then."""

@@ -27,14 +27,15 @@ def measurer(engines: Engines, shelf: Shelf) -> Callable[[gr.EventData], Iterato
             if lane not in traces:
                 raise QuestionError(f"lane is {lane!r}; allowed: {', '.join(traces)}")
             trace = traces[lane]
-            for word in engines.loading(trace.model.id):
+            name = trace.model.id.partition("@")[0]  # what a model of the hub is called, without its commit
+            for word in engines.loading(name):
                 yield notice(run, word)
             with ExitStack() as stack:
                 for word in engines.waiting(stack):
                     yield notice(run, word)
-                shadow = Shadow(engines.get(trace.model.id), trace)
+                shadow = Shadow(engines.get(name), trace)
                 for done in engines.drive(iter(shadow)):
-                    yield notice(run, f"Measuring the drift: step {done} of {len(trace.steps)}…")
+                    yield notice(run, f"Measuring the drift: step {done[-1]} of {len(trace.steps)}…")
             kept.drifts[lane] = shadow.drift
             yield notice(run, "", measured=True)
         except (QuestionError, SettingsError, LoadError) as error:

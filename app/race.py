@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from html import escape
 from time import monotonic
 from typing import Any
 
 import gradio as gr
 
-from app.decode import WORD, checked, facts
+from app.decode import WORD, Passed, Said, checked, facts, told
 from app.engines import Engines, LoadError
 from app.lanes import Grid
 from app.limits import SECONDS, check_prompt, check_tokens
@@ -41,7 +42,8 @@ def racer(engines: Engines, shelf: Shelf) -> Callable[..., Iterator[str]]:
             with ExitStack() as stack:
                 for word in engines.waiting(stack, alone=True):
                     yield stage.note(word)
-                yield from engines.drive(play(stage, engines.get(model), text, lanes, live, laps=laps, watched=watched))
+                said = play(stage, engines.get(model), text, lanes, live, laps=laps, watched=watched)
+                yield from told(stage, engines.drive(said))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not raced.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
@@ -54,24 +56,29 @@ def racer(engines: Engines, shelf: Shelf) -> Callable[..., Iterator[str]]:
 
 def play(
     stage: Stage, engine: Any, text: str, lanes: Mapping[str, Settings], live: Live, *, laps: int, watched: bool
-) -> Generator[str, None, None]:
+) -> Generator[Said, None, None]:
     """All laps, then what the answers are worth, then the whole race on one clock."""
     contest = Race(engine, text, lanes, laps=laps)
     one = next(iter(contest.runs.values()))
     check_tokens(len(one.prompt))
     stage.piece, stage.facts = one.piece, facts(engine.describe(), lanes=len(lanes), seed=one.settings.seed)
     yield from _laps(stage, contest, live, watched)
-    traces, judge = contest.traces(), Judge(engine, item=item_of(text))
+    traces, judge, judged = contest.traces(), Judge(engine, item=item_of(text)), {}
     for name, trace in traces.items():
-        judged = yield from checked(stage, judge, trace, name)
-        live.end(name, judged)
-        stage.replay(name, judged)
+        judged[name] = yield from checked(stage, judge, trace, name)
+        live.end(name, judged[name])
     whole = len(traces) == len(lanes) and all(len(trace.timing.laps) == laps for trace in traces.values())
     late = "" if whole else f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all laps."
-    yield stage.finish(late, clock=True)
+
+    def shown() -> str:
+        for name, trace in judged.items():
+            stage.replay(name, trace)
+        return stage.finish(late, clock=True)
+
+    yield shown
 
 
-def _laps(stage: Stage, contest: Race, live: Live, watched: bool) -> Iterator[str]:
+def _laps(stage: Stage, contest: Race, live: Live, watched: bool) -> Iterator[Said]:
     """Words come seldom, because a word costs time; steps only of the warm-up lap, which nobody times."""
     deadline, spoke = monotonic() + SECONDS, 0.0
     for turn in contest:
@@ -82,12 +89,16 @@ def _laps(stage: Stage, contest: Race, live: Live, watched: bool) -> Iterator[st
         if monotonic() - spoke > WORD:
             spoke = monotonic()
             lap = f"lap {turn.lap} of {contest.laps}" if turn.lap else "warm-up lap"
-            yield stage.note(f"{stage.title(turn.lane)}: {lap}…")
+            yield partial(_spoken, stage, turn.lane, lap)
         if monotonic() > deadline:
             return
 
 
-def _shown(stage: Stage, turn: Turn) -> Iterator[str]:
+def _spoken(stage: Stage, lane: str, words: str) -> str:
+    return stage.note(f"{stage.title(lane)}: {words}…")
+
+
+def _shown(stage: Stage, turn: Turn) -> Iterator[Said]:
     if len(turn.run.records) == 1:
-        yield stage.open(turn.lane, turn.run.prompt, turn.run.settings.as_json())
-    yield stage.step(turn.lane, turn.run.records[-1])
+        yield partial(stage.open, turn.lane, turn.run.prompt, turn.run.settings.as_json())
+    yield Passed(turn.lane, turn.run.records[-1])

@@ -123,15 +123,20 @@ class Lane:
             "spread": spread(trace),
         }
 
-    def whole(self) -> dict[str, Any]:
-        """Everything about this lane: what a viewer that missed something needs."""
+    def whole(self, *, bare: bool = False) -> dict[str, Any]:
+        """Everything about this lane: what a viewer that missed something needs. bare: but for alternatives."""
         return {
             "name": self.name,
             "head": self.head,
             "state": self.state,
             **self.known,
-            "frames": self.frames,
+            "frames": bared(self.frames) if bare else self.frames,
         }
+
+
+def bared(frames: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Frames without alternatives, which are most of their bytes."""
+    return [{name: value for name, value in frame.items() if name != "alternatives"} for frame in frames]
 
 
 def spread(trace: Trace) -> dict[str, float] | None:

@@ -1,4 +1,4 @@
-"""What a run sends to the page: one opaque JSON string per forward pass, schema `blockscope.view/1`.
+"""What a run sends to the page: opaque JSON strings, each of the passes since the last, schema `blockscope.view/1`.
 
 A message holds the run's id and, per lane, frames with their index. A viewer that was not there yet when the first
 ones passed is healed by whole lanes, sent at every power of two, when a lane ends, and at the end of the run.
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dllm.trace import StepRecord, Trace
-from visualize.lane import Lane, Title, head, ids_in, titles_of
+from visualize.lane import Lane, Title, bared, head, ids_in, titles_of
 from visualize.verdict import verdict
 
 SCHEMA = "blockscope.view/1"
@@ -55,30 +55,33 @@ class Stage:
         self._learn(trace.prompt)
         for record in trace.steps:
             self.lanes[name].add(record)
-            self._learn(ids_in(record))
         self._end(name, trace)
 
-    def step(self, name: str, record: StepRecord) -> str:
-        """One pass of a lane: its frame alone, or at every power of two the whole lane."""
-        lane = self.lanes[name]
-        drawn = lane.add(record)
-        fresh = self._learn(ids_in(record))
-        count = len(lane.frames)
-        if count & (count - 1) == 0:
-            return self._message([lane.whole()], self.pieces)
-        return self._message([{"name": name, "frames": [drawn]}], fresh)
+    def step(self, name: str, *records: StepRecord) -> str:
+        """Passes of a lane: their frames alone, or, where a power of two of them is reached, the whole lane.
+
+        Where several come at once nobody can look closely yet: their alternatives come when the lane has ended.
+        """
+        lane, bare = self.lanes[name], len(records) > 1
+        before = len(lane.frames)
+        drawn = [lane.add(record) for record in records]
+        fresh = self._learn(i for record in records for i in (record.tokens if bare else ids_in(record)))
+        if before.bit_length() < len(lane.frames).bit_length():
+            return self._message([lane.whole(bare=bare)], self.pieces)
+        return self._message([{"name": name, "frames": bared(drawn) if bare else drawn}], fresh)
 
     def close(self, name: str, trace: Trace) -> str:
         """A lane has ended; the trace says why and what recording took. Said again when its answer was held against."""
         self._end(name, trace)
         return self._message([self.lanes[name].whole()], self.pieces)
 
-    def finish(self, note: str = "", *, at: int | None = None, clock: bool = False) -> str:
+    def finish(self, note: str = "", *, at: int | None = None, clock: bool = False, facts: str | None = None) -> str:
         """The whole run once more, so that nothing is missing, with the comparison of its lanes.
 
         `note`: what else a visitor must know about how it ended. `at`: the step to stand at, if not the last.
-        `clock`: play all lanes at once, on one clock.
+        `clock`: play all lanes at once, on one clock. `facts`: what they are now that it has ended.
         """
+        self.facts = facts or self.facts
         for lane in self.lanes.values():
             lane.state = "cancelled" if lane.state == "running" else lane.state
         extra: dict[str, Any] = {"done": True, "note": note}
@@ -98,6 +101,7 @@ class Stage:
     def _end(self, name: str, trace: Trace) -> None:
         self.traces[name] = trace
         self.lanes[name].end(trace)
+        self._learn(i for record in trace.steps for i in ids_in(record))
         self._learn(i for answer in (trace.gate.references if trace.gate else {}).values() for i in answer)
 
     def title(self, name: str) -> str:

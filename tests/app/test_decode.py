@@ -1,19 +1,24 @@
 """The handler, called as the page calls it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import groupby, pairwise
+from threading import Semaphore
 from typing import Any
 
 import gradio as gr
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import app.decode
 from app.controls import Controls
-from app.decode import autoregressive, facts, handler, play, stop
+from app.decode import Passed, autoregressive, facts, handler, play, stop, told
 from app.engines import Engines
 from app.shelf import Shelf
-from dllm.engine import MODELS
+from dllm.cards import MODELS
 from dllm.metrics import numbers
 from dllm.settings import Choice, Settings
 from tests.app.scripted import ScriptedEngine
@@ -40,8 +45,7 @@ def decode(
 def test_both_lanes_are_played_one_after_the_other(controls: Controls) -> None:
     sent = messages(decode(controls, ScriptedEngine(PIECES)))
     lanes = [part["name"] for message in sent[:-1] for part in message["lanes"]]
-    assert lanes[:18] == ["diffusion"] * 9 + ["ar"] * 9  # opened, seven passes, closed
-    assert lanes[18:] == ["diffusion", "ar"]  # judged
+    assert [name for name, _ in groupby(lanes)] == ["diffusion", "ar"] * 2  # decoded, then judged
     assert ["verdict" in message for message in sent] == [False] * (len(sent) - 1) + [True]
     assert {message["run"] for message in sent} == {sent[0]["run"]}
     assert sent[-1]["done"] is True
@@ -88,14 +92,21 @@ def test_a_prompt_of_too_many_tokens_is_refused(controls: Controls, monkeypatch:
 
 
 def test_closing_the_stream_frees_the_run(controls: Controls) -> None:
-    engine = ScriptedEngine(PIECES)
+    gate = Semaphore(3)
+    engine = ScriptedEngine(PIECES, gate=gate)
     stream = decode(controls, engine)
-    while engine.passes < 3:
-        next(stream)
+    shown = 0
+    while shown < 3:
+        shown = max(
+            [shown, *(frame["i"] + 1 for lane in json.loads(next(stream))["lanes"] for frame in lane["frames"])]
+        )
     assert not engine.closed.is_set()
-    stream.close()  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(1) as other:
+        closing = other.submit(stream.close)  # type: ignore[attr-defined]
+        gate.release()  # the fourth pass is under way
+        closing.result()
     assert engine.closed.is_set()
-    assert engine.passes == 3
+    assert engine.passes == 4
 
 
 def test_a_lane_ends_at_the_time_limit(controls: Controls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +166,8 @@ def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> Non
             return run
 
     stage = Stage("run", ["diffusion", "ar"])
-    sent = messages(play(stage, Watched(), "What is the capital of France?", Settings(gen_length=16, block_size=8)))
+    said = play(stage, Watched(), "What is the capital of France?", Settings(gen_length=16, block_size=8))
+    sent = messages(told(stage, ([each] for each in said)))
     for lane, run in zip(sent[-1]["lanes"], runs, strict=True):
         totals, derived = lane["frames"][-1]["totals"], numbers(run.trace())
         assert (totals["tokens"], totals["passes"]) == (derived.tokens, derived.nfe)
@@ -164,3 +176,55 @@ def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> Non
         assert totals["computed"] / totals["attended"] == pytest.approx(derived.recomputed)
         assert [set(frame["new"]) for frame in lane["frames"]] == [set(r.committed) for r in run.records]
     assert "tokens per second" in sent[-1]["verdict"]
+
+
+@given(cuts=st.lists(st.integers(0, 6), max_size=6))
+def test_however_passes_come_together_a_viewer_ends_with_all(cuts: list[int]) -> None:
+    """Frames that were lost on the way are healed as before: whoever sees the messages has every frame, in order."""
+    run = ScriptedEngine(PIECES).run("Count", Settings(gen_length=8, block_size=8))
+    list(run)
+    said: list[Any] = [Passed("diffusion", record) for record in run.records]
+    edges = sorted({0, *cuts, len(said)})
+
+    def news() -> Generator[list[Any], None, None]:
+        for start, end in pairwise(edges):
+            yield said[start:end]
+
+    stage = Stage("run", ["diffusion"], run.piece)
+    stage.open("diffusion", run.prompt, run.settings.as_json())
+    sent = messages(told(stage, news()))
+    assert len(sent) == len(edges) - 1
+    frames: dict[int, Any] = {}
+    for message, (start, end) in zip(sent, pairwise(edges), strict=True):
+        [lane] = message["lanes"]
+        fresh = [frame["i"] for frame in lane["frames"]]
+        assert fresh == list(range(0 if "head" in lane else start, end))
+        assert ("head" in lane) == any(start < 2**n <= end for n in range(4))
+        assert all(("alternatives" in frame) == (end - start == 1) for frame in lane["frames"])
+        frames |= {frame["i"]: frame for frame in lane["frames"]}
+    alone = Stage("run", ["diffusion"], run.piece)
+    alone.open("diffusion", run.prompt, run.settings.as_json())
+    for record in run.records:
+        alone.step("diffusion", record)
+    whole = json.loads(json.dumps(alone.lanes["diffusion"].frames))
+    seen = [{name: value for name, value in frame.items() if name in frames[frame["i"]]} for frame in whole]
+    assert list(frames.values()) == seen
+    ended = json.loads(stage.close("diffusion", run.trace()))
+    assert ended["lanes"][0]["frames"] == whole
+    assert {i for frame in whole for row in frame["alternatives"] for i, _ in row} <= {int(i) for i in ended["pieces"]}
+
+
+def test_told_closes_what_it_is_told_by() -> None:
+    closed = []
+
+    def news() -> Generator[list[Any], None, None]:
+        try:
+            yield [lambda: "a", lambda: "b"]
+            yield [lambda: "c"]
+        finally:
+            closed.append(1)
+
+    stream = told(Stage("run", []), news())
+    assert [next(stream), next(stream)] == ["a", "b"]
+    stream.close()  # type: ignore[attr-defined]
+    assert closed == [1]

@@ -1,13 +1,15 @@
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import count
 from threading import Event, Thread, current_thread
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 from app.engines import Device, Engines, LoadError
-from dllm.engine import MODELS
+from dllm.cards import MODELS
 from dllm.settings import SettingsError
 
 
@@ -69,6 +71,7 @@ def test_a_failed_load_says_why_and_is_tried_again() -> None:
 
 def test_only_the_model_in_use_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "second", MODELS["default"])
+    monkeypatch.setenv("BLOCKSCOPE_MODELS", "second")
     engines = Engines(Loaded)
     first = engines.get("default")
     assert engines.get("second").name == "second"
@@ -77,6 +80,7 @@ def test_only_the_model_in_use_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_preloading_leaves_a_loaded_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "second", MODELS["default"])
+    monkeypatch.setenv("BLOCKSCOPE_MODELS", "second")
     engines = Engines(Loaded)
     second = engines.get("second")
     engines.preload()
@@ -89,6 +93,14 @@ def test_preloading_leaves_a_loaded_model_alone(monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_model_is_named() -> None:
     with pytest.raises(SettingsError, match="model is 'gpt'; allowed: default"):
         Engines().begin("gpt")
+
+
+def test_a_visitor_cannot_make_the_server_fetch_what_its_owner_does_not_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "Qwen/Qwen2.5-32B-Instruct"
+    with pytest.raises(SettingsError, match=f"model is '{name}'; allowed: default$"):
+        Engines(Loaded).begin(name)
+    monkeypatch.setenv("BLOCKSCOPE_MODELS", name)
+    assert Engines(Loaded).get(name).name == name
 
 
 def test_work_is_done_in_one_thread_whoever_asks() -> None:
@@ -108,7 +120,7 @@ def test_work_is_done_in_one_thread_whoever_asks() -> None:
 
     driven = engines.drive(work())
     with ThreadPoolExecutor(1) as other:
-        assert [next(driven), other.submit(next, driven).result(), next(driven)] == [0, 1, 2]
+        assert [*other.submit(next, driven).result(), *(item for items in driven for item in items)] == [0, 1, 2]
     engines.get("default")
     assert len(seen) == 4
     assert len(set(seen)) == 1
@@ -128,12 +140,75 @@ def test_closing_ends_the_work_and_an_error_reaches_who_asked() -> None:
             ended.append(1)
 
     driven = engines.drive(work(None))
-    assert next(driven) == 1
-    driven.close()  # type: ignore[attr-defined]
+    assert next(driven)[0] == 1
+    driven.close()
     assert ended == [1]
+    come: list[int] = []
     with pytest.raises(SettingsError, match="no"):
-        list(engines.drive(work(SettingsError("no"))))
-    assert ended == [1, 1]
+        come.extend(item for items in engines.drive(work(SettingsError("no"))) for item in items)
+    assert (come, ended) == ([1], [1, 1])  # what came before it is not lost
+
+
+def test_work_never_waits_for_who_listens_and_nothing_of_it_is_lost() -> None:
+    engines, ended = Engines(), Event()
+
+    def work() -> Generator[int, None, None]:
+        yield from range(500)
+        ended.set()
+
+    driven = engines.drive(work())
+    come = [next(driven)]  # and now nobody listens
+    assert ended.wait(30)
+    come += driven
+    assert [item for items in come for item in items] == list(range(500))
+    assert len(come) <= 3  # the first, what came until it had been told, and the rest
+
+
+def test_works_go_on_in_step() -> None:
+    """So that they share passes, and none keeps another waiting."""
+    engines, seen, begin = Engines(), [], Event()
+
+    def work(name: str) -> Generator[str, None, None]:
+        for _ in range(50):
+            seen.append(name)
+            yield name
+
+    def hold() -> Generator[None, None, None]:
+        begin.wait(30)
+        yield
+
+    held = Thread(target=list, args=[engines.drive(hold())])
+    both = [Thread(target=list, args=[engines.drive(work(name))]) for name in "ab"]
+    for thread in (held, *both):
+        thread.start()
+    until = monotonic() + 30
+    while engines._pool._work_queue.qsize() < 2 and monotonic() < until:
+        sleep(0.01)
+    begin.set()
+    for thread in (held, *both):
+        thread.join()
+    assert len(seen) == 100
+    assert all(set(seen[n : n + 2]) == {"a", "b"} for n in range(0, 100, 2))
+
+
+def test_a_work_that_is_left_goes_and_the_others_stay() -> None:
+    engines, freed = Engines(), []
+
+    def work(name: str) -> Generator[int, None, None]:
+        try:
+            yield from count()
+        finally:
+            freed.append(name)
+
+    left, stays = engines.drive(work("left")), engines.drive(work("stays"))
+    next(left), next(stays)
+    left.close()
+    assert freed == ["left"]
+    before = next(stays)[-1]
+    assert next(stays)[-1] > before
+    assert engines._pool.submit(lambda: "served").result() == "served"  # other work has its turn
+    stays.close()
+    assert freed == ["left", "stays"]
 
 
 def test_runs_share_the_device_and_a_race_has_it_alone() -> None:
