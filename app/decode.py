@@ -13,7 +13,7 @@ from uuid import uuid4
 import gradio as gr
 
 from app.controls import Controls
-from app.engines import Engines, LoadError
+from app.engines import TOLD, Engines, LoadError
 from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
 from app.shelf import Shelf, new_folder
@@ -102,6 +102,7 @@ def play(
         late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
         live.end(name, trace)
         yield partial(stage.close, name, trace)
+        yield TOLD  # the whole lane is much to draw, and the next one is timed
     rows = max(trace.environment.rows for trace in traces.values())
     about = facts({**engine.describe(), "rows": rows}, lanes=len(runs), seed=settings.seed)
     observed = any(slowed(run.settings.as_json()) for run in runs.values())

@@ -13,6 +13,7 @@ from dllm.engine import Engine
 from dllm.settings import SettingsError
 
 T = TypeVar("T")
+TOLD: Any = object()  # work that yields it goes on when all it said before has been told: what is timed has quiet
 POLL = 0.25  # seconds between two words about a load
 FRAME = 0.04  # seconds in which what comes is told together: more than 25 messages a second nobody sees
 Loader = Callable[..., Any]  # Engine.load, or a stand-in with its signature
@@ -69,6 +70,7 @@ class Driven(Generic[T]):
         self._come: deque[T] = deque()
         self._ready, self.ended = Event(), Event()
         self._error: BaseException | None = None
+        self._rests = False  # until what has come has been told
         pool.submit(self._go_on)
 
     def take(self) -> list[T]:
@@ -78,6 +80,9 @@ class Driven(Generic[T]):
             BaseException: the work's own, when all that came before it was taken.
         """
         while not self._come and not self.ended.is_set():
+            if self._rests:
+                self._rests = False
+                self._pool.submit(self._go_on)
             self._ready.wait()
             self._ready.clear()
         items = [self._come.popleft() for _ in range(len(self._come))]
@@ -94,8 +99,12 @@ class Driven(Generic[T]):
         if self.ended.is_set():
             return
         try:
-            self._come.append(next(self._work))
-            self._pool.submit(self._go_on)
+            item = next(self._work)
+            if item is TOLD:
+                self._rests = True
+            else:
+                self._come.append(item)
+                self._pool.submit(self._go_on)
         except StopIteration:
             self.ended.set()
         except BaseException as error:

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.decode import WORD, Passed, Said, checked, facts, told
-from app.engines import Engines, LoadError
+from app.engines import TOLD, Engines, LoadError
 from app.lanes import Grid
 from app.limits import SECONDS, check_prompt, check_tokens
 from app.live import Live
@@ -79,7 +79,10 @@ def play(
 
 
 def _laps(stage: Stage, contest: Race, live: Live, watched: bool) -> Iterator[Said]:
-    """Words come seldom, because a word costs time; steps only of the warm-up lap, which nobody times."""
+    """Words come seldom, because a word costs time; steps only of the warm-up lap, which nobody times.
+
+    Both are told before the lanes go on, so that nothing is drawn while a pass is timed.
+    """
     deadline, spoke = monotonic() + SECONDS, 0.0
     for turn in contest:
         if turn.lap == 0:
@@ -90,6 +93,7 @@ def _laps(stage: Stage, contest: Race, live: Live, watched: bool) -> Iterator[Sa
             spoke = monotonic()
             lap = f"lap {turn.lap} of {contest.laps}" if turn.lap else "warm-up lap"
             yield partial(_spoken, stage, turn.lane, lap)
+            yield TOLD
         if monotonic() > deadline:
             return
 
@@ -102,3 +106,5 @@ def _shown(stage: Stage, turn: Turn) -> Iterator[Said]:
     if len(turn.run.records) == 1:
         yield partial(stage.open, turn.lane, turn.run.prompt, turn.run.settings.as_json())
     yield Passed(turn.lane, turn.run.records[-1])
+    if turn.run.canvas.stop_reason:  # the last of its warm-up lap: what comes next may be timed
+        yield TOLD

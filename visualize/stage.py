@@ -14,6 +14,7 @@ from visualize.lane import Lane, Title, bared, head, ids_in, titles_of
 from visualize.verdict import verdict
 
 SCHEMA = "blockscope.view/1"
+MANY = 4  # passes at once: above, the network is faster than an eye
 OBSERVED = "Attention was recorded, which slows the passes themselves: this run is for looking, not for racing."
 
 
@@ -60,13 +61,15 @@ class Stage:
     def step(self, name: str, *records: StepRecord) -> str:
         """Passes of a lane: their frames alone, or, where a power of two of them is reached, the whole lane.
 
-        Where several come at once nobody can look closely yet: their alternatives come when the lane has ended.
+        Where many come at once nobody can look closely yet: their alternatives come when the lane has ended.
         """
-        lane, bare = self.lanes[name], len(records) > 1
+        lane, bare = self.lanes[name], len(records) > MANY
         before = len(lane.frames)
         drawn = [lane.add(record) for record in records]
         fresh = self._learn(i for record in records for i in (record.tokens if bare else ids_in(record)))
         if before.bit_length() < len(lane.frames).bit_length():
+            if not bare:  # earlier passes may have come bare
+                self._learn(i for frame in lane.frames for row in frame.get("alternatives", ()) for i, _ in row)
             return self._message([lane.whole(bare=bare)], self.pieces)
         return self._message([{"name": name, "frames": bared(drawn) if bare else drawn}], fresh)
 

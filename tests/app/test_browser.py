@@ -77,7 +77,7 @@ def test_masks_turn_into_tokens_and_can_be_scrubbed_back(page: Page, url: str) -
     ask(page, QUESTION, length=24)
     finished(page)
     live = page.evaluate("seen.filter((text) => text.length)")
-    assert live[0] == "░" * 24
+    assert live[0].count("░") > 12
     masks = [text.count("░") for text in live]
     assert masks == sorted(masks, reverse=True)
     assert len(set(masks)) > 2  # it grew before one's eyes

@@ -1,3 +1,4 @@
+import weakref
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.engines import Device, Engines, LoadError
+from app.engines import TOLD, Device, Driven, Engines, LoadError
 from dllm.cards import MODELS
-from dllm.settings import SettingsError
+from dllm.models.families import FAST_DLLM_V2
+from dllm.settings import Settings, SettingsError
+from tests.dllm.nets import engine_of
 
 
 class Loaded:
@@ -164,6 +167,19 @@ def test_work_never_waits_for_who_listens_and_nothing_of_it_is_lost() -> None:
     assert len(come) <= 3  # the first, what came until it had been told, and the rest
 
 
+def test_what_comes_within_a_frame_comes_together_and_the_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.engines.FRAME", 600.0)
+
+    def work() -> Generator[int, None, None]:
+        for number in range(20):
+            sleep(0.002)
+            yield number
+
+    come = list(Engines().drive(work()))
+    assert len(come) <= 2  # what came at first, and after it all the rest, without waiting longer than for the end
+    assert [item for items in come for item in items] == list(range(20))
+
+
 def test_works_go_on_in_step() -> None:
     """So that they share passes, and none keeps another waiting."""
     engines, seen, begin = Engines(), [], Event()
@@ -201,7 +217,8 @@ def test_a_work_that_is_left_goes_and_the_others_stay() -> None:
             freed.append(name)
 
     left, stays = engines.drive(work("left")), engines.drive(work("stays"))
-    next(left), next(stays)
+    next(left)
+    next(stays)
     left.close()
     assert freed == ["left"]
     before = next(stays)[-1]
@@ -209,6 +226,105 @@ def test_a_work_that_is_left_goes_and_the_others_stay() -> None:
     assert engines._pool.submit(lambda: "served").result() == "served"  # other work has its turn
     stays.close()
     assert freed == ["left", "stays"]
+
+
+def driven_together(engines: Engines, *works: Generator[Any, None, None]) -> list[Driven[Any]]:
+    """Works that all begin in the same round: the thread is held until they stand in line."""
+    begin = Event()
+    engines._pool.submit(begin.wait, 30)
+    driven = [Driven(work, engines._pool) for work in works]
+    begin.set()
+    return driven
+
+
+def take_all(driven: Driven[Any]) -> list[Any]:
+    return [item for items in iter(driven.take, []) for item in items]
+
+
+def test_runs_that_are_driven_at_once_share_passes() -> None:
+    engine, engines = engine_of(FAST_DLLM_V2), Engines()
+    runs = [engine.run(prompt, Settings(gen_length=16, stop_ids=())) for prompt in ([1, 2, 3], [7] * 9)]
+    both = driven_together(engines, *map(engine.steps, runs))  # type: ignore[arg-type]
+    for driven, run in zip(both, runs, strict=True):
+        assert [step.index for step in take_all(driven)] == list(range(len(run.records)))
+        trace = run.trace()
+        assert (trace.environment.rows, trace.stop_reason) == (2, "length")
+
+
+def test_a_run_that_is_left_frees_its_cache_and_the_other_ends() -> None:
+    engine, engines = engine_of(FAST_DLLM_V2), Engines()
+    left, stays = (engine.run([1, 2, 3], Settings(gen_length=length, stop_ids=())) for length in (128, 64))
+    sessions: list[weakref.ref[Any]] = []
+    begin = left.session
+
+    def noted() -> Any:
+        session = begin()
+        sessions.append(weakref.ref(session))
+        return session
+
+    left.session = noted  # type: ignore[method-assign]
+    one, other = driven_together(engines, engine.steps(left), engine.steps(stays))  # type: ignore[arg-type]
+    one.take()
+    assert [session() is None for session in sessions] == [False]
+    one.close()
+    assert [session() is None for session in sessions] == [True]
+    assert left.canvas.stop_reason is None
+    take_all(other)
+    assert stays.canvas.stop_reason == "length"
+
+
+def test_an_error_reaches_who_asked_for_that_work_and_no_one_else() -> None:
+    engines = Engines()
+
+    def work(error: Exception | None) -> Generator[int, None, None]:
+        yield from range(3)
+        if error:
+            raise error
+        yield from range(3, 6)
+
+    broken, whole = driven_together(engines, work(ZeroDivisionError("a defect")), work(None))
+    assert take_all(whole) == list(range(6))
+    come: list[int] = []
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        come.extend(item for items in iter(broken.take, []) for item in items)
+    assert come == [0, 1, 2]
+
+
+def test_a_model_is_loaded_while_a_work_is_driven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "second", MODELS["default"])
+    monkeypatch.setenv("BLOCKSCOPE_MODELS", "second")
+    engines = Engines(Loaded)
+
+    def work() -> Generator[int, None, None]:
+        yield from count()
+
+    driven = engines.drive(work())
+    next(driven)
+    assert engines.begin("second").result(timeout=30).name == "second"
+    before = next(driven)[-1]
+    assert next(driven)[-1] > before
+    driven.close()
+
+
+def test_a_work_that_wants_quiet_goes_on_when_all_was_told() -> None:
+    engines, went_on = Engines(), Event()
+
+    def work() -> Generator[int, None, None]:
+        yield 1
+        yield 2
+        yield TOLD
+        went_on.set()
+        yield 3
+        yield TOLD
+
+    driven, come = engines.drive(work()), []
+    while come != [1, 2]:
+        come += next(driven)
+    for _ in range(2):
+        engines._pool.submit(lambda: None).result()  # the thread is free, and the work has had its turn
+    assert not went_on.is_set()
+    assert [item for items in driven for item in items] == [3]
+    assert went_on.is_set()
 
 
 def test_runs_share_the_device_and_a_race_has_it_alone() -> None:

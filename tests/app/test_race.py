@@ -2,6 +2,7 @@
 
 import json
 import re
+from time import perf_counter, sleep
 from typing import Any
 
 import gradio as gr
@@ -16,6 +17,7 @@ from dllm.decode import resolve
 from dllm.settings import SettingsError
 from dllm.trace import Trace
 from tests.app.scripted import ScriptedEngine
+from visualize.stage import Stage
 
 SHARED = (16, 8, 4, 2, False)  # answer length, block, sub-block, laps, live
 TWO = ("ar", 0.9, "sub-block", 0.9)
@@ -100,6 +102,41 @@ def test_the_warm_up_lap_can_be_watched(engines: Engines) -> None:
         whole = next(lane for lane in sent[-1]["lanes"] if lane["name"] == name)
         assert last == sorted(set(last))  # it begins once: of the warm-up lap only
         assert last[-1] == whole["frames"][-1]["i"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])  # between two words: one at every pass, and none
+def test_nothing_is_drawn_while_a_pass_is_timed(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a word nor what is left of the watched warm-up laps, however long their messages take."""
+    drawn: list[tuple[float, float]] = []
+    timed: list[tuple[float, float]] = []
+
+    class Timed(ScriptedEngine):
+        runs = 0
+
+        def begun(self) -> None:
+            self.runs += 1
+
+        def passed(self) -> None:
+            began = perf_counter()
+            sleep(0.005)
+            if 2 < self.runs <= 2 + 2 * 2:  # two lanes: their warm-up laps, then two laps each
+                timed.append((began, perf_counter()))
+
+    def slowly(stage: Stage, *given: Any, **more: Any) -> str:
+        began = perf_counter()
+        sleep(0.01)
+        text = message(stage, *given, **more)
+        drawn.append((began, perf_counter()))
+        return text
+
+    message = Stage._message
+    monkeypatch.setattr(Stage, "_message", slowly)
+    monkeypatch.setattr("app.race.WORD", seconds)
+    sent = messages(Engines(Timed(["One", " two", " three"]).load), Shelf(), 16, 8, 4, 2, True, *TWO)
+    assert (len(drawn), len(timed)) == (len(sent), 2 * 2 * 4)
+    assert not [one for one in timed for other in drawn if one[0] < other[1] and other[0] < one[1]]
+    assert sum("lap 2 of 2" in message.get("note", "") for message in sent) == (0 if seconds else 2 * 4)
+    assert max(len(lane["frames"]) for message in sent[:-1] for lane in message["lanes"]) == 4
 
 
 def test_a_suite_item_is_checked(engines: Engines) -> None:

@@ -1,9 +1,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from dllm.trace import Environment, Gate, Model, StepRecord, Timing, Trace
 from tests.visualize.records import PROMPT, SETTINGS, step
@@ -74,6 +77,52 @@ def test_whoever_comes_late_has_everything_at_the_end(late: int) -> None:
         pieces |= message.get("pieces", {})
     assert sorted(frames) == [0, 1, 2, 3, 4, 5]
     assert set(pieces) == {str(i) for i in [*PROMPT, 9]}
+
+
+def seen(messages: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
+    """What a viewer has that took these messages, by the schema's rules: frames by index, the newest of all else."""
+    frames: dict[int, Any] = {}
+    pieces: dict[str, str] = {}
+    about: dict[str, Any] = {}
+    for message in messages:
+        pieces |= message.get("pieces", {})
+        for lane in message["lanes"]:
+            frames |= {frame["i"]: frame for frame in lane["frames"]}
+            about |= {key: value for key, value in lane.items() if key != "frames" and "head" in lane}
+    return frames, pieces, about, {key: value for key, value in messages[-1].items() if key != "pieces"}
+
+
+@given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=8), late=st.integers(0, 10))
+@example(sizes=[7, 1], late=0)  # the whole lane, with alternatives, after passes that came without
+@example(sizes=[1, 2], late=3)
+def test_however_passes_are_told_together_a_viewer_sees_the_same(sizes: list[int], late: int) -> None:
+    new = [{4 + i: 9} if i < 4 else {} for i in range(sum(sizes))]
+    passes = [
+        step(i, at, asked={**dict.fromkeys(range(4, 8), 10 + i), **at}, alternatives=[[(200 + i, 0.5)]] * 4)
+        for i, at in enumerate(new)
+    ]
+    ended = trace(steps=passes, output=[9] * min(4, len(passes)))
+
+    def told(groups: Sequence[Sequence[StepRecord]]) -> list[dict[str, Any]]:
+        stage = Stage("run", ["diffusion"], piece)
+        texts = [stage.open("diffusion", PROMPT, SETTINGS), *(stage.step("diffusion", *group) for group in groups)]
+        return [json.loads(text) for text in [*texts, stage.close("diffusion", ended), stage.finish()]]
+
+    edges = [sum(sizes[:n]) for n in range(len(sizes) + 1)]
+    together = told([passes[a:b] for a, b in pairwise(edges)])
+    alone = told([[each] for each in passes])
+    assert seen(together) == seen(alone)
+    assert seen(together[late % len(together) :]) == seen(alone)  # the last message heals who came late
+    for message, (a, b) in zip(together[1:-2], pairwise(edges), strict=True):
+        (lane,) = message["lanes"]
+        whole = any(a < 2**n <= b for n in range(8))
+        assert [frame["i"] for frame in lane["frames"]] == list(range(0 if whole else a, b))
+        assert ("head" in lane) == whole
+    for n in range(len(together)):  # and whoever took all so far knows every piece that is on show
+        frames, pieces, _, _ = seen(together[: n + 1])
+        shown = [i for frame in frames.values() for i in frame["tokens"]]
+        shown += [i for frame in frames.values() for row in frame.get("alternatives", ()) for i, _ in row]
+        assert set(map(str, shown)) <= set(pieces)
 
 
 def test_the_last_message_holds_both_lanes_and_the_verdict() -> None:
