@@ -24,7 +24,7 @@ from dllm.step import Plan, Readout
 VISIBLE, ASKED = 256, 32  # what the two numbers are rounded up to a multiple of
 
 Part = Sequence[tuple[Session, Plan]]
-Capture = Callable[[Callable[[], Any]], tuple[Callable[[], None], Any]]
+Capture = Callable[[Callable[[], Any], torch.device], tuple[Callable[[], None], Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,17 @@ class Key:
         )
 
 
-def captured(body: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+def captured(body: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
     """A CUDA graph of `body`, and what it returns: tensors that every replay fills anew."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # libraries set themselves up at a first call, which no capture survives
-        body()
-    torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=_memory(), capture_error_mode="thread_local"):
-        found = body()
+    with torch.cuda.device(device):
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries set themselves up at a first call, which no capture survives
+            body()
+        torch.cuda.current_stream().wait_stream(stream)
+        with torch.cuda.graph(graph, pool=_memory(), capture_error_mode="thread_local"):
+            found = body()
     return graph.replay, found
 
 
@@ -116,7 +117,7 @@ class Graph:
         self._host = torch.zeros(sum(self._sizes), dtype=torch.long, pin_memory=self.rope.is_cuda)
         self.inputs = self._host.to(self.rope.device)
         self._put(asked)
-        self._replay, (self.wanted, self.logits, self.computed) = capture(self._pass)
+        self._replay, (self.wanted, self.logits, self.computed) = capture(self._pass, rope.device)
 
     def answer(self, asked: Part) -> list[Readout]:
         """Run the pass for these, one a row."""

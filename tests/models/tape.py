@@ -54,7 +54,7 @@ def storage(t: Tensor) -> int:
     return t.untyped_storage().data_ptr()
 
 
-def taped(body: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+def taped(body: Callable[[], Any], device: object = None) -> tuple[Callable[[], None], Any]:
     """What `captured` is on CUDA."""
     body()
     with Tape() as tape:

@@ -130,7 +130,7 @@ def test_chance_and_attention_maps_are_not_replayed(change: dict[str, Any], repl
 def test_a_rare_shape_is_not_captured() -> None:
     made: list[int] = []
 
-    def noted(body: Callable[[], Any]) -> Any:
+    def noted(body: Callable[[], Any], device: torch.device) -> Any:
         made.append(1)
         return taped(body)
 
@@ -144,7 +144,7 @@ def test_a_rare_shape_is_not_captured() -> None:
 
 
 def test_what_cannot_be_captured_is_computed(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(body: Callable[[], Any]) -> Any:
+    def broken(body: Callable[[], Any], device: torch.device) -> Any:
         raise RuntimeError("operation not permitted when stream is capturing")
 
     engine = engine_of(DREAM)
