@@ -1,7 +1,7 @@
 """The benchmark on the page: its charts and its table, beside published numbers; a row's trace opens on the stage."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ import gradio as gr
 from app.shelf import Shelf
 from app.viewer import PLOTLY_LOADER
 from dllm.benchmark import AR, BRACKETS, COLUMNS, Benchmark, BenchmarkError, Row, cell
+from dllm.hardware import NOTE as COUNTED
+from dllm.hardware import Aim, Hardware, Measured, aims, described, place
 from dllm.published import Published
 from dllm.trace import TraceError
-from visualize.bench import charts
+from visualize.bench import Drawn, charts
 from visualize.figure import spec
+from visualize.hardware import charts as hardware_charts
 from visualize.page import FOLDER as VIEWER
 from visualize.page import PLOTLY
 from visualize.replay import Replay
@@ -30,6 +33,13 @@ NOTE = (
     "Published numbers are of other models, on other machines and other tasks, and were measured by their authors: a "
     "ratio to a baseline measured beside it is all that can be compared, and not exactly."
 )
+AIMS = {  # columns of what was measured of a device
+    "ratio": "What should hold of a network on this device.",
+    "network": "Whose shape it has; the weights are random.",
+    "measured": "The ratio in this run.",
+    "aim": "The bound that it should keep.",
+    "met": "Whether it does.",
+}
 MOUNT = f"""
 board(element.querySelector('.bs-bench'), {{
   read: () => props.value,
@@ -90,15 +100,15 @@ def shown(name: Any, folder: Path = ASSETS) -> dict[str, Any]:
     Raises:
         BenchmarkError: no such benchmark, or its file is wrong.
     """
-    bench = _load(name, folder)
+    found, published = _load(name, folder), Published.load(PUBLISHED)
+    said = _hardware(found, published) if isinstance(found, Hardware) else _benchmark(found, published)
+    return {"files": list(benchmarks(folder)), "file": name, **said}
+
+
+def _benchmark(bench: Benchmark, published: Published) -> dict[str, Any]:
     return {
-        "files": list(benchmarks(folder)),
-        "file": name,
         "facts": facts(bench),
-        "figures": [
-            {"title": drawn.title, "look_for": drawn.look_for, "spec": spec(drawn.figure)}
-            for drawn in charts(bench, Published.load(PUBLISHED))
-        ],
+        "figures": _figures(charts(bench, published)),
         "columns": [
             {"title": "decoding", "about": "How it was decoded: block and sub-block size, cache, threshold."},
             {"title": "batch", "about": "Prompts decoded together."},
@@ -107,6 +117,22 @@ def shown(name: Any, folder: Path = ASSETS) -> dict[str, Any]:
         "rows": [_row(row) for row in bench.rows],
         "note": f"{BRACKETS} {NOTE}",
     }
+
+
+def _hardware(found: Hardware, published: Published) -> dict[str, Any]:
+    places = dict.fromkeys(place(network) for network in found.networks)
+    full = [f"{network.title}: {name}" for network in found.networks for name in network.full]
+    return {
+        "facts": f"{'; '.join(places)}: {', '.join(described(network) for network in found.networks)}.",
+        "figures": _figures(hardware_charts(found, published)),
+        "columns": [{"title": title, "about": about} for title, about in AIMS.items()],
+        "rows": [_aim(network.title, aim) for network in found.networks for aim in aims(network)],
+        "note": " ".join([COUNTED, *([f"Did not fit into memory: {', '.join(full)}."] if full else []), NOTE]),
+    }
+
+
+def _figures(drawn: Sequence[Drawn]) -> list[dict[str, Any]]:
+    return [{"title": each.title, "look_for": each.look_for, "spec": spec(each.figure)} for each in drawn]
 
 
 def facts(bench: Benchmark) -> str:
@@ -128,7 +154,7 @@ def opener(shelf: Shelf, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Re
         """The row's trace, and AR's of the same prompt beside it."""
         asked = event._data if isinstance(event._data, dict) else {}
         try:
-            bench = _load(asked.get("file"), folder)
+            bench = _opened(asked.get("file"), folder)
             row = _chosen(bench, asked.get("row"))
             base = bench.baseline()
             named = [row.trace, None if base is None or row.name == AR else base.trace]
@@ -144,11 +170,19 @@ def opener(shelf: Shelf, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Re
     return show
 
 
-def _load(name: Any, folder: Path) -> Benchmark:
+def _load(name: Any, folder: Path) -> Benchmark | Hardware:
     known = benchmarks(folder)
     if not isinstance(name, str) or name not in known:  # a name is looked up, never a part of a path
         raise BenchmarkError(f"the benchmark is {name!r:.80}; allowed: {', '.join(known) or 'none, there is no file'}")
-    return Benchmark.load(known[name])
+    return Measured.load(known[name])
+
+
+def _opened(name: Any, folder: Path) -> Benchmark:
+    """One that may have traces."""
+    found = _load(name, folder)
+    if isinstance(found, Hardware):
+        raise BenchmarkError(f"{name!r} has no traces; allowed: a benchmark of prompts")
+    return found
 
 
 def _chosen(bench: Benchmark, row: Any) -> Row:
@@ -166,4 +200,14 @@ def _row(row: Row) -> dict[str, Any]:
         "cells": [row.name, str(row.batch), *(cell(row, name) for name in COLUMNS)],
         "order": [row.name, row.batch, *(n if n is None or isinstance(n, float) else n.value for n in numbers)],
         "trace": row.trace is not None,
+    }
+
+
+def _aim(title: str, aim: Aim) -> dict[str, Any]:
+    """The same of an aim."""
+    sign, met = "≥" if aim.at_least else "≤", "yes" if aim.met else "no"
+    return {
+        "cells": [aim.what, title, f"{aim.value:.3f}", f"{sign} {aim.bound:g}", met],
+        "order": [aim.what, title, aim.value, aim.bound, met],
+        "trace": False,
     }

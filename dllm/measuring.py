@@ -24,7 +24,9 @@ def add_measuring(commands: Any) -> None:
 
     bench = commands.add_parser("bench", help="time ways of decoding on this machine, and say what their speed costs")
     bench.add_argument(
-        "--suite", default="default", help="of assets/suites, a JSON file like those, or cpu: the network"
+        "--suite",
+        default="default",
+        help="of assets/suites, a JSON file like those; or cpu: the network; or gpu: large shapes with random weights",
     )
     bench.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
     bench.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
@@ -32,7 +34,10 @@ def add_measuring(commands: Any) -> None:
     bench.add_argument("--threads", type=int, help="CPU threads of the network")
     bench.add_argument("--batch", default="1", metavar="SIZES", help="prompts decoded together, such as 1,4,16")
     bench.add_argument(
-        "--only", default="", metavar="WORDS", help="only ways whose name holds this, such as 0.9; and AR"
+        "--only",
+        default="",
+        metavar="WORDS",
+        help="only ways (gpu: networks) whose name holds this, such as 0.9; and AR",
     )
     bench.add_argument("--limit", type=int, help="only so many prompts of each kind")
     bench.add_argument("--rounds", type=int, default=3, help="how often everything is decoded; the median counts")
@@ -78,6 +83,8 @@ def _bench(args: argparse.Namespace) -> int:
     _check_folder(args.out)
     if args.suite == "cpu":
         return _bench_network(args)
+    if args.suite == "gpu":
+        return _bench_hardware(args)
     folder = args.traces or (args.out and args.out.with_suffix(""))
     if args.traces and args.out is None:
         raise ValueError(f"traces is {str(args.traces)!r} without out; allowed: both, because the numbers name them")
@@ -103,6 +110,33 @@ def _bench_network(args: argparse.Namespace) -> int:
     result = measure(engine, rounds=args.rounds, report=_progress)
     if args.out is not None:
         args.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(table(result))
+    return 0
+
+
+def _bench_hardware(args: argparse.Namespace) -> int:
+    """What a CUDA device does with networks of published shapes."""
+    from dllm.engine import Engine
+    from dllm.gpu import NETWORKS, Plan, measure
+    from dllm.hardware import table
+    from dllm.models.memory import has_cuda
+
+    names = [name for name in NETWORKS if args.only in name]
+    if not names:
+        raise ValueError(f"only is {args.only!r}; allowed with suite gpu: a part of {', '.join(NETWORKS)}")
+    if not has_cuda():
+        raise ValueError(
+            "suite is 'gpu', but this machine has no CUDA device; allowed here: cpu, or a suite of prompts"
+        )
+
+    def load(name: str) -> Engine:
+        return Engine.load(name, device="cuda", dtype="bfloat16")
+
+    result = None
+    for result in measure(load, names, _progress, plan=Plan(rounds=args.rounds)):
+        if args.out is not None:  # each time, so that being cut off loses little
+            args.out.write_text(result.to_json())
+    assert result is not None
     print(table(result))
     return 0
 

@@ -6,14 +6,15 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from dllm.benchmark import AR
 from dllm.engine import Engine
+from dllm.hardware import THEIRS, Aim
 from dllm.run import Run
 from dllm.settings import Choice, Settings
 
 SCHEMA = "blockscope.speed/1"
 PROMPT = "Tell me a short story about a lost cat."
 LENGTH = 48
-THEIRS, AR = "transformers' generate, AR", "AR"
 BLOCKS = {"block 8": {"block_size": 8}, "block 32/8, sub-block cache": {"block_size": 32, "cache": Choice("sub_block")}}
 WIDTH = 8  # positions of the pass that is compared with an AR step
 
@@ -26,21 +27,6 @@ class Rate:
     low: float
     high: float
     tpf: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """A ratio that was measured, the bound it should keep, and whether that is a least or a most."""
-
-    what: str
-    value: float
-    bound: float
-    at_least: bool
-
-    @property
-    def met(self) -> bool:
-        """Whether it keeps its bound."""
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +70,8 @@ def measure(engine: Engine, *, rounds: int, report: Callable[[str], None]) -> di
     timed: dict[str, list[Timed]] = {THEIRS: [], **{name: [] for name in ways()}}
     for number in range(rounds + 1):
         report(f"round {number} of {rounds}" if number else "warm-up round")
-        found = {THEIRS: _theirs(generate, prompt)}
-        found |= {name: _ours(engine.run(prompt, settings)) for name, settings in ways().items()}
+        found = {THEIRS: theirs(generate, prompt, LENGTH)}
+        found |= {name: ours(engine.run(prompt, settings)) for name, settings in ways().items()}
         for name, lap in found.items() if number else ():
             timed[name].append(lap)
     rates = {name: _rate(laps) for name, laps in timed.items()}
@@ -122,13 +108,14 @@ def table(result: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
-def _theirs(generate: Callable[[list[int], int], list[int]], prompt: list[int]) -> Timed:
+def theirs(generate: Callable[[list[int], int], list[int]], prompt: list[int], most: int) -> Timed:
+    """One answer of so many tokens at most, by transformers."""
     began = perf_counter()
-    answer = generate(prompt, LENGTH)
+    answer = generate(prompt, most)
     return Timed(perf_counter() - began, len(answer))
 
 
-def _ours(run: Run) -> Timed:
+def ours(run: Run) -> Timed:
     """One answer, driven as `Run` drives itself, with a clock around the device's part of every pass."""
     began, device = perf_counter(), 0.0
     session = run.session()

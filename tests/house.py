@@ -30,6 +30,7 @@ HOUSE = (
         (
             "dllm.trace", "dllm.strict", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift", "dllm.suite",
             "dllm.report", "dllm.pace", "dllm.gate", "dllm.benchmark", "dllm.published",
+            "dllm.hardware",
         ),
         ("floor 0",),
         ("pydantic", "numpy"),
@@ -45,12 +46,15 @@ HOUSE = (
     ),
     Room(
         "the engine",
-        ("dllm.engine", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow", "dllm.judge", "dllm.race"),
+        (
+            "dllm.engine", "dllm.cards", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow", "dllm.judge",
+            "dllm.race",
+        ),
         ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
         "it names things; all the torch is in dllm.models",
     ),
     Room(
-        "evaluation", ("dllm.evaluate", "dllm.bench", "dllm.speed"),
+        "evaluation", ("dllm.evaluate", "dllm.bench", "dllm.speed", "dllm.gpu"),
         ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
         "it asks the engine and judges the answers",
     ),

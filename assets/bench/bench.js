@@ -37,10 +37,11 @@ function board(root, { read, listen, ask, open, plotly }) {
     stale = false;
     figures.forEach((figure) => figure.remove());
     find(".bs-bench-figures").replaceChildren();
-    figures = said.figures.map(() => new Figure(holder(), { plotly, card: idle, seek() {}, pick() {}, tell() {} }));
+    const mine = said.figures.map(() => new Figure(holder(), { plotly, card: idle, seek() {}, pick() {}, tell() {} }));
+    figures = mine;
     for (const [n, { title, look_for, spec }] of said.figures.entries()) {
-      const figure = figures[n];
-      if (!figure?.node.isConnected) return; // another benchmark was chosen meanwhile
+      if (figures !== mine) return; // another benchmark was chosen meanwhile
+      const figure = mine[n];
       figure.node.querySelector("figcaption").after(words(look_for));
       await figure.draw(spec, title);
       figure.plot.on?.("plotly_click", ({ points: [point] }) => choose(point.customdata));

@@ -1,6 +1,6 @@
 """The baseline: transformers' own network and `generate` over the very same weights, to time ours against."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,26 +12,33 @@ from dllm.models.loader import Model
 NETWORKS: dict[str, tuple[type, type]] = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
     "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+    "fast_dllm_v2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),  # the same network, trained on
 }
 Generate = Callable[[list[int], int], list[int]]
 
 
-def baseline(model: Model) -> Generate:
+def baseline(model: Model, *, stop_ids: Sequence[int] | None = None) -> Generate:
     """Greedy `generate` of transformers, with its KV cache and its default attention: (prompt, most tokens) → answer.
 
+    stop_ids: instead of the model's own; without any all tokens are written.
+
     Raises:
-        ValueError: transformers has no network of its own for the family.
+        ValueError: transformers has no network of its own for the family, or the biases are not where it has them.
     """
     if model.spec.name not in NETWORKS:
         raise ValueError(f"the model is of the family {model.spec.name!r}; allowed: {', '.join(NETWORKS)}")
+    stops = list(model.stop_ids if stop_ids is None else stop_ids)
     make_config, make_network = NETWORKS[model.spec.name]
     config = make_config(**_config(model.net.shape))
     with torch.device("meta"):
         network = make_network(config)
     spec, ours = replace(model.spec, rename=HUGGING_FACE), model.net.state_dict()
+    if strange := ours.keys() - {spec.tensor_name(name) for name in network.state_dict()}:
+        raise ValueError(f"the model holds {min(strange)}; allowed: what transformers' {make_network.__name__} holds")
     network.load_state_dict({name: ours[spec.tensor_name(name)] for name in network.state_dict()}, assign=True)
     network.model.rotary_emb = type(network.model.rotary_emb)(config).to(model.device)  # no weights to load
     network.eval()
+    network.generation_config.eos_token_id = stops or None  # a config's own would stand in where none is given
 
     @torch.inference_mode()
     def generate(prompt: list[int], most: int) -> list[int]:
@@ -41,8 +48,7 @@ def baseline(model: Model) -> Generate:
             attention_mask=torch.ones_like(ids),
             max_new_tokens=most,
             do_sample=False,
-            eos_token_id=list(model.stop_ids),
-            pad_token_id=model.stop_ids[0],
+            pad_token_id=stops[0] if stops else 0,
         )
         return whole[0, len(prompt) :].tolist()
 

@@ -10,12 +10,14 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.bench import ASSETS, EMPTY, NOTE, VIEWER, benchmarks, opener, replied, shown
+from app.bench import AIMS, ASSETS, EMPTY, NOTE, VIEWER, benchmarks, opener, replied, shown
 from app.shelf import Shelf
 from dllm.bench import Bench, Plan
 from dllm.benchmark import Benchmark, BenchmarkError
+from dllm.hardware import Hardware, Measured, aims
 from dllm.models.families import FAST_DLLM_V2
 from tests.dllm.test_evaluate import SUITE, engine
+from tests.dllm.test_hardware import BOTH, DOCUMENT, LARGE
 from visualize.page import PLOTLY
 from visualize.views import VIEWS
 
@@ -59,7 +61,8 @@ def test_the_files_are_benchmarks_and_not_what_others_published(folder: Path) ->
 def test_all_shipped_benchmarks_can_be_shown_and_opened() -> None:
     for name, path in benchmarks(ASSETS).items():
         assert shown(name)["figures"]
-        for row in Benchmark.load(path).rows:
+        found = Measured.load(path)
+        for row in () if isinstance(found, Hardware) else found.rows:
             assert row.trace is None or (ASSETS / name / row.trace).is_file()
 
 
@@ -128,6 +131,70 @@ def test_the_script_is_told_what_is_wrong_and_when_there_is_nothing(folder: Path
         assert replied(question, folder)["error"].endswith("allowed: bad, one, two")
     with pytest.raises(BenchmarkError, match="allowed: none, there is no file"):
         shown("one", tmp_path)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A folder with what was measured of a device."""
+    (tmp_path / "h100.json").write_text(json.dumps(DOCUMENT))
+    return tmp_path
+
+
+def test_a_device_is_shown_beside_benchmarks(machine: Path, folder: Path) -> None:
+    (machine / "one.json").write_text((folder / "one.json").read_text())
+    said = json.loads(json.dumps(shown("h100", machine), allow_nan=False))
+    assert said["files"] == ["h100", "one"]
+    assert said["facts"].startswith("a, torch 2, passes replayed from graphs: Fast_dLLM_v2_7B (7000 M parameters")
+    assert said["facts"].count("torch 2") == 1
+    found = Hardware.load(machine / "h100.json")
+    wanted = [(network.title, aim) for network in found.networks for aim in aims(network)]
+    assert [row["cells"][:2] for row in said["rows"]] == [[aim.what, title] for title, aim in wanted]
+    assert [row["order"][2] for row in said["rows"]] == [aim.value for _, aim in wanted]
+    assert [row["cells"][4] == "yes" for row in said["rows"]] == [aim.met for _, aim in wanted]
+    assert said["rows"][0]["cells"][2:] == ["0.750", "≥ 0.7", "yes"]
+    assert said["rows"][3]["cells"][2:] == ["1.125", "≤ 1.15", "yes"]
+    assert not any(row["trace"] for row in said["rows"])
+    assert len(said["columns"]) == len(said["rows"][0]["cells"]) == len(said["rows"][0]["order"]) == len(AIMS)
+    assert "Did not fit into memory: Fast_dLLM_v2_7B: AR at batch 64, small: AR at batch 64." in said["note"]
+    assert said["note"].endswith(NOTE)
+    assert shown("one", machine) == {**shown("one", folder), "files": said["files"]}
+
+
+def test_a_device_has_no_traces_and_a_wrong_file_is_told(machine: Path) -> None:
+    with pytest.raises(gr.Error, match="has no traces; allowed: a benchmark of prompts"):
+        opener(Shelf(), machine)(event(file="h100", row=0), ME)
+    (machine / "h100.json").write_text(json.dumps({**DOCUMENT, "rounds": 0}))
+    assert replied({"file": "h100"}, machine)["error"].startswith("h100.json is not a valid benchmark")
+
+
+def test_only_what_fitted_needs_no_word_of_memory(machine: Path) -> None:
+    (machine / "h100.json").write_text(json.dumps({**DOCUMENT, "networks": [{**LARGE, "full": []}, BOTH]}))
+    assert "Did not fit" not in shown("h100", machine)["note"]
+
+
+def test_a_device_is_drawn_and_nothing_stays_of_what_was_drawn_before(page: Page, folder: Path, machine: Path) -> None:
+    """Another file is chosen while the first is still being drawn."""
+    page.set_content(
+        f"<body><style>{(ASSETS / 'bench.css').read_text()}</style>{(ASSETS / 'bench.html').read_text()}</body>"
+    )
+    page.add_script_tag(path=PLOTLY)
+    source = (VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text()
+    said = shown("h100", machine)
+    one = {**shown("one", folder), "files": ["one", "h100"]}
+    page.evaluate("() => { window.held = new Promise((done) => { window.go = () => done(window.Plotly); }); }")
+    mount = MOUNT.replace("async () => window.Plotly", "() => window.held")
+    page.evaluate(mount, [source, json.dumps(one), {"h100": said}])
+    expect(page.locator(".bs-bench .bs-look")).to_have_count(1)  # the first chart waits for Plotly
+    page.get_by_label("Benchmark on show").select_option("h100")
+    expect(page.locator(".bs-bench figcaption").first).to_contain_text(said["figures"][0]["title"])
+    page.evaluate("go()")
+    expect(page.locator(".bs-bench .bs-plot svg.main-svg").last).to_be_visible()
+    expect(page.locator(".bs-bench .bs-figure")).to_have_count(len(said["figures"]))
+    expect(page.locator(".bs-bench .bs-look")).to_have_text([figure["look_for"] for figure in said["figures"]])
+    expect(page.locator(".bs-bench tbody tr")).to_have_count(len(said["rows"]))
+    expect(page.locator(".bs-bench tbody button")).to_have_count(0)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.fixture
