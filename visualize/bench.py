@@ -79,8 +79,8 @@ def pareto(bench: Benchmark) -> go.Figure:
         figure.add_scatter(
             x=[row.tps.value for _, row in members],
             y=[PERCENT * score.value for score in scores],
-            error_x=_bars([row.tps for _, row in members], 1, style["marker"]["color"]),
-            error_y=_bars(scores, PERCENT, style["marker"]["color"]),
+            error_x=bars([row.tps for _, row in members], 1, style["marker"]["color"]),
+            error_y=bars(scores, PERCENT, style["marker"]["color"]),
             name=family,
             **_dots(members),
             **style,
@@ -138,7 +138,7 @@ def throughput(bench: Benchmark) -> go.Figure:
         figure.add_scatter(
             x=[row.batch for _, row in members],
             y=[row.tps.value for _, row in members],
-            error_y=_bars([row.tps for _, row in members], 1, style["marker"]["color"]),
+            error_y=bars([row.tps for _, row in members], 1, style["marker"]["color"]),
             name=members[0][1].name,
             **_dots(members),
             **style,
@@ -217,7 +217,7 @@ def _hollow(series: Series, n: int, *, mode: str, texts: Sequence[str]) -> dict[
     }
 
 
-def _bars(numbers: Sequence[Number], factor: float, colour: str) -> dict[str, Any]:
+def bars(numbers: Sequence[Number], factor: float, colour: str) -> dict[str, Any]:
     """Error bars from values to the bounds of their intervals; none where there is no interval."""
     return {
         "type": "data",

@@ -1,16 +1,14 @@
 """What a device was measured to do as charts: passes beside their floor, and speed by batch size beside the paper's."""
 
 import re
-from collections.abc import Sequence
 from math import log10
-from typing import Any
 
 import plotly.graph_objects as go
 
-from dllm.benchmark import AR, Number
+from dllm.benchmark import AR
 from dllm.hardware import BLOCKS, D2, NO_CACHE, THEIRS, Hardware, Network, Pass, Rate
 from dllm.published import Published, Series
-from visualize.bench import HOLLOW, MARKS, Drawn
+from visualize.bench import HOLLOW, MARKS, Drawn, bars
 from visualize.figure import INK, QUIET, frame
 
 # of decodings: hue and shape tell them apart, and both are seen on light and dark paper
@@ -67,7 +65,7 @@ def passes(found: Hardware) -> go.Figure:
     figure.add_bar(
         x=names,
         y=[MS * number.value for number in seconds],
-        error_y=_bars(seconds, MS),
+        error_y=bars(seconds, MS, INK),
         customdata=[
             [each.name, _share(network.share(each)), f"{each.count} passes, host's share {100 * each.host:.1f} %"]
             for network, each in timed
@@ -101,7 +99,7 @@ def throughput(network: Network, published: Published) -> go.Figure:
         figure.add_scatter(
             x=[rate.batch for rate in rates],
             y=[rate.tps.value for rate in rates],
-            error_y=_bars([rate.tps for rate in rates], 1, colour),
+            error_y=bars([rate.tps for rate in rates], 1, colour),
             customdata=[[_told(rate)] for rate in rates],
             name=name,
             mode="lines+markers",
@@ -123,7 +121,7 @@ def alone(found: Hardware) -> go.Figure:
             figure.add_bar(
                 x=[title for title, _ in rates],
                 y=[rate.tps.value for _, rate in rates],
-                error_y=_bars([rate.tps for _, rate in rates], 1),
+                error_y=bars([rate.tps for _, rate in rates], 1, INK),
                 customdata=[[_told(rate)] for _, rate in rates],
                 name=name,
                 marker={"color": QUIET if name == AR else colour},
@@ -173,16 +171,3 @@ def _share(share: float | None) -> str:
 def _plain(name: str) -> str:
     """A name without what sets its words apart."""
     return re.sub(r"[^a-z0-9.]", "", name.lower())
-
-
-def _bars(numbers: Sequence[Number], factor: float, colour: str = INK) -> dict[str, Any]:
-    """Error bars from medians to their bounds; none where there are no bounds."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [factor * max(0, (n.value if n.high is None else n.high) - n.value) for n in numbers],
-        "arrayminus": [factor * max(0, n.value - (n.value if n.low is None else n.low)) for n in numbers],
-        "color": colour,
-        "thickness": 1,
-        "width": 3,
-    }
