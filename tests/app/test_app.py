@@ -63,17 +63,14 @@ def test_a_value_out_of_range_is_refused(client: Client) -> None:
         client.predict(**{**given, length: 100_000}, api_name="/decode")
 
 
-def test_a_run_streams_one_message_a_pass(client: Client) -> None:
+def test_a_run_streams_every_pass_in_order(client: Client) -> None:
     given = request(client, "What is the capital of France?")
     sent = [json.loads(text) for text in client.submit(**{**given, list(given)[3]: 8}, api_name="/decode")]
     assert sent[-1]["done"] is True
     for lane in sent[-1]["lanes"]:
-        streamed = [
-            m["lanes"][0]["frames"][-1]["i"]
-            for m in sent[:-1]
-            for p in m["lanes"][:1]
-            if p["name"] == lane["name"] and p["frames"]
-        ]
+        streamed = [part["frames"] for m in sent[:-1] for part in m["lanes"] if part["name"] == lane["name"]]
+        last = [frames[-1]["i"] for frames in streamed if frames]
         steps = [frame["i"] for frame in lane["frames"]]
-        assert streamed[: len(steps)] == steps
-        assert set(streamed[len(steps) :]) == {steps[-1]}  # as it closes, when all is done, and as it is judged
+        assert list(dict.fromkeys(frame["i"] for frames in streamed for frame in frames)) == steps
+        assert last == sorted(last)
+        assert len(last) >= 3  # some passes, the end, and as it is judged
