@@ -60,7 +60,8 @@ def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
             with ExitStack() as stack:
                 for word in engines.waiting(stack):
                     yield stage.note(word)
-                yield from told(stage, engines.drive(play(stage, engines.get(model), text, settings, live)))
+                said = play(stage, engines.get(model), text, settings, live)
+                yield from told(stage, engines.drive(said, request.session_hash if request else None))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not decoded.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
@@ -148,9 +149,15 @@ def autoregressive(settings: Settings) -> Settings:
     )  # fmt: skip
 
 
-def stop() -> str:
-    """What Stop tells the viewer; cancelling the run is the event's business."""
-    return stopped(uuid4().hex[:12])
+def stopper(engines: Engines) -> Callable[[gr.Request], str]:
+    """The handler of Stop."""
+
+    def stop(request: gr.Request) -> str:
+        """What Stop tells the viewer. Cancelling the run is the event's business, which may wait for its next word."""
+        engines.halt(str(request.session_hash))
+        return stopped(uuid4().hex[:12])
+
+    return stop
 
 
 def facts(about: dict[str, Any], *, lanes: int, seed: int) -> str:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from threading import Event, Lock
+from threading import Event, Lock, current_thread
 from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +14,7 @@ from dllm.settings import SettingsError
 
 T = TypeVar("T")
 TOLD: Any = object()  # work that yields it goes on when all it said before has been told: what is timed has quiet
+NETWORK = "network"  # what its thread is called
 POLL = 0.25  # seconds between two words about a load
 FRAME = 0.04  # seconds in which what comes is told together: more than 25 messages a second nobody sees
 Loader = Callable[..., Any]  # Engine.load, or a stand-in with its signature
@@ -91,9 +92,19 @@ class Driven(Generic[T]):
         return items
 
     def close(self) -> None:
-        """End the work, wherever it stands."""
+        """End the work, wherever it stands; waits until it has, but not in the network's own thread.
+
+        What was left without being closed is closed by whoever comes upon it, which may be a pass of the network.
+        """
         self.ended.set()
-        self._pool.submit(self._work.close).result()
+        closing = self._pool.submit(self._work.close)
+        if not current_thread().name.startswith(NETWORK):
+            closing.result()
+
+    def halt(self) -> None:
+        """Let it end after the pass that is being made, and whoever takes know that at once."""
+        self.ended.set()
+        self._ready.set()
 
     def _go_on(self) -> None:
         if self.ended.is_set():
@@ -119,10 +130,11 @@ class Engines:
     def __init__(self, load: Loader = Engine.load) -> None:
         self._load = load
         self._lock = Lock()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=NETWORK)
         self._name: str | None = None
         self._loading: Future[Any] | None = None
         self._said = ""
+        self._driven: list[tuple[str | None, Driven[Any]]] = []
         self.device = Device()
 
     def loading(self, name: str) -> Iterator[str]:
@@ -154,20 +166,30 @@ class Engines:
         if self._loading is None:
             self.begin(next(iter(offered())))
 
-    def drive(self, work: Generator[T, None, None]) -> Generator[list[T], None, None]:
+    def drive(self, work: Generator[T, None, None], owner: str | None = None) -> Generator[list[T], None, None]:
         """What comes of work of the network, done in the one thread that does such work; closing ends the work.
+
+        owner: whose `halt` ends it, too.
 
         The work never waits for who listens: what comes within a FRAME comes together. Torch keeps a team of threads
         for every thread that calls it, and teams that wait spin for a while: steps taken in whatever thread the server
         has at hand were nearly half as fast.
         """
         driven = Driven(work, self._pool)
+        self._driven.append((owner, driven))
         try:
             while items := driven.take():
                 yield items
                 driven.ended.wait(FRAME)
         finally:
+            self._driven.remove((owner, driven))
             driven.close()
+
+    def halt(self, owner: str) -> None:
+        """End what is driven for someone: a listener who is waiting cannot be closed before something comes."""
+        for whose, driven in list(self._driven):
+            if whose == owner:
+                driven.halt()
 
     def waiting(self, stack: ExitStack, *, alone: bool = False) -> Iterator[str]:
         """Take part until the stack ends, alone or with others; yields what is waited for until then."""

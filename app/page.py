@@ -8,7 +8,7 @@ from gradio import themes
 
 from app.bench import board, opener
 from app.controls import settings_controls
-from app.decode import handler, stop
+from app.decode import handler, stopper
 from app.engines import Engines
 from app.gallery import Gallery
 from app.lanes import grid
@@ -136,7 +136,7 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             measurer(engines, shelf), None, stage, concurrency_id="device", **QUIET
         )
         working = [run, race, measuring]
-        gr.on([halt.click, leave.click], stop, None, stage, cancels=working, queue=False, **QUIET)
+        gr.on([halt.click, leave.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
         demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
         picker.input(recorded.show, picker, [stage, prompt], cancels=working, **QUIET)
         upload.upload(recorded.upload, upload, stage, cancels=working, **QUIET)

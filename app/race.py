@@ -43,7 +43,7 @@ def racer(engines: Engines, shelf: Shelf) -> Callable[..., Iterator[str]]:
                 for word in engines.waiting(stack, alone=True):
                     yield stage.note(word)
                 said = play(stage, engines.get(model), text, lanes, live, laps=laps, watched=watched)
-                yield from told(stage, engines.drive(said))
+                yield from told(stage, engines.drive(said, request.session_hash if request else None))
         except (SettingsError, LoadError) as error:
             yield stage.finish("Not raced.")
             raise gr.Error(escape(str(error)), print_exception=False) from error

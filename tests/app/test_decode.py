@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import groupby, pairwise
 from threading import Semaphore
+from time import sleep
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 import app.decode
 from app.controls import Controls
-from app.decode import Passed, autoregressive, facts, handler, play, stop, told
+from app.decode import Passed, autoregressive, facts, handler, play, stopper, told
 from app.engines import TOLD, Engines
 from app.shelf import Shelf
 from dllm.cards import MODELS
@@ -166,7 +168,31 @@ def test_the_facts_name_machine_and_method() -> None:
 
 
 def test_every_stop_is_a_new_value() -> None:
-    assert stop() != stop()
+    stop, visitor = stopper(Engines()), SimpleNamespace(session_hash="visitor")
+    assert stop(visitor) != stop(visitor)  # type: ignore[arg-type]
+
+
+def test_stop_ends_a_visitor_s_run_and_leaves_the_others(controls: Controls) -> None:
+    gate = Semaphore(0)
+    engine = ScriptedEngine(PIECES, gate=gate)
+    engines = Engines(engine.load)
+    stop, decode = stopper(engines), handler(engines, controls, Shelf())
+    visitor, other = (SimpleNamespace(session_hash=name) for name in ("visitor", "other"))
+    with ThreadPoolExecutor(1) as listener:
+        run = listener.submit(messages, decode("Count", "default", False, visitor, *values(controls)))  # type: ignore[arg-type]
+        while not engines._driven:
+            sleep(0.01)
+        stop(other)  # type: ignore[arg-type]
+        gate.release(2)
+        while engine.passes < 2:
+            sleep(0.01)
+        assert not engine.closed.is_set()
+        stop(visitor)  # type: ignore[arg-type]
+        gate.release(2)  # the third was under way
+        sent = run.result(timeout=60)
+    assert engine.closed.is_set()
+    assert engine.passes == 3
+    assert not any(message.get("done") for message in sent)
 
 
 def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> None:

@@ -273,6 +273,22 @@ def test_a_run_that_is_left_frees_its_cache_and_the_other_ends() -> None:
     assert stays.canvas.stop_reason == "length"
 
 
+def test_a_work_that_is_forgotten_may_be_closed_in_the_network_s_own_thread() -> None:
+    """The garbage collector runs in whatever thread allocates: waiting there for that very thread would never end."""
+    engines, freed = Engines(), Event()
+
+    def work() -> Generator[int, None, None]:
+        try:
+            yield from count()
+        finally:
+            freed.set()
+
+    driven = engines.drive(work())
+    next(driven)
+    engines._pool.submit(driven.close).result(timeout=30)
+    assert freed.wait(30)
+
+
 def test_an_error_reaches_who_asked_for_that_work_and_no_one_else() -> None:
     engines = Engines()
 
