@@ -10,9 +10,10 @@ import gradio as gr
 
 from app.shelf import Shelf
 from app.viewer import PLOTLY_LOADER
+from dllm.aims import NOTE as COUNTED
+from dllm.aims import Aim, aims, described, place
 from dllm.benchmark import AR, BRACKETS, COLUMNS, Benchmark, BenchmarkError, Row, cell
-from dllm.hardware import NOTE as COUNTED
-from dllm.hardware import Aim, Hardware, Measured, aims, described, place
+from dllm.hardware import Hardware, Measured
 from dllm.published import Published
 from dllm.trace import TraceError
 from visualize.bench import Drawn, charts

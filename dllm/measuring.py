@@ -116,9 +116,9 @@ def _bench_network(args: argparse.Namespace) -> int:
 
 def _bench_hardware(args: argparse.Namespace) -> int:
     """What a CUDA device does with networks of published shapes."""
+    from dllm.aims import table
     from dllm.engine import Engine
     from dllm.gpu import NETWORKS, Plan, measure
-    from dllm.hardware import table
     from dllm.models.memory import has_cuda
 
     names = [name for name in NETWORKS if args.only in name]

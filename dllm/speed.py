@@ -6,9 +6,10 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from dllm.aims import Aim
 from dllm.benchmark import AR
 from dllm.engine import Engine
-from dllm.hardware import THEIRS, Aim
+from dllm.hardware import THEIRS
 from dllm.run import Run
 from dllm.settings import Choice, Settings
 

@@ -30,7 +30,7 @@ HOUSE = (
         (
             "dllm.trace", "dllm.strict", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift", "dllm.suite",
             "dllm.report", "dllm.pace", "dllm.gate", "dllm.benchmark", "dllm.published",
-            "dllm.hardware",
+            "dllm.hardware", "dllm.aims",
         ),
         ("floor 0",),
         ("pydantic", "numpy"),

@@ -12,9 +12,10 @@ from playwright.sync_api import Page, expect
 
 from app.bench import AIMS, ASSETS, EMPTY, NOTE, VIEWER, benchmarks, opener, replied, shown
 from app.shelf import Shelf
+from dllm.aims import aims
 from dllm.bench import Bench, Plan
 from dllm.benchmark import Benchmark, BenchmarkError
-from dllm.hardware import Hardware, Measured, aims
+from dllm.hardware import Hardware, Measured
 from dllm.models.families import FAST_DLLM_V2
 from tests.dllm.test_evaluate import SUITE, engine
 from tests.dllm.test_hardware import BOTH, DOCUMENT, LARGE

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from dllm import gpu
+from dllm.aims import aims, table
 from dllm.benchmark import AR
 from dllm.cli import main
 from dllm.cost import cost
 from dllm.engine import Engine
 from dllm.gpu import NETWORKS, TOGETHER, Plan, measure
-from dllm.hardware import BLOCKS, D2, NO_CACHE, THEIRS, Hardware, Network, aims, table
+from dllm.hardware import BLOCKS, D2, NO_CACHE, THEIRS, Hardware, Network
 from dllm.models import ceilings, memory
 from dllm.models.families import FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.models.graphs import Graphs

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dllm.aims import Aim, aims, table
 from dllm.benchmark import Benchmark, BenchmarkError, Number
-from dllm.hardware import NO_CACHE, THEIRS, Aim, Hardware, Measured, Network, Rate, aims, table
+from dllm.hardware import NO_CACHE, THEIRS, Hardware, Measured, Network, Rate
 from tests.dllm.test_benchmark import WHOLE as BENCHMARK
 
 AR_STEP = {
