@@ -171,11 +171,10 @@ class Graph:
         beyond = torch.arange(key.visible, device=weight.device) >= visible[:, None, None, None]
         mask = torch.zeros(beyond.shape, dtype=weight.dtype, device=weight.device).masked_fill(beyond, float("-inf"))
         observe = (lambda _, probs: maps.append(probs.mean(1))) if key.rollout else None
+        look = Look(mask, visible.int(), slots if key.slot is None else None)
         if key.slot is None:
-            look = Look(mask, visible.int(), slots)
             return Several(look, self.storage.seen(key.visible), at, self.kernel, observe)
-        own = self.storage.row(key.slot).seen(key.visible)
-        return View(mask, own, at[0], observe, self.kernel, visible.int())
+        return View(look, self.storage.row(key.slot).seen(key.visible), at[0], observe, self.kernel)
 
 
 def _columns(row: list[float], width: int) -> Callable[[int], list[float]]:

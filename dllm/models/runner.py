@@ -8,6 +8,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from dllm.models.attend import Look
 from dllm.models.resolver import resolve
 from dllm.models.rollout import influence
 from dllm.models.sampling import Sampler
@@ -116,7 +117,7 @@ class Turn:
         self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
         observe = self._note if session.observe.rollout or session.observe.attention else None
         entries = session.cache.seen(plan.visible)
-        self.view = View(session._mask(plan), entries, self.at, observe, session.attention.kernel)
+        self.view = View(Look(session._mask(plan)), entries, self.at, observe, session.attention.kernel)
 
     def _note(self, layer: int, probs: Tensor) -> None:
         if self.session.observe.rollout:

@@ -76,28 +76,26 @@ class Attends(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the queries of one sequence see: what `Transformer.forward` says of its arguments of these names.
+    """What the queries of one sequence see.
 
-    entries: by layer, the keys and values that they attend to; theirs are written at `at` among them. visible: int32
-    (1,), where the count is known on the device only (see `Look`).
+    entries: by layer, the keys and values that they attend to; theirs are written at `at` among them. Without entries
+    they attend to each other. observe: called with the probabilities of every layer, which makes attention eager.
     """
 
-    mask: Tensor | None = None
+    look: Look
     entries: Sequence[tuple[Tensor, Tensor]] | None = None
     at: "slice | Tensor | None" = None
     observe: Observer | None = None
     kernel: Kernel = sdpa
-    visible: Tensor | None = None
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.entries is not None:
             keys, values = self.entries[layer]
             keys[:, :, self.at], values[:, :, self.at] = k, v
             k, v = keys, values
-        look = Look(self.mask, self.visible)
         if self.observe is None:
-            return self.kernel(q, k, v, look)
-        attended, probs = observed(q, k, v, look)
+            return self.kernel(q, k, v, self.look)
+        attended, probs = observed(q, k, v, self.look)
         self.observe(layer, probs)
         return attended
 
@@ -210,7 +208,7 @@ class Transformer(nn.Module):
         they attend to each other. `mask` is bool (n, visible) or (batch, 1, n, visible), True where a query may look.
         """
         entries = None if cache is None else cache.seen(visible)
-        return self.together(tokens, rope, [View(mask, entries, at, observe)], [tokens.shape[1]])
+        return self.together(tokens, rope, [View(Look(mask), entries, at, observe)], [tokens.shape[1]])
 
     def together(self, tokens: Tensor, rope: Tensor, views: Sequence[Attends], sizes: Sequence[int]) -> Tensor:
         """Hidden states (batch, n, hidden) of several sequences laid end to end, each attending by its own view.
