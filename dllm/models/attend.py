@@ -47,11 +47,12 @@ def observed(q: Tensor, k: Tensor, v: Tensor, look: Look = Look()) -> tuple[Tens
     """By the definition, with the probabilities (batch, heads, n, visible) in fp32: no other kernel hands them out."""
     k, v = _own(k, v, look)
     folded, mask = _folded(q, k, look)
-    scores = (folded @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
+    wide = torch.promote_types(q.dtype, torch.float32)  # half a score's digits would be lost before the softmax
+    scores = (folded.to(wide) @ k.to(wide).transpose(-1, -2)).float() * q.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
     probs = scores.softmax(-1)
-    out = probs.to(v.dtype) @ v
+    out = (probs.to(wide) @ v.to(wide)).to(v.dtype)
     return out.reshape(q.shape), probs.reshape(*q.shape[:3], -1)
 
 

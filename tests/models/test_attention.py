@@ -227,3 +227,15 @@ def test_on_a_gpu_the_best_kernel_is_eager_within_bf16(n: int) -> None:
     look = Look(mask, counts.int(), slots)
     want = eager(q.float(), k.float(), v.float(), Look(mask.float(), counts.int(), slots))
     torch.testing.assert_close(best.kernel(q, k, v, look).float(), want, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@given(seed=st.integers(0, 99), scale=st.sampled_from([1.0, 8.0, 30.0]))
+def test_observed_attention_is_as_exact_as_what_it_stands_for(dtype: torch.dtype, seed: int, scale: float) -> None:
+    """Scores that are rounded to half precision before the softmax made a run that is looked at write another answer."""
+    generator = torch.Generator().manual_seed(seed)
+    q = (scale * torch.randn(1, 4, 3, 64, generator=generator)).to(dtype)
+    k, v = (torch.randn(1, 2, 40, 64, generator=generator).to(dtype) for _ in range(2))
+    want = by_definition(q, k, v, [40], [0])
+    off = {kernel: (kernel(q, k, v, Look()).double() - want).abs().max() for kernel in (eager, sdpa)}
+    assert off[eager] <= 2 * off[sdpa] + torch.finfo(dtype).eps
