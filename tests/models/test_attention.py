@@ -232,7 +232,7 @@ def test_on_a_gpu_the_best_kernel_is_eager_within_bf16(n: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @given(seed=st.integers(0, 99), scale=st.sampled_from([1.0, 8.0, 30.0]))
 def test_observed_attention_is_as_exact_as_what_it_stands_for(dtype: torch.dtype, seed: int, scale: float) -> None:
-    """Scores that are rounded to half precision before the softmax made a run that is looked at write another answer."""
+    """Scores rounded to half precision before the softmax made a run that is looked at write another answer."""
     generator = torch.Generator().manual_seed(seed)
     q = (scale * torch.randn(1, 4, 3, 64, generator=generator)).to(dtype)
     k, v = (torch.randn(1, 2, 40, 64, generator=generator).to(dtype) for _ in range(2))
