@@ -88,7 +88,7 @@ def play(
 ) -> Generator[Said, None, None]:
     """Both lanes one after another, so that neither slows the other, then the whole run."""
     live = live or Live()
-    runs = {"diffusion": engine.run(text, settings)}
+    runs = {"diffusion": engine.run(text, _recording(settings))}
     if "ar" in stage.planned:
         runs["ar"] = engine.run(text, autoregressive(settings))
     check_tokens(len(runs["diffusion"].prompt))
@@ -171,6 +171,10 @@ def _settings(controls: Controls, values: Sequence[Any]) -> Settings:
     request = controls.request(values)
     check_request(request)
     wanted = {"alternatives", *request.pop("record", ())}
-    if (request.get("cache") or {}) and request["cache"]["name"] == "d2":
-        wanted.add("rollout")  # it is computed anyway
     return Settings.from_json({**request, "record": [name for name in RECORDS if name in wanted]})
+
+
+def _recording(settings: Settings) -> Settings:
+    """The same, and what d²Cache computes anyway is kept; of AR beside it only what was asked for, which costs time."""
+    kept = {*settings.record, *(["rollout"] if settings.cache and settings.cache.name == "d2" else [])}
+    return replace(settings, record=tuple(name for name in RECORDS if name in kept))

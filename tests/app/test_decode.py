@@ -272,3 +272,15 @@ def test_told_closes_what_it_is_told_by() -> None:
     assert [next(stream), next(stream)] == ["a", "b"]
     stream.close()  # type: ignore[attr-defined]
     assert closed == [1]
+
+
+@pytest.mark.parametrize(("asked", "ar"), [((), set()), (("rollout",), {"rollout"})])
+def test_what_d2_computes_anyway_is_not_asked_of_ar(asked: tuple[str, ...], ar: set[str], engines: Engines) -> None:
+    """Recorded, it makes AR's attention eager and so slower, and there was no verdict."""
+    stage = Stage("run", ["diffusion", "ar"])
+    settings = Settings(gen_length=8, block_size=8, cache=Choice("d2"), record=("alternatives", *asked))
+    news = play(stage, engines.get("default"), "What is the capital of France?", settings)
+    last = messages(told(stage, ([each] for each in news if each is not TOLD)))[-1]
+    kept = {name: set(trace.settings["record"]) - {"alternatives"} for name, trace in stage.traces.items()}
+    assert kept == {"diffusion": {"rollout"}, "ar": ar}
+    assert ("tokens per second" in last["verdict"]) == (not asked)
