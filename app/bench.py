@@ -206,9 +206,8 @@ def _row(row: Row) -> dict[str, Any]:
 
 def _aim(title: str, aim: Aim) -> dict[str, Any]:
     """The same of an aim."""
-    sign, met = "≥" if aim.at_least else "≤", "yes" if aim.met else "no"
     return {
-        "cells": [aim.what, title, f"{aim.value:.3f}", f"{sign} {aim.bound:g}", met],
-        "order": [aim.what, title, aim.value, aim.bound, met],
+        "cells": [aim.what, title, *aim.told],
+        "order": [aim.what, title, aim.value, aim.bound, aim.told[-1]],
         "trace": False,
     }

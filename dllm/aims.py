@@ -34,6 +34,11 @@ class Aim:
         """Whether it keeps its bound."""
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
+    @property
+    def told(self) -> tuple[str, str, str]:
+        """The ratio, its bound, and whether it keeps it, as a table tells them."""
+        return f"{self.value:.3f}", f"{'≥' if self.at_least else '≤'} {self.bound:g}", "yes" if self.met else "no"
+
 
 def aims(network: Network) -> list[Aim]:
     """What should hold of a network, as far as it was measured."""
@@ -115,9 +120,7 @@ def _aims(network: Network) -> list[str]:
     if not (found := aims(network)):
         return []
     lines = ["| ratio | measured | aim | met |", "|---|---|---|---|"]
-    for aim in found:
-        sign, met = "≥" if aim.at_least else "≤", "yes" if aim.met else "no"
-        lines.append(f"| {aim.what} | {aim.value:.3f} | {sign} {aim.bound:g} | {met} |")
+    lines += [f"| {' | '.join((aim.what, *aim.told))} |" for aim in found]
     return [*lines, ""]
 
 

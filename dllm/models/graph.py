@@ -50,7 +50,7 @@ class Key:
             asked=min(len(plan.queries), -(-rows // ASKED) * ASKED),
             batch=len(asked),
             slot=session.cache.slot if len(asked) == 1 else None,
-            sampler=replace(session.sampler, seed=0),  # greedy: it decides nothing
+            sampler=session.greedy,
             rollout=session.observe.rollout,
         )
 

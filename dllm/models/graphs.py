@@ -49,7 +49,7 @@ class Graphs:
         alike: dict[tuple[object, ...], list[int]] = {}
         for n, (session, plan) in enumerate(asked):
             if suits(session, plan):
-                shape = len(plan.queries), bool(plan.asked), session.observe.rollout, Key.of([asked[n]]).sampler
+                shape = len(plan.queries), bool(plan.asked), session.observe.rollout, session.greedy
                 alike.setdefault(shape, []).append(n)
         if not alike:
             return None, []

@@ -41,6 +41,7 @@ class Session:
         """capacity: positions of the canvas. block_size: of block-causal attention; None where all see all."""
         self.net, self.block_size, self.shift = net, block_size, shift
         self.sampler, self.observe = sampler, observe
+        self.greedy = replace(sampler, seed=0)  # where nothing is drawn the seed tells no two sessions apart
         weight = net.norm.weight
         self.device = weight.device
         self.generator = sampler.generator(weight.device)
@@ -169,7 +170,7 @@ def _pass(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     rows = [start + row for start, turn in zip(starts, turns, strict=False) for row in turn.rows]
     # a pass that only encodes reads no logits; the head is the largest matrix of all
     logits = (net.logits(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
-    values = iter(fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
+    values = iter(_fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
     computed = [len(part) for part in hidden.split(sizes)]  # what came out is counted, not what was planned
     readouts = [turn.session.read(turn.plan, lambda n: list(islice(values, n))) for turn in turns]
     synced = perf_counter()
@@ -181,7 +182,7 @@ def _pass(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     return [replace(readout, overhead=overhead) for readout in readouts]
 
 
-def fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
+def _fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
     """The pass's one sync: it happens even where there is nothing to read, so that time means work done."""
     if parts:
         return torch.cat(list(parts)).tolist()
