@@ -214,7 +214,7 @@ UNIT_TASKS = Skill("units", (
         "How many {small} are {count} {large}?", "Convert {count} {large} to {small}.",
         "How many {small} are in {count} {large}?", "{count} {large} are how many {small}?",
         "What is {count} {large} in {small}?", "Change {count} {large} into {small}.",
-    ), lambda rng: (*rng.choice(CONVERTED), rng.randint(2, 9)), _conversion),
+    ), lambda rng: (*rng.choice(CONVERTED), rng.randint(2, 9)), _conversion, by=2),
     Question((
         "How many {part} does {whole} have?", "How many {part} are on {whole}?", "How many {part} has {whole}?",
         "What is the number of {part} of {whole}?", "Tell me how many {part} {whole} has.",

@@ -6,17 +6,24 @@ from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import CATEGORIES, NOUNS, article, listed, upper_first
 
 COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
-# Categories no member of which is a member of another; `colors` and `fruits` share the orange
-APART = ("fruits", "animals", "musical instruments", "vehicles", "clothes", "pieces of furniture", "countries",
-         "languages", "planets", "drinks", "birds", "tools", "body parts", "trees", "insects", "jobs")  # fmt: skip
-UNCOUNTED = ("water", "milk", "tea", "coffee", "juice", "lemonade", "soda", "cocoa", "beer", "wine", "pants", "drums",
-             "socks", "gloves", "shoes", "pliers")  # fmt: skip
-NAMED = ("countries", "languages", "planets")
+# Categories no member of which is a member of another, once the orange is left out
+APART = ("fruits", "vegetables", "animals", "musical instruments", "vehicles", "clothes", "pieces of furniture",
+         "countries", "languages", "planets", "drinks", "tools", "body parts", "jobs", "colors", "sports")  # fmt: skip
+# Categories whose members take no article
+BARE = ("board games", "cheeses", "colors", "dances", "desserts", "drinks", "emotions", "gases", "holidays", "metals",
+        "school subjects", "seasons", "spices", "sports")  # fmt: skip
+PAIRS = ("pants", "drums", "socks", "gloves", "shoes", "pliers")
 TWICE = ("orange",)
 
 
 def _members(category: str) -> tuple[str, ...]:
     return tuple(word for word in CATEGORIES[category][1] if word not in TWICE)
+
+
+def _one(member: str) -> str:
+    """A member as one says it: an apple, but soccer, France and shoes."""
+    bare = any(member in CATEGORIES[category][1] for category in BARE)
+    return member if bare or member in PAIRS or member[0].isupper() else article(member)
 
 
 def _numbers(rng: random.Random) -> Operand:
@@ -88,9 +95,7 @@ def _is_a(operand: Operand) -> Solved:
     member, category = operand
     single = CATEGORIES[category][0]
     right = member in CATEGORIES[category][1]
-    bare = member in UNCOUNTED or member[0].isupper()
-    one = member if bare else article(member)
-    verb = "are" if member in ("pants", "drums", "socks", "gloves", "shoes", "pliers") else "is"
+    one, verb = _one(member), "are" if member in PAIRS else "is"
     answer = f"Yes, {one} {verb} {article(single)}." if right else f"No, {one} {verb} not {article(single)}."
     fields = {"is": verb, "Is": upper_first(verb), "one": one, "single": article(single)}
     return Solved(fields, answer, {"starts": ["yes" if right else "no"]})
@@ -112,7 +117,7 @@ def _list(operand: Operand) -> Solved:
 def _example(operand: Operand) -> Solved:
     """The best known member of a category."""
     single, members = CATEGORIES[operand[0]]
-    answer = f"{upper_first(article(single))} is {members[0] if members[0][0].isupper() else article(members[0])}."
+    answer = f"An example of {article(single)} is {_one(members[0])}."
     return Solved({"single": article(single)}, answer, {"any": list(members)})
 
 
