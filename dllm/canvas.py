@@ -10,8 +10,8 @@ class Canvas:
     """Ids and masks of one sequence, laid out in blocks.
 
     Under block-causal attention blocks are multiples of `block_size` from position 0 and the canvas reaches to the
-    end of the last block, because the published decoder denoises whole blocks; under bidirectional attention they
-    are counted from the end of the prompt and the canvas ends at `end`. A mask is a state, not an id: a prompt that
+    end of the last block, because the published decoder denoises whole blocks; else they are counted from the end of
+    the prompt and the canvas ends at `end`. A mask is a state, not an id: a prompt that
     contains the mask token keeps it.
     """
 
@@ -23,15 +23,17 @@ class Canvas:
         block_size: int,
         mask_id: int,
         shift: int,
-        block_causal: bool,
+        attention: str,
         stop_ids: Collection[int] = (),
     ) -> None:
         self.prompt_length = len(prompt)
         self.end = len(prompt) + gen_length  # the hard cap
         self.block_size = block_size
         self.shift = shift
-        self.block_causal = block_causal
-        self.length = -(-self.end // block_size) * block_size if block_causal else self.end
+        self.attention = attention
+        self.block_causal = attention == "block_causal"
+        self.hybrid = attention == "hybrid"
+        self.length = -(-self.end // block_size) * block_size if self.block_causal else self.end
         fresh = self.length - len(prompt)
         self.ids = [*prompt, *[mask_id] * fresh]
         self.masked = bytearray(len(prompt)) + bytearray(b"\x01" * fresh)
@@ -46,6 +48,14 @@ class Canvas:
         self.masked[position] = 0
         if token in self.stop_ids and (self.stop_at is None or position < self.stop_at):
             self.stop_at = position
+
+    def mask(self, position: int, mask_id: int) -> None:
+        """Take a token back that was committed."""
+        self.ids[position] = mask_id
+        self.masked[position] = 1
+        if self.stop_at == position:
+            rest = range(position + 1, self.length)
+            self.stop_at = next((p for p in rest if not self.masked[p] and self.ids[p] in self.stop_ids), None)
 
     @property
     def written(self) -> int:

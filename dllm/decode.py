@@ -9,7 +9,7 @@ import numpy as np
 from dllm.cache import CACHES, CachePolicy
 from dllm.cache.plans import seeds
 from dllm.canvas import Canvas
-from dllm.settings import Choice, Settings, SettingsError
+from dllm.settings import CAUSAL, VERIFY, Choice, Settings, SettingsError
 from dllm.step import Plan, Readout, Span, Step
 from dllm.unmask import UNMASKS, Candidates, EntropyBound, Unmask
 
@@ -39,29 +39,62 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
     Raises:
         SettingsError: a value or a combination that the model does not allow.
     """
+    if settings.unmask.name == VERIFY:
+        return _verified(settings, traits)
     attention, cache = _attention(settings, traits)
-    block_causal = attention == "block_causal"
+    causal = attention in CAUSAL
     if traits.mask_id is None and settings.block_size != 1:
         raise SettingsError(
             f"block_size is {settings.block_size}; allowed: 1, because {traits.family} is autoregressive"
         )
     if cache is None:
-        name = "none" if not block_causal else "sub_block" if traits.sub_block_cache else "block"
-        cache = Choice("block" if settings.block_size == 1 and block_causal else name)
+        name = "none" if not causal else "sub_block" if traits.sub_block_cache else "block"
+        cache = Choice("block" if settings.block_size == 1 and causal else name)
     if cache.name == "d2" and traits.multiple > 1:
         cache = Choice(cache.name, {"multiple": traits.multiple, **cache.options})
     sub = settings.sub_block_size or next(s for s in (8, 4, 2, 1) if settings.block_size % s == 0)
-    stop_ids = traits.stop_ids if settings.stop_ids is None else settings.stop_ids
-    if wrong := [i for i in stop_ids if i >= traits.vocab]:
-        raise SettingsError(f"stop_ids holds {wrong[0]}; allowed: ids below {traits.vocab}")
     settings.unmask.build(UNMASKS, "unmask")
     return replace(
         settings,
         attention=attention,
         cache=cache,
-        sub_block_size=sub if block_causal else settings.block_size,  # only v2 has sub-blocks
-        stop_ids=tuple(stop_ids),
+        sub_block_size=sub if causal else settings.block_size,  # only v2 has sub-blocks
+        stop_ids=_stop_ids(settings, traits),
     )
+
+
+def _verified(settings: Settings, traits: Traits) -> Settings:
+    """The settings of verified decoding. A pass decides up to one token more than it tests, which is the block."""
+    hybrid = "hybrid" in traits.attentions
+    if not hybrid:
+        raise SettingsError(
+            f"unmask is {VERIFY!r}, which tests a model's guesses against its own autoregressive answer; "
+            f"allowed: for a model with hybrid attention, and {traits.family} has {', '.join(traits.attentions)}"
+        )
+    if settings.attention not in (None, "hybrid"):
+        raise SettingsError(f"attention is {settings.attention!r}; allowed where unmask is {VERIFY!r}: hybrid")
+    cache = settings.cache or Choice("block")
+    if cache.name not in ("none", "block"):
+        raise SettingsError(f"cache is {cache.name!r}; allowed where unmask is {VERIFY!r}: none, block")
+    cache.build(CACHES, "cache")
+    if kept := [name for name in settings.record if name != "alternatives"]:
+        raise SettingsError(f"record holds {kept[0]!r}; allowed where unmask is {VERIFY!r}: alternatives")
+    size = settings.unmask.build(UNMASKS, "unmask").drafts + 1
+    return replace(
+        settings,
+        attention="hybrid",
+        cache=cache,
+        block_size=size,
+        sub_block_size=size,
+        stop_ids=_stop_ids(settings, traits),
+    )
+
+
+def _stop_ids(settings: Settings, traits: Traits) -> tuple[int, ...]:
+    stop_ids = traits.stop_ids if settings.stop_ids is None else settings.stop_ids
+    if wrong := [i for i in stop_ids if i >= traits.vocab]:
+        raise SettingsError(f"stop_ids holds {wrong[0]}; allowed: ids below {traits.vocab}")
+    return tuple(stop_ids)
 
 
 def _attention(settings: Settings, traits: Traits) -> tuple[str, Choice | None]:
@@ -110,7 +143,8 @@ class Decoder:
             SettingsError: the prompt does not suit the model.
         """
         check_prompt(prompt, settings, traits)
-        assert settings.cache is not None and settings.sub_block_size is not None and settings.stop_ids is not None
+        assert settings.cache is not None and settings.sub_block_size is not None
+        assert settings.attention is not None and settings.stop_ids is not None
         self.policy: CachePolicy = settings.cache.build(CACHES, "cache")
         self.unmask: Unmask = settings.unmask.build(UNMASKS, "unmask")
         self.canvas = Canvas(
@@ -119,13 +153,23 @@ class Decoder:
             block_size=settings.block_size,
             mask_id=traits.vocab if traits.mask_id is None else traits.mask_id,
             shift=traits.shift,
-            block_causal=settings.attention == "block_causal",
+            attention=settings.attention,
             stop_ids=settings.stop_ids,
         )
         self.sub_block_size = settings.sub_block_size
         self.index = 0
         self._turn: tuple[Plan, Span, Span] | None = None
         self._began = 0.0
+
+    @property
+    def needs_rollout(self) -> bool:
+        """Whether readouts must carry attention rollout."""
+        return self.policy.needs_rollout
+
+    @property
+    def scratch(self) -> int:
+        """Entries needed besides those of the canvas."""
+        return 0
 
     @property
     def needs_entropy(self) -> bool:
@@ -170,7 +214,7 @@ class Decoder:
         return replace(step, seconds=perf_counter() - self._began - readout.overhead)
 
     def _eligible(self, positions: list[int]) -> list[int]:
-        """Under bidirectional attention nothing after a stop token is written; v2 writes its sub-block to the end."""
+        """Nothing after a stop token is written, but by v2, which writes its sub-block to the end."""
         stop = self.canvas.stop_at
         if stop is None or self.canvas.block_causal:
             return positions

@@ -44,7 +44,7 @@ def canvas_at(trace: Trace, step: int, *, mask: int | None = None) -> list[int |
         proposed = dict(zip(record.positions, record.tokens, strict=True))
         for p in record.committed:
             canvas[p] = proposed[p]
-        for p in record.remasked:
+        for p in record.withdrawn:
             canvas[p] = mask
     return canvas
 

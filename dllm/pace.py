@@ -142,7 +142,7 @@ def _course(trace: Trace, begin: int, counted: Collection[int]) -> tuple[np.ndar
     """`course` over the steps from `begin`, of tokens at these positions."""
     places, written, standing = frozenset(counted), 0, [0]
     for step in trace.steps[begin:]:
-        written += len(places.intersection(step.committed)) - len(places.intersection(step.remasked))
+        written += len(places.intersection(step.committed)) - len(places.intersection(step.withdrawn))
         standing.append(written)
     times = np.cumsum([0.0, *(1000 * step.seconds for step in trace.steps[begin:])])
     return times, np.array(standing)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from dllm.cost import Sizes, cost
 from dllm.decode import Decoder, Traits
 from dllm.metrics import ttft
-from dllm.settings import Settings
+from dllm.settings import VERIFY, Settings
 from dllm.step import Plan, Readout, Step
 from dllm.trace import Environment, StepRecord, Timing, Trace, record
 from dllm.trace import Model as ModelRecord
+from dllm.verify import VerifiedDecoder
 
 if TYPE_CHECKING:
     from dllm.models.loader import Model
@@ -31,7 +32,8 @@ class Run:
             SettingsError: the prompt does not suit the model.
         """
         self.model, self.prompt, self.settings, self.environment = model, prompt, settings, environment
-        self.decoder = Decoder(prompt, settings, traits)
+        kind = VerifiedDecoder if settings.unmask.name == VERIFY else Decoder
+        self.decoder: Decoder | VerifiedDecoder = kind(prompt, settings, traits)
         self.canvas = self.decoder.canvas
         self.records: list[StepRecord] = []
         self.recorder = 0.0
@@ -92,13 +94,13 @@ class Run:
         )
         observe = Observe(
             alternatives=ALTERNATIVES if "alternatives" in s.record else 0,
-            rollout=decoder.policy.needs_rollout or "rollout" in s.record,
+            rollout=decoder.needs_rollout or "rollout" in s.record,
             attention="attention" in s.record,
         )
         session = Session(
             self.model.net,
-            self.canvas.length,
-            block_size=s.block_size if self.canvas.block_causal else None,
+            self.canvas.length + decoder.scratch,
+            block_size=causal_blocks(s),
             shift=self.canvas.shift,
             sampler=sampler,
             observe=observe,
@@ -119,6 +121,7 @@ class Run:
         """The record so far; "cancelled" where the answer is not complete."""
         ids = {*self.prompt, *(t for r in self.records for t in r.tokens)}
         ids |= {t for r in self.records for row in r.alternatives or () for t, _ in row}
+        ids |= {t for r in self.records for case in r.cases or () for t in case.tokens}
         return Trace(
             schema="blockscope.trace/1",
             model=model_record(self.model),
@@ -131,6 +134,11 @@ class Run:
             steps=self.records,
             timing=Timing(ttft=ttft(self.records), decode=sum(r.seconds for r in self.records), recorder=self.recorder),
         )
+
+
+def causal_blocks(settings: Settings) -> int | None:
+    """The size of the blocks that see earlier ones only; None where all see all. Known tokens of hybrid: as in AR."""
+    return {"block_causal": settings.block_size, "hybrid": 1}.get(str(settings.attention))
 
 
 def model_record(model: "Model") -> ModelRecord:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 RECORDS = ("alternatives", "rollout", "attention")
-ATTENTIONS = ("block_causal", "bidirectional")
+ATTENTIONS = ("block_causal", "hybrid", "bidirectional")
+CAUSAL = ("block_causal", "hybrid")  # where a block of one is autoregressive
+VERIFY = "verify"  # the unmasking rule of verified decoding
 SCORES = ("confidence", "margin", "entropy")
 
 
@@ -89,7 +91,11 @@ class Settings:
         None, "Sub-block size", "Part of a block filled at a time; must divide it.", minimum=1, maximum=4096, step=1
     )
     attention: str | None = knob(
-        None, "Attention", "Block-causal: blocks see earlier blocks. Bidirectional: all see all.", choices=ATTENTIONS
+        None,
+        "Attention",
+        "Block-causal: blocks see earlier blocks. Hybrid: known tokens as in AR, masks see them and each other. "
+        "Bidirectional: all see all.",
+        choices=ATTENTIONS,
     )
     cache: Choice | None = None
     unmask: Choice = Choice("threshold")
@@ -117,7 +123,7 @@ class Settings:
     @property
     def autoregressive(self) -> bool:
         """Whether resolved settings write one token at a time, each from those before it."""
-        return self.block_size == 1 and self.attention == "block_causal"
+        return self.block_size == 1 and self.attention in CAUSAL and self.unmask.name != VERIFY
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Settings":

@@ -165,7 +165,7 @@ def _write(record: StepRecord, ids: list[int], mask: int) -> None:
         raise SettingsError(f"step {record.index} commits position {wrong[0]}; allowed: below {len(ids)}")
     for p in record.committed:
         ids[p] = proposed[p]
-    for p in record.remasked:
+    for p in record.withdrawn:
         ids[p] = mask
 
 

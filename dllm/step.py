@@ -2,22 +2,45 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Kind = Literal["prefill", "denoise", "commit", "ar"]
 Span = tuple[int, int]  # half-open: [start, end)
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """Who sees what in a pass whose queries do not all see alike, or share positions.
+
+    sees:   bool (queries, visible), the entries that each query attends to.
+    masks:  which of the queries are masks, by index: there an adapter that is for masks only acts.
+    slots:  the entries that hold the queries' keys and values; None: each at its own position. Where queries share
+            positions the slots behind the text are scratch: written in this pass, seen in this pass, kept by nobody.
+    rows:   by which query each asked position is predicted; None: by the one at position - shift.
+    guesses: how many of the asked, the last ones, are only guesses and so never drawn by chance.
+    """
+
+    sees: "np.ndarray"
+    masks: Sequence[int]
+    slots: range | None = None
+    rows: Sequence[int] | None = None
+    guesses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One forward pass of one sequence. All positions are absolute (0 = first prompt token).
 
-    queries: positions to recompute, ascending; a range where they are contiguous.
+    queries: positions to recompute, ascending but where a layout says otherwise; a range where they are contiguous.
     tokens:  the ids standing at the queries now.
     visible: the queries attend to cache entries [0, visible).
     asked:   positions whose token is to be predicted, ascending; position p is read at query p - shift.
     kind:    "prefill" (prompt only) | "denoise" | "commit" (a finished block) | "ar" (block size 1).
     reasons: why each query is recomputed, for policies that choose positions one by one (d²Cache).
+    layout:  None where the kind of attention says who sees what.
     """
 
     queries: Sequence[int]
@@ -26,6 +49,7 @@ class Plan:
     asked: Sequence[int]
     kind: Kind
     reasons: Mapping[str, Sequence[int]] | None = None
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +78,24 @@ class Readout:
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """What masks guessed for the case that the first `right` drafts of a pass are right, and the next is not.
+
+    position: of the first guess; the others follow it.
+    """
+
+    right: int
+    position: int
+    tokens: Sequence[int]
+    confidence: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One turn: the plan, the readout, and the positions that were committed (or masked again) because of them.
 
     seconds: planning + forward pass up to the device sync + unmasking; recording is not in it.
+    tested: in verified decoding, the drafts that stood at the first of the positions read; cases: the next guesses.
     """
 
     index: int
@@ -68,3 +106,5 @@ class Step:
     committed: Sequence[int]
     remasked: Sequence[int]
     seconds: float
+    tested: Sequence[int] | None = None
+    cases: Sequence[Case] | None = None

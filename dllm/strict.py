@@ -41,8 +41,9 @@ def resolved(data: Mapping[str, Any]) -> Settings:
 def check(trace: "Trace", settings: Settings) -> None:
     """No step reaches beyond the canvas, every reason is for a query, and the output is what the steps wrote."""
     length, size, stops = settings.gen_length, settings.block_size, settings.stop_ids or ()
-    causal = settings.attention == "block_causal"
-    canvas = Canvas(trace.prompt, length, block_size=size, mask_id=0, shift=0, block_causal=causal, stop_ids=stops)
+    canvas = Canvas(
+        trace.prompt, length, block_size=size, mask_id=0, shift=0, attention=str(settings.attention), stop_ids=stops
+    )
     written: dict[int, int] = {}
     for step in trace.steps:
         reached = max(step.visible, step.block[1], step.window[1], *(p + 1 for p in step.positions[-1:]))
@@ -51,7 +52,7 @@ def check(trace: "Trace", settings: Settings) -> None:
         _check_reasons(step)
         proposed = dict(zip(step.positions, step.tokens, strict=True))
         written |= {p: proposed[p] for p in step.committed}
-        for p in step.remasked:
+        for p in step.withdrawn:
             del written[p]
     for p, token in written.items():
         canvas.commit(p, token)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from dllm.cost import Sizes
-from dllm.step import Step
+from dllm.step import Case, Step
 from dllm.strict import MAX_TEXT, TraceError, check, faults, resolved, short
 
 SCHEMA = "blockscope.trace/1"
@@ -109,8 +109,28 @@ class Gate(_Record):
     right: bool | None = None
 
 
+class CaseRecord(_Record):
+    """Guesses for the case that just the first `right` drafts of the pass are right; `position`: of the first guess."""
+
+    right: Count
+    position: Edge
+    tokens: Annotated[list[Id], FAST, Field(min_length=1)]
+    confidence: Annotated[list[Probability], FAST]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CaseRecord":
+        if len(self.tokens) != len(self.confidence):
+            raise ValueError(f"a case has {len(self.tokens)} tokens and {len(self.confidence)} confidences")
+        return self
+
+
 class StepRecord(_Record):
-    """One forward pass; `queries` as half-open ranges, `reasons` as d²Cache gives them."""
+    """One forward pass; `queries` as half-open ranges, `reasons` as d²Cache gives them.
+
+    In verified decoding `tested` are the drafts that stood at the first of `positions`, one fewer than those: queries
+    before them are known tokens, and for each of `cases` there is a group of masks, which share positions with others
+    and whose entries are not counted in `visible`. `remasked` are the drafts that AR did not say.
+    """
 
     index: Count
     kind: Literal["prefill", "denoise", "commit", "ar"]
@@ -129,6 +149,8 @@ class StepRecord(_Record):
     seconds: Amount
     flops: Count = 0
     bytes: Count = 0
+    tested: Annotated[list[Id], FAST] | None = None
+    cases: Annotated[list[CaseRecord], FAST] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "StepRecord":
@@ -144,12 +166,31 @@ class StepRecord(_Record):
             raise ValueError("queries must be ascending half-open ranges inside [0, visible)")
         if self.rollout is not None and len(self.rollout) != self.visible:
             raise ValueError(f"rollout has {len(self.rollout)} values; allowed: {self.visible}, one a visible position")
+        if (self.tested is None) != (self.cases is None):
+            raise ValueError("tested and cases belong together: both or none")
+        if self.tested is not None and len(self.tested) + 1 != len(self.positions):
+            raise ValueError(f"{len(self.tested)} drafts for {len(self.positions)} positions; allowed: one fewer")
         return self
 
     @property
     def query_count(self) -> int:
-        """How many positions went through the network."""
-        return sum(end - start for start, end in self.queries)
+        """How many queries went through the network."""
+        return sum(end - start for start, end in self.queries) + sum(len(case.tokens) for case in self.cases or ())
+
+    @property
+    def withdrawn(self) -> list[int]:
+        """Positions whose committed tokens were masked again: `remasked`, but drafts were never committed."""
+        return [] if self.tested is not None else self.remasked
+
+    @property
+    def drafted(self) -> dict[int, tuple[int, float]]:
+        """The guesses that the committed tokens made likely, by position: (token, probability).
+
+        The next pass tests as many of them as it finds worth it.
+        """
+        right = len(self.committed) - 1
+        case = next((case for case in self.cases or () if case.right == right), None)
+        return {} if case is None else dict(enumerate(zip(case.tokens, case.confidence, strict=True), case.position))
 
 
 class Trace(_Record):
@@ -179,9 +220,9 @@ class Trace(_Record):
             if again := [p for p in step.committed if p < len(self.prompt) or p in written]:
                 raise ValueError(f"steps[{n}] commits position {again[0]}, which is already written")
             written |= set(step.committed)
-            if strange := set(step.remasked) - written:
+            if strange := set(step.remasked) - written - set(step.positions[: len(step.tested or ())]):
                 raise ValueError(f"steps[{n}] remasks position {min(strange)}, which is not written")
-            written -= set(step.remasked)
+            written -= set(step.withdrawn)
         return self
 
     @classmethod
@@ -237,13 +278,14 @@ def spans(positions: Iterable[int]) -> list[Span]:
 def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0) -> StepRecord:
     """A step as the trace keeps it, with the rollout if wanted. Numbers from float32 are rounded to 6 digits."""
     plan, readout, rows = step.plan, step.readout, step.readout.alternatives
+    masks = sum(len(case.tokens) for case in step.cases or ())  # they stand last, in entries that nobody keeps
     return StepRecord(
         index=step.index,
         kind=plan.kind,
         block=step.block,
         window=step.window,
-        queries=spans(plan.queries),
-        visible=plan.visible,
+        queries=spans(plan.queries[: len(plan.queries) - masks]),
+        visible=plan.visible - masks,
         positions=list(readout.positions),
         tokens=list(readout.tokens),
         confidence=[round(c, 6) for c in readout.confidence],
@@ -255,4 +297,11 @@ def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0)
         seconds=step.seconds,
         flops=flops,
         bytes=bytes,
+        tested=None if step.tested is None else list(step.tested),
+        cases=None if step.cases is None else [_case(case) for case in step.cases],
     )
+
+
+def _case(case: Case) -> CaseRecord:
+    sure = [round(c, 6) for c in case.confidence]
+    return CaseRecord(right=case.right, position=case.position, tokens=list(case.tokens), confidence=sure)

@@ -122,12 +122,31 @@ class CertaintyPrior(Rule):
         return best(candidates.score * density[candidates.offsets], self.k)
 
 
+@dataclass(frozen=True, slots=True)
+class Verify(Rule):
+    """Guesses are tested against the model's own AR answer, and kept where it says the same; see `dllm.verify`.
+
+    A draft, or a group of masks for a case of what may turn out right, is left out where its chance is below `least`.
+    """
+
+    drafts: int = knob(2, "Drafts", "Guesses tested in a pass.", minimum=1, maximum=8, step=1)
+    least: float = knob(
+        0.1,
+        "Least chance",
+        "Leave out what is less likely to be needed than this.",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+    )
+
+
 Unmask = Threshold | TopK | Factor | EntropyBound | CertaintyPrior
 
-UNMASKS: dict[str, type[Unmask]] = {
+UNMASKS: dict[str, type[Unmask] | type[Verify]] = {
     "threshold": Threshold,
     "top_k": TopK,
     "factor": Factor,
     "entropy_bound": EntropyBound,
     "certainty_prior": CertaintyPrior,
+    "verify": Verify,
 }

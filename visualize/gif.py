@@ -102,9 +102,9 @@ class _Film:
             for record in self.trace.steps[before:now]:
                 told = dict(zip(record.positions, zip(record.tokens, record.confidence, strict=True), strict=True))
                 written |= {p: told[p] for p in record.committed}
-                for p in record.remasked:
+                for p in record.withdrawn:
                     del written[p]
-                new = (new | set(record.committed)) - set(record.remasked)
+                new = (new | set(record.committed)) - set(record.withdrawn)
                 self.counter.add(record)
             self._patch(now, written, new)
             yield self.image.quantize(palette=palette, dither=Image.Dither.NONE)

@@ -90,8 +90,11 @@ def frame(record: StepRecord) -> dict[str, Any]:
         "new": record.committed,
         "seconds": round(record.seconds, 6),
     }
-    if record.remasked:
-        drawn["remasked"] = record.remasked
+    if record.withdrawn:
+        drawn["remasked"] = record.withdrawn
+    if record.tested is not None:
+        drawn["tested"] = [list(pair) for pair in zip(record.positions, record.tested, strict=False)]
+        drawn["drafts"] = [[p, token, round(sure, 4)] for p, (token, sure) in record.drafted.items()]
     if record.alternatives is not None:
         drawn["alternatives"] = [[[i, round(p, 4)] for i, p in row] for row in record.alternatives]
     return drawn
@@ -147,5 +150,6 @@ def spread(trace: Trace) -> dict[str, float] | None:
 
 def ids_in(record: StepRecord) -> set[int]:
     """Every token id that a frame may show."""
-    rows = record.alternatives or []
-    return {*record.tokens, *(i for row in rows for i, _ in row)}
+    rows, cases = record.alternatives or [], record.cases or []
+    guessed = {i for case in cases for i in case.tokens}
+    return {*record.tokens, *(record.tested or ()), *guessed, *(i for row in rows for i, _ in row)}

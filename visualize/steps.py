@@ -21,7 +21,7 @@ def steps_csv(trace: Trace) -> str:
     writer.writeheader()
     written = 0
     for record in trace.steps:
-        written += len(record.committed) - len(record.remasked)
+        written += len(record.committed) - len(record.withdrawn)
         writer.writerow(_row(record) | {"written": written})
     return text.getvalue()
 

@@ -53,7 +53,7 @@ class Counter:
         proposed = dict(zip(record.positions, record.tokens, strict=True))
         for position in record.committed:
             self.written[position] = proposed[position]
-        for position in record.remasked:
+        for position in record.withdrawn:
             self.written.pop(position, None)
         before = self.tally
         self.tally = Tally(

@@ -36,7 +36,7 @@ def written(trace: Trace) -> np.ndarray:
     for row, record in zip(out, trace.steps, strict=True):
         row[:] = now
         now[record.committed] = record.index + 1
-        now[record.remasked] = -1
+        now[record.withdrawn] = -1
     return out
 
 

@@ -1,9 +1,13 @@
-"""Fast-dLLM v2's caches (arXiv 2509.26328): blocks exactly, sub-blocks approximately. AR is a block of one."""
+"""Fast-dLLM v2's caches (arXiv 2509.26328): blocks exactly, sub-blocks approximately. AR is a block of one.
+
+Under hybrid attention a known token's entry never depends on masks, so what is known without a gap is final as soon as
+it was computed: no commit pass, and a block's first token is predicted in the pass that denoises the block.
+"""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dllm.cache.plans import denoise, encode, seeds
+from dllm.cache.plans import denoise, encode, part, seeds
 from dllm.canvas import Canvas
 from dllm.step import Plan, Span, Step
 
@@ -17,11 +21,18 @@ class Block:
 
     exact: ClassVar[bool] = True
     needs_rollout: ClassVar[bool] = False
-    attentions: ClassVar[tuple[str, ...]] = ("block_causal",)
+    attentions: ClassVar[tuple[str, ...]] = ("block_causal", "hybrid")
     encoded: int = field(default=0, init=False)  # entries [0, encoded) are final
 
     def plan(self, canvas: Canvas, block: Span, window: Span, asked: list[int]) -> Plan:
-        """Whatever precedes the block and is not encoded yet, else the block."""
+        """Whatever precedes the block and is not encoded yet, else the block; under hybrid attention both at once."""
+        if canvas.hybrid:
+            known = canvas.written
+            inside = self.within(canvas, block, window)
+            # the last known token predicts the first mask, whether its own entry is final or not
+            queries = range(min(self.encoded, known - 1), inside.stop - canvas.shift)
+            self.encoded = known
+            return part(canvas, queries, asked, visible=block[1] - canvas.shift)
         if self.encoded < block[0]:
             wanted = asked if seeds(canvas, block, asked) else ()
             return encode(canvas, range(self.encoded, block[0]), wanted)
@@ -33,7 +44,7 @@ class Block:
 
     def update(self, step: Step, canvas: Canvas) -> None:
         """A pass over decided positions is final."""
-        if step.plan.kind != "denoise":
+        if not canvas.hybrid and step.plan.kind != "denoise":
             self.encoded = step.plan.visible
 
 
@@ -49,7 +60,7 @@ class SubBlock(Block):
 
     def within(self, canvas: Canvas, block: Span, window: Span) -> range:
         """The sub-block when the block's other entries are there and are enough, else the block."""
-        reachable = not (canvas.shift and canvas.masked[window[0]])
+        reachable = canvas.hybrid or not (canvas.shift and canvas.masked[window[0]])
         return range(*window) if self.begun == block[0] and reachable else range(*block)
 
     def update(self, step: Step, canvas: Canvas) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from dllm.canvas import Canvas
-from dllm.step import Kind, Plan, Span
+from dllm.step import Kind, Layout, Plan, Span
 
 
 def seeds(canvas: Canvas, block: Span, asked: Sequence[int]) -> bool:
@@ -21,7 +23,21 @@ def denoise(
 ) -> Plan:
     """A pass over some positions of a canvas that predicts `asked`."""
     visible = canvas.length if visible is None else visible
-    return Plan(queries, tokens_at(canvas, queries), visible, tuple(asked), "denoise", reasons)
+    layout = hybrid(canvas, queries, visible) if canvas.hybrid else None
+    return Plan(queries, tokens_at(canvas, queries), visible, tuple(asked), "denoise", reasons, layout)
+
+
+def hybrid(canvas: Canvas, queries: Sequence[int], visible: int) -> Layout | None:
+    """Hybrid attention: known tokens see known ones up to their own, masks see all that is visible.
+
+    None where all is known: then it is causal attention, as in AR.
+    """
+    masked = np.frombuffer(canvas.masked, dtype=bool)[:visible]
+    if not masked.any():
+        return None
+    at = np.asarray(queries)
+    sees = masked[at, None] | (~masked & (np.arange(visible) <= at[:, None]))
+    return Layout(sees, np.flatnonzero(masked[at]).tolist())
 
 
 def encode(canvas: Canvas, queries: range, asked: Sequence[int]) -> Plan:
@@ -30,6 +46,13 @@ def encode(canvas: Canvas, queries: range, asked: Sequence[int]) -> Plan:
     if queries.stop <= canvas.prompt_length:
         kind = "prefill"
     return Plan(queries, tokens_at(canvas, queries), queries.stop, tuple(asked), kind)
+
+
+def part(canvas: Canvas, queries: range, asked: Sequence[int], *, visible: int | None = None) -> Plan:
+    """A pass under hybrid attention; where nothing in it is masked it is prefill or a step of AR."""
+    if canvas.masked.find(1, queries.start, queries.stop) < 0:
+        return encode(canvas, queries, asked)
+    return denoise(canvas, queries, asked, visible=queries.stop if visible is None else visible)
 
 
 def tokens_at(canvas: Canvas, queries: Sequence[int]) -> Sequence[int]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dllm.cache.plans import denoise, encode, seeds
+from dllm.cache.plans import denoise, encode, part, seeds
 from dllm.canvas import Canvas
 from dllm.step import Plan, Span, Step
 
@@ -14,12 +14,14 @@ class NoCache:
 
     exact: ClassVar[bool] = True
     needs_rollout: ClassVar[bool] = False
-    attentions: ClassVar[tuple[str, ...]] = ("block_causal", "bidirectional")
+    attentions: ClassVar[tuple[str, ...]] = ("block_causal", "hybrid", "bidirectional")
 
     def plan(self, canvas: Canvas, block: Span, window: Span, asked: list[int]) -> Plan:
-        """Everything up to the end of the block (block-causal) or of the canvas."""
+        """Everything up to the end of the block (block-causal, hybrid) or of the canvas."""
         if seeds(canvas, block, asked):
             return encode(canvas, range(block[0]), asked)
+        if canvas.hybrid:
+            return part(canvas, range(block[1] - canvas.shift), asked)
         end = block[1] if canvas.block_causal else canvas.length
         return denoise(canvas, range(end), asked, visible=end)
 

@@ -1,61 +1,135 @@
-"""Reads a low-rank adapter and merges it into a base model that stays as it was."""
+"""Reads a low-rank adapter and puts it on a base model that stays as it was: merged, or beside it at masks only."""
 
+import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from dllm.models.loader import Model, fill
+from dllm.models.beside import Low
+from dllm.models.loader import Model, digest, fill
 
 FORMAT = "blockscope.adapter/1"
 MASK = "mask_vector"
-KEYS = ("format", "base_sha256", "rank", "scale", "mask_id")
-ATTENTIONS = ("block_causal", "bidirectional")
+KEYS = ("format", "base_sha256", "rank", "scale")
+AR, HYBRID = ("block_causal",), ("hybrid",)
+WHOLE = ("block_causal", "bidirectional")  # of files that do not say
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A file's numbers. pairs: `layers.N.q.a` (rank, in) and `.b` (out, rank); attentions: what it was trained for.
+
+    mask_id, vector: the mask token and its embedding; None in an adapter that makes an AR model of an AR model.
+    """
+
+    pairs: dict[str, Tensor]
+    scale: float
+    attentions: tuple[str, ...]
+    mask_id: int | None
+    vector: Tensor | None
+
+    @classmethod
+    def read(cls, path: Path, *, sha256: str | None) -> "Adapter":
+        """Read a file made for a base with this sha256.
+
+        Raises:
+            ValueError: no such file, another format, or an adapter made for another base.
+        """
+        if not path.is_file():
+            raise ValueError(f"there is no adapter {path}")
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            pairs = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        whole = ("mask_id" in metadata) == (MASK in pairs)
+        if metadata.get("format") != FORMAT or set(KEYS) - set(metadata) or not whole:
+            raise ValueError(f"{path} is no adapter: its format is {metadata.get('format')!r}; allowed: {FORMAT!r}")
+        if sha256 != metadata["base_sha256"]:
+            raise ValueError(f"{path.name} was made for weights with sha256 {metadata['base_sha256']}, not {sha256}")
+        attentions = tuple(json.loads(metadata["attentions"])) if "attentions" in metadata else WHOLE
+        vector = pairs.pop(MASK, None)
+        mask_id = None if vector is None else int(metadata["mask_id"])
+        return cls(pairs, float(metadata["scale"]), attentions, mask_id, vector)
 
 
 def merge(model: Model, path: str | Path) -> Model:
-    """The model that block diffusion decodes: W + scale · B A (computed in fp32) where the adapter has a pair.
+    """The model with W + scale · B A (computed in fp32) where the adapter has a pair. LoRA: arXiv 2106.09685.
 
-    Every other tensor is the base's own storage, so the AR lane beside it costs no memory. LoRA: arXiv 2106.09685.
+    An adapter without a mask makes an AR model again, whose sha256 is of both. Every tensor without a pair is the
+    base's own storage.
 
     Raises:
-        ValueError: no such file, another format, an adapter made for another base, or pairs that do not fit.
+        ValueError: see `Adapter.read`; or pairs that do not fit.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"there is no adapter {path}")
-    with safe_open(path, framework="pt") as file:
-        metadata: dict[str, str] = file.metadata() or {}
-        pairs = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    if metadata.get("format") != FORMAT or set(KEYS) - set(metadata) or MASK not in pairs:
-        raise ValueError(f"{path} is no adapter: its format is {metadata.get('format')!r}; allowed: {FORMAT!r}")
-    if model.sha256 != metadata["base_sha256"]:
-        raise ValueError(
-            f"{path.name} was made for weights with sha256 {metadata['base_sha256']}; {model.id} has {model.sha256}"
-        )
-    mask_id = int(metadata["mask_id"])
-    vector = pairs.pop(MASK)
+    adapter = Adapter.read(path, sha256=model.sha256)
     weight = model.net.norm.weight
-    named = _merged(model, pairs, float(metadata["scale"]))
-    net = fill(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=mask_id)
-    net.mask_vector = vector.to(weight.device, weight.dtype)
-    return replace(model, spec=replace(model.spec, attentions=ATTENTIONS), net=net, mask_id=mask_id)
+    named = _merged(model, adapter)
+    net = fill(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=adapter.mask_id)
+    if adapter.vector is None:
+        both = hashlib.sha256(f"{model.sha256} {digest(path)}".encode()).hexdigest()
+        return replace(model, net=net, sha256=both)
+    net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
+    return replace(model, spec=replace(model.spec, attentions=adapter.attentions), net=net, mask_id=adapter.mask_id)
 
 
-def _merged(model: Model, pairs: dict[str, Tensor], scale: float) -> Iterator[tuple[str, Tensor]]:
-    left = dict(pairs)
+def attach(model: Model, path: str | Path) -> Model:
+    """The model with the adapter beside its weights, which acts at masks only: hybrid attention.
+
+    At every other token the network is the base, bit by bit; all weights are the base's own storage.
+
+    Raises:
+        ValueError: see `Adapter.read`; an adapter that was not trained for that, or pairs that do not fit.
+    """
+    path = Path(path)
+    adapter = Adapter.read(path, sha256=model.sha256)
+    if adapter.attentions != HYBRID or adapter.vector is None:
+        raise ValueError(f"{path.name} is for {', '.join(adapter.attentions)} attention; allowed: {HYBRID[0]}")
+    weight = model.net.norm.weight
+    named = model.net.state_dict().items()
+    net = fill(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=adapter.mask_id)
+    net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
+    left = dict(adapter.pairs)
+    for index, layer in enumerate(net.layers):
+        for beside, parts in layer.products():  # type: ignore[operator]
+            names = [next(name for name, part in layer.named_children() if part is p) for p in parts]
+            pairs = [
+                _pair(left, f"layers.{index}.{name}", part.weight) for name, part in zip(names, parts, strict=True)
+            ]
+            if any(pair is not None for pair in pairs):
+                sizes = [part.out_features for part in parts]
+                beside.low = Low.of(pairs, sizes, adapter.scale).to(weight.device, weight.dtype)
+    _all_used(left, model)
+    spec = replace(model.spec, attentions=adapter.attentions)
+    return replace(model, spec=spec, net=net, mask_id=adapter.mask_id)
+
+
+def _merged(model: Model, adapter: Adapter) -> Iterator[tuple[str, Tensor]]:
+    left = dict(adapter.pairs)
     for name, weight in model.net.state_dict().items():
-        down, up = name.replace(".weight", ".a"), name.replace(".weight", ".b")
-        if down not in left or up not in left:
+        pair = _pair(left, name.removesuffix(".weight"), weight)
+        if pair is None:
             yield name, weight
             continue
-        a, b = left.pop(down), left.pop(up)
-        if (b.shape[0], a.shape[1]) != tuple(weight.shape) or a.shape[0] != b.shape[1]:
-            raise ValueError(f"adapter of {name}: {tuple(b.shape)} times {tuple(a.shape)} is not {tuple(weight.shape)}")
-        delta = b.to(weight.device, torch.float32) @ a.to(weight.device, torch.float32)
-        yield name, (weight.float() + scale * delta).to(weight.dtype)
+        a, b = (t.to(weight.device, torch.float32) for t in pair)
+        yield name, (weight.float() + adapter.scale * (b @ a)).to(weight.dtype)
+    _all_used(left, model)
+
+
+def _pair(left: dict[str, Tensor], name: str, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+    """A and B of a linear map, taken out of `left`; None where it has none."""
+    if f"{name}.a" not in left or f"{name}.b" not in left:
+        return None
+    a, b = left.pop(f"{name}.a"), left.pop(f"{name}.b")
+    if (b.shape[0], a.shape[1]) != tuple(weight.shape) or a.shape[0] != b.shape[1]:
+        raise ValueError(f"adapter of {name}: {tuple(b.shape)} times {tuple(a.shape)} is not {tuple(weight.shape)}")
+    return a, b
+
+
+def _all_used(left: dict[str, Tensor], model: Model) -> None:
     if left:
         raise ValueError(f"the adapter has {min(left)!r}, which {model.id} has not, or only half of the pair")

@@ -18,27 +18,73 @@ def packable(weight: Tensor) -> bool:
     return place and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+Rows = slice | Tensor  # tokens of a pass: a run of them, or their indices (int64)
+
+
+class Low(nn.Module):
+    """Low-rank parts of maps that read one input, as two products for all: x ↦ up (down x)."""
+
+    down: Tensor  # (ranks of all, in)
+    up: Tensor  # (out of all, ranks of all), a block for each map, times the scale
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[Tensor, Tensor] | None], sizes: Sequence[int], scale: float) -> "Low":
+        """From A (rank, in) and B (out, rank) of each map, None where a map has none; sizes: each map's out."""
+        low = cls()
+        there = [pair for pair in pairs if pair is not None]
+        none = torch.zeros(0, there[0][0].shape[1])
+        parts = [
+            (none, torch.zeros(size, 0)) if pair is None else (pair[0].float(), pair[1].float())
+            for pair, size in zip(pairs, sizes, strict=True)
+        ]
+        low.register_buffer("down", torch.cat([a for a, _ in parts]), persistent=False)
+        low.register_buffer("up", scale * torch.block_diag(*(b for _, b in parts)), persistent=False)
+        return low
+
+    def add(self, x: Tensor, out: Tensor, rows: Rows) -> None:
+        """Add to out (1, n, out) what these rows of x (1, n, in) give."""
+        if isinstance(rows, slice):
+            out[0, rows].addmm_(x[0, rows] @ self.down.mT, self.up.mT)
+        else:
+            out[0].index_add_(0, rows, x[0, rows] @ self.down.mT @ self.up.mT)
+
+
 class Beside(nn.Module):
-    """Calls linear maps on one input, their outputs side by side. It holds no weights but, once packed, a copy."""
+    """Calls linear maps on one input, their outputs side by side. It holds no weights but, once packed, a copy.
+
+    low: what an adapter adds at some rows.
+    """
+
+    low: Low | None
 
     def __init__(self) -> None:
         super().__init__()
+        self.register_module("low", None)
         self._packed: Tensor | None = None  # in oneDNN's order
         self._joined: Tensor | None = None
         self._bias: Tensor | None = None
 
-    def forward(self, x: Tensor, *parts: nn.Module, onto: Tensor | None = None) -> Tensor:
-        """Map x (…, in) → (…, out of all parts), added to `onto`. The parts must be those it was packed from."""
+    def forward(self, x: Tensor, *parts: nn.Module, onto: Tensor | None = None, adapted: Rows | None = None) -> Tensor:
+        """Map x (…, in) → (…, out of all parts), added to `onto`. The parts must be those it was packed from.
+
+        adapted: rows of x (1, n, in) at which the adapter acts.
+        """
+        out, added = self._product(x, parts, onto)
+        if adapted is not None and self.low is not None:
+            self.low.add(x, out, adapted)
+        return out if onto is None or added else onto + out
+
+    def _product(self, x: Tensor, parts: Sequence[nn.Module], onto: Tensor | None) -> tuple[Tensor, bool]:
+        """The maps' outputs, and whether they were added to `onto`."""
         if not torch.is_inference_mode_enabled() or (self._packed is None and self._joined is None):
-            out = parts[0](x) if len(parts) == 1 else torch.cat([part(x) for part in parts], dim=-1)
-        elif self._packed is not None:
-            out = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
-        elif onto is None:
-            out = F.linear(x, self._joined, self._bias)  # type: ignore[arg-type]
-        else:  # the sum is the product's own last act: no kernel of its own, no second rounding
-            rows = onto.flatten(0, -2).addmm_(x.flatten(0, -2), self._joined.mT)  # type: ignore[union-attr]
-            return rows.view_as(onto)
-        return out if onto is None else onto + out
+            return parts[0](x) if len(parts) == 1 else torch.cat([part(x) for part in parts], dim=-1), False
+        if self._packed is not None:
+            return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], ""), False
+        if onto is None:
+            return F.linear(x, self._joined, self._bias), False  # type: ignore[arg-type]
+        # the sum is the product's own last act: no kernel of its own, no second rounding
+        rows = onto.flatten(0, -2).addmm_(x.flatten(0, -2), self._joined.mT)  # type: ignore[union-attr]
+        return rows.view_as(onto), True
 
     def pack(self, *parts: nn.Linear) -> None:
         """Lay the weights of these parts out for oneDNN, in one; changing them afterwards has no effect on it."""

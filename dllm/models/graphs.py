@@ -79,6 +79,6 @@ class Graphs:
 
 
 def suits(session: Session, plan: Plan) -> bool:
-    """Whether a graph can do this: the storage is shared, nothing is drawn by chance, no attention map is kept."""
+    """Whether a graph can do this: the storage is shared, nothing is drawn by chance, nothing is masked or kept."""
     free = session.sampler.temperature == 0 and not session.observe.attention
-    return session.cache.slot is not None and free and not session.needs_mask(plan)
+    return session.cache.slot is not None and free and plan.layout is None and not session.needs_mask(plan)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dllm.models.attend import Look
+from dllm.models.beside import Rows
 from dllm.models.resolver import resolve
 from dllm.models.rollout import influence
 from dllm.models.sampling import Sampler
@@ -63,6 +64,8 @@ class Session:
 
     def rows(self, plan: Plan) -> list[int]:
         """Where among the queries the asked positions are predicted."""
+        if plan.layout is not None and plan.layout.rows is not None:
+            return list(plan.layout.rows)
         if isinstance(plan.queries, range):
             return [p - self.shift - plan.queries.start for p in plan.asked]
         place = {q: i for i, q in enumerate(plan.queries)}
@@ -101,6 +104,8 @@ class Session:
         return torch.tensor(list(queries), device=self.device)
 
     def _mask(self, plan: Plan) -> Tensor | None:
+        if plan.layout is not None:
+            return torch.from_numpy(plan.layout.sees).to(self.device)
         if self.block_size is None or not self.needs_mask(plan):
             return None
         q = torch.tensor(list(plan.queries), device=self.device).unsqueeze(1)
@@ -114,11 +119,14 @@ class Turn:
     def __init__(self, session: Session, plan: Plan) -> None:
         self.session, self.plan, self.rows = session, plan, session.rows(plan)
         self.at = session._place(plan.queries)
+        self.masks = plan.layout.masks if plan.layout else ()
         self.maps: list[Tensor] = []  # per layer (queries, visible)
         self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
         observe = self._note if session.observe.rollout or session.observe.attention else None
         entries = session.cache.seen(plan.visible)
-        self.view = View(Look(session._mask(plan)), entries, self.at, observe, session.attention.kernel)
+        slots = plan.layout and plan.layout.slots
+        place = self.at if slots is None else session._place(slots)
+        self.view = View(Look(session._mask(plan)), entries, place, observe, session.attention.kernel)
 
     def _note(self, layer: int, probs: Tensor) -> None:
         if self.session.observe.rollout:
@@ -128,7 +136,15 @@ class Turn:
 
     def wanted(self, logits: Tensor) -> list[Tensor]:
         """What the host must know, in fp64 and in the order in which it is read. logits: (asked, vocab)."""
-        out = proposed(self.session.sampler, logits, self.session.generator) if self.rows else []
+        session, layout = self.session, self.plan.layout
+        if not self.rows:
+            out = []
+        elif layout is None or not layout.guesses or not session.sampler.temperature:
+            out = proposed(session.sampler, logits, session.generator)
+        else:  # a guess is worth most where it is the likeliest token
+            drawn = proposed(session.sampler, logits[: -layout.guesses], session.generator)
+            guessed = proposed(replace(session.sampler, temperature=0.0), logits[-layout.guesses :])
+            out = [torch.cat(pair) for pair in zip(drawn, guessed, strict=True)]
         return [*out, influence(self.maps, self.at).double()] if self.maps else out
 
 
@@ -165,8 +181,10 @@ def _pass(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     sizes = [len(turn.plan.tokens) for turn in turns]
     tokens = torch.tensor([[t for turn in turns for t in turn.plan.tokens]], device=device)
     rope = ropes[0] if len(ropes) == 1 else torch.cat(ropes, dim=1)
-    hidden = net.together(tokens, rope, [turn.view for turn in turns], sizes)[0]
-    starts = accumulate(sizes, initial=0)
+    starts = list(accumulate(sizes, initial=0))
+    masks = [start + i for start, turn in zip(starts, turns, strict=False) for i in turn.masks]
+    views = [turn.view for turn in turns]
+    hidden = net.together(tokens, rope, views, sizes, masks=_run(masks, device))[0]
     rows = [start + row for start, turn in zip(starts, turns, strict=False) for row in turn.rows]
     # a pass that only encodes reads no logits; the head is the largest matrix of all
     logits = (net.logits(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
@@ -180,6 +198,15 @@ def _pass(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     ]
     overhead = perf_counter() - synced
     return [replace(readout, overhead=overhead) for readout in readouts]
+
+
+def _run(rows: Sequence[int], device: torch.device) -> Rows | None:
+    """Ascending indices as a slice where they follow one another; None where there are none."""
+    if not rows:
+        return None
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return slice(rows[0], rows[-1] + 1)
+    return torch.tensor(rows, device=device)
 
 
 def _fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:

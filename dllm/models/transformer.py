@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dllm.models.attend import Kernel, Look, observed, sdpa
-from dllm.models.beside import Beside, packable
+from dllm.models.beside import Beside, Rows, packable
 from dllm.models.families import Shape
 
 if TYPE_CHECKING:
@@ -118,20 +118,20 @@ class Layer(nn.Module):
         self.down = nn.Linear(shape.intermediate, shape.hidden, bias=False)
         self.read_in, self.read_out, self.mlp_in, self.mlp_out = (Beside() for _ in range(4))
 
-    def project(self, x: Tensor, rope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, rope: Tensor, masks: Rows | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries, rotated keys and values of x (batch, n, hidden), heads first."""
         shape = self.shape
-        joined = self.read_in(self.attention_norm(x), self.q, self.k, self.v)
+        joined = self.read_in(self.attention_norm(x), self.q, self.k, self.v, adapted=masks)
         heads = joined.unflatten(-1, (-1, shape.head_dim)).transpose(1, 2)
         turned = rotate(heads[:, : shape.heads + shape.kv_heads], rope)
         q, k = turned.split((shape.heads, shape.kv_heads), dim=1)
         return q, k, heads[:, shape.heads + shape.kv_heads :]
 
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+    def finish(self, x: Tensor, attended: Tensor, masks: Rows | None = None) -> Tensor:
         """Residual stream after attention (batch, heads, n, head_dim) and the MLP."""
-        x = self.read_out(attended.transpose(1, 2).flatten(-2), self.o, onto=x)
-        gate, up = self.mlp_in(self.mlp_norm(x), self.gate, self.up).chunk(2, dim=-1)
-        return self.mlp_out(F.silu(gate) * up, self.down, onto=x)
+        x = self.read_out(attended.transpose(1, 2).flatten(-2), self.o, onto=x, adapted=masks)
+        gate, up = self.mlp_in(self.mlp_norm(x), self.gate, self.up, adapted=masks).chunk(2, dim=-1)
+        return self.mlp_out(F.silu(gate) * up, self.down, onto=x, adapted=masks)
 
     def products(self) -> Iterator[tuple[Beside, tuple[nn.Linear, ...]]]:
         """The four products of a layer, and the linear maps in each."""
@@ -184,10 +184,12 @@ class Transformer(nn.Module):
         """What the head makes of hidden states (…, hidden) → (…, vocab)."""
         return self.predict(hidden, self.head)
 
-    def embedded(self, tokens: Tensor) -> Tensor:
-        """Embeddings of tokens (batch, n) → (batch, n, hidden)."""
+    def embedded(self, tokens: Tensor, masks: Rows | None = None) -> Tensor:
+        """Embeddings of tokens (batch, n) → (batch, n, hidden). masks: which are masks, where their ids do not tell."""
         x = self.embed(tokens)
-        if self.mask_vector is not None:
+        if masks is not None and self.mask_vector is not None:
+            x[:, masks] = self.mask_vector.to(x.dtype)
+        elif self.mask_vector is not None:
             x = torch.where((tokens == self.mask_id).unsqueeze(-1), self.mask_vector.to(x.dtype), x)
         return x
 
@@ -210,20 +212,29 @@ class Transformer(nn.Module):
         entries = None if cache is None else cache.seen(visible)
         return self.together(tokens, rope, [View(Look(mask), entries, at, observe)], [tokens.shape[1]])
 
-    def together(self, tokens: Tensor, rope: Tensor, views: Sequence[Attends], sizes: Sequence[int]) -> Tensor:
+    def together(
+        self,
+        tokens: Tensor,
+        rope: Tensor,
+        views: Sequence[Attends],
+        sizes: Sequence[int],
+        *,
+        masks: Rows | None = None,
+    ) -> Tensor:
         """Hidden states (batch, n, hidden) of several sequences laid end to end, each attending by its own view.
 
         tokens (batch, n) and rope (2, n, head_dim) are cut along n into `sizes`, one a view. All but attention works
-        on tokens one by one, so nothing needs padding to a common length.
+        on tokens one by one, so nothing needs padding to a common length. masks: tokens at which an adapter that is
+        for masks only acts; batch is 1 then.
         """
-        x = self.embedded(tokens)
+        x = self.embedded(tokens, masks)
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
-            q, k, v = layer.project(x, rope)
+            q, k, v = layer.project(x, rope, masks)
             if len(views) == 1:
                 attended = views[0].attend(index, q, k, v)
             else:
                 parts = zip(views, *(t.split(list(sizes), dim=2) for t in (q, k, v)), strict=True)
                 attended = torch.cat([view.attend(index, *part) for view, *part in parts], dim=2)
-            x = layer.finish(x, attended)
+            x = layer.finish(x, attended, masks)
         return self.norm(x)

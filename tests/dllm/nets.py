@@ -1,12 +1,14 @@
 """Tiny random networks and engines over them."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
 
 from dllm.engine import Engine
-from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec, Shape
+from dllm.models.beside import Low
+from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, LLAMA, ModelSpec, Shape
 from dllm.models.loader import Model, tiny
 
 VOCAB, MASK, STOP = 40, 39, 38
@@ -43,3 +45,31 @@ def naive_ar(engine: Engine, prompt: list[int], count: int, stop: tuple[int, ...
         if ids[-1] in stop:
             break
     return ids[len(prompt) :]
+
+
+def hybrid_engine(seed: int = 0, *, echo: bool = False, vocab: int = VOCAB, std_scale: float = 1.0) -> Engine:
+    """A tiny net with an adapter beside it that acts at masks only, in fp64.
+
+    echo: a net whose next token hardly depends on what precedes it, so that masks often guess what AR says.
+    """
+    spec = replace(LLAMA, attentions=("hybrid",))
+    net = tiny(shape_of(LLAMA, vocab=vocab), seed=seed, mask_id=vocab - 1).double()
+    generator = torch.Generator().manual_seed(seed)
+    for layer in net.layers:
+        for beside, parts in layer.products():
+            pairs = [
+                (
+                    torch.randn(3, p.in_features, generator=generator),
+                    torch.randn(p.out_features, 3, generator=generator),
+                )
+                for p in parts
+            ]
+            beside.low = Low.of(pairs, [p.out_features for p in parts], 0.0 if echo else 0.1).double()
+    if echo:
+        with torch.no_grad():
+            net.embed.weight.mul_(0.02).add_(torch.randn(1, net.shape.hidden, generator=generator))
+    with torch.no_grad():
+        net.head.weight.mul_(std_scale)
+    net.mask_vector = net.embed.weight.mean(0)
+    stop = min(STOP, vocab - 2)
+    return Engine(Model("tiny", spec, net, vocab - 1, (stop,)))
