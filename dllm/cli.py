@@ -66,8 +66,15 @@ def _parser() -> argparse.ArgumentParser:
 
     add_measuring(commands)
 
-    distill = commands.add_parser("distill", help="let the base model write its own training data")
+    distill = commands.add_parser("distill", help="make training data: the base's own words, tasks, and answers")
     distill.add_argument("--out", type=Path, required=True, help="JSON lines; what is there is kept and continued")
+    distill.add_argument("--kind", default="own", help="own: the base makes up turns and answers them; tasks: "
+                         "generated, with right answers; answers: of the model to the prompts of files")  # fmt: skip
+    distill.add_argument("--prompts", type=Path, nargs="*", default=[], help="documents to answer anew")
+    distill.add_argument("--twin", type=Path, help="an adapter of the objective ar, merged into the base before")
+    distill.add_argument(
+        "--answers", type=int, default=0, help="own: sampled beside the greedy one; the likeliest wins"
+    )
     distill.add_argument("--documents", type=int, default=2000)
     distill.add_argument("--seed", type=int, default=0)
     distill.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
@@ -192,7 +199,17 @@ def _export(args: argparse.Namespace) -> int:
 def _distill(args: argparse.Namespace) -> int:
     from dllm.training import distill
 
-    distill.main(args.out, documents=args.documents, seed=args.seed, device=args.device, report=_tell)
+    source = distill.Source(args.kind, twin=args.twin, prompts=tuple(args.prompts))
+    recipe = distill.Recipe(answers=args.answers)
+    distill.main(
+        args.out,
+        source=source,
+        documents=args.documents,
+        seed=args.seed,
+        recipe=recipe,
+        device=args.device,
+        report=_tell,
+    )
     return 0
 
 

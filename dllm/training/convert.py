@@ -6,28 +6,56 @@ cut off.
 
 import json
 import math
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from dllm.models.adapter import FORMAT
+from dllm.models.adapter import FORMAT, MASK, merge
 from dllm.models.fetch import fetch_base
 from dllm.models.loader import Model, load
+from dllm.models.transformer import Transformer
 from dllm.suite import Suite
+from dllm.training.autoregressive import Autoregressive
+from dllm.training.blocks import Blocks
 from dllm.training.config import Config
-from dllm.training.corpus import Corpus
-from dllm.training.lora import save_adapter, wrap
-from dllm.training.noise import Mask, views
-from dllm.training.objective import Example, Measure, pack, total_loss
+from dllm.training.corpus import Corpus, Run
+from dllm.training.drafts import Drafts
+from dllm.training.lora import save_adapter
+from dllm.training.objective import Measure
 
 Report = Callable[[dict[str, object]], None]
+
+
+class Objective(Protocol):
+    """What a step learns from. attentions: what a network with these parameters may be decoded under."""
+
+    net: Transformer
+    parameters: dict[str, nn.Parameter]
+
+    @property
+    def attentions(self) -> tuple[str, ...]: ...
+
+    def loss(self, number: int, *, sharpen: float) -> tuple[Tensor, Measure]:
+        """The loss of a micro-batch, summed over its labels, and what it is made of."""
+        ...
+
+    def measure(self, run: Run) -> dict[str, object]:
+        """The held-out documents, by `run(function, parts)`."""
+        ...
+
+
+OBJECTIVES: dict[str, Callable[[Model, Config, Corpus], Objective]] = {
+    "blocks": Blocks,
+    "ar": Autoregressive,
+    "drafts": Drafts,
+}
 
 
 def main(config: Path, *, report: Report | None = None) -> Path:
@@ -56,23 +84,28 @@ class Trainer:
     """A model with its adapter, optimizer and place in the data. The model's network is changed in place."""
 
     def __init__(self, model: Model, config: Config) -> None:
-        self.model, self.config, self.step = model, config, 0
+        self.config, self.step = config, 0
         self.work, self.out = Path(config.work).expanduser(), Path(config.out).expanduser()
         self.work.mkdir(parents=True, exist_ok=True)
-        self.corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_asked(model, config.exclude))
-        self.parameters = wrap(
-            model.net, rank=config.rank, scale=config.scale, mask_id=config.mask_id, seed=config.seed
-        )
+        if config.twin is not None:
+            model = merge(model, Path(config.twin).expanduser())
+        self.model = model
+        corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_asked(model, config.exclude))
+        self.corpus = corpus
+        self.objective: Objective = OBJECTIVES[config.objective](model, config, corpus)
+        self.parameters = self.objective.parameters
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
         )
         if config.compile:
-            for layer in model.net.layers:
+            for layer in self.objective.net.layers:
                 for part in ("project", "finish"):
                     setattr(layer, part, torch.compile(getattr(layer, part), dynamic=True))
         self.pool = ThreadPoolExecutor(config.workers)
         if self.checkpoint.exists():
             self._resume()
+        elif config.start is not None:
+            self._start(Path(config.start).expanduser())
 
     @property
     def checkpoint(self) -> Path:
@@ -92,19 +125,9 @@ class Trainer:
             if last or self.step % self.config.measure_every == 0:
                 yield {"step": self.step, "held_out": self.measure()}
 
-    def measure(self) -> dict[str, dict[str, object]]:
-        """The held-out documents by kind of mask and block size, with the same masks every time."""
-        result: dict[str, dict[str, object]] = {}
-        for kind, tails in (("scattered", 0.0), ("tails", 1.0)):
-            result[kind] = {}
-            for size in self.config.blocks:
-                examples = sorted(
-                    (self.corpus.example(d, size) for d in self.corpus.held_out), key=lambda e: len(e.ids)
-                )
-                groups = [examples[i : i + self.config.rows] for i in range(0, len(examples), self.config.rows)]
-                jobs = [self.pool.submit(self._measured, g, f"{size}/{i}", tails) for i, g in enumerate(groups)]
-                result[kind][size] = sum((job.result() for job in jobs), Measure()).mean()
-        return result
+    def measure(self) -> dict[str, object]:
+        """The held-out documents."""
+        return self.objective.measure(lambda function, items: list(self.pool.map(function, items)))
 
     def save(self) -> None:
         """Write checkpoint and adapter; each takes its place whole or not at all."""
@@ -121,9 +144,9 @@ class Trainer:
             "base_sha256": str(self.model.sha256),
             "rank": str(self.config.rank),
             "scale": str(self.config.scale),
-            "mask_id": str(self.config.mask_id),
+            **({"mask_id": str(self.config.mask_id)} if MASK in self.parameters else {}),
+            "attentions": json.dumps(self.objective.attentions),
             "steps": str(self.step),
-            "blocks": json.dumps(dict(self.config.blocks)),
             "documents": str(len(self.corpus.documents)),
         }
         save_adapter(self.out, self.parameters, metadata)
@@ -141,6 +164,14 @@ class Trainer:
                 moments = {m: file.get_tensor(f"{name}/{m}").to(p.device) for m in ("exp_avg", "exp_avg_sq")}
                 self.optimizer.state[p] = {"step": steps.clone(), **moments}
         self.step = int(steps)
+
+    def _start(self, path: Path) -> None:
+        with safe_open(path, framework="pt") as file:
+            known = set(file.keys())
+            for name, p in self.parameters.items():
+                if name not in known or file.get_slice(name).get_shape() != list(p.shape):
+                    raise ValueError(f"{path} has no {name} of {tuple(p.shape)}; allowed: an adapter of this shape")
+                p.data.copy_(file.get_tensor(name))
 
     def _rate(self) -> float:
         """Linear warm-up, then a cosine down to the final share."""
@@ -165,27 +196,10 @@ class Trainer:
         return total
 
     def _gradients(self, number: int) -> tuple[Measure, tuple[Tensor, ...]]:
-        rng = random.Random(f"{self.config.seed}/{number}")
-        sizes, weights = zip(*self.config.blocks.items(), strict=True)
-        documents = self.corpus.micro_batch(number)
-        drawn = rng.choices(sizes, weights, k=len(documents))
-        examples = [self.corpus.example(d, size) for d, size in zip(documents, drawn, strict=True)]
-        c, generator = self.config, torch.Generator().manual_seed(rng.getrandbits(63))
-        masks = [views(e, generator, complementary=c.complementary, tails=c.tails) for e in examples]
-        loss, measure = self._loss(examples, masks, sharpen=c.sharpen if self.step >= c.sharpen_from else 0.0)
+        late = self.step >= self.config.sharpen_from
+        loss, measure = self.objective.loss(number, sharpen=self.config.sharpen if late else 0.0)
         # not backward(): threads must not add into one .grad
         return measure, torch.autograd.grad(loss, list(self.parameters.values()))
-
-    def _measured(self, examples: list[Example], name: str, tails: float) -> Measure:
-        generator = torch.Generator().manual_seed(random.Random(name).getrandbits(63))
-        with torch.inference_mode():
-            return self._loss(examples, [views(e, generator, tails=tails) for e in examples])[1]
-
-    def _loss(
-        self, examples: list[Example], masks: list[list[Mask]], *, sharpen: float = 0.0
-    ) -> tuple[Tensor, Measure]:
-        batch = pack(examples, masks, mask_id=self.config.mask_id).to(self.model.device)
-        return total_loss(self.model.net, batch, sharpen=sharpen)
 
 
 def _asked(model: Model, suites: Sequence[str]) -> set[tuple[int, ...]]:

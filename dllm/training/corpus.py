@@ -1,16 +1,27 @@
 """Documents cut into examples, and the order in which training meets them."""
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from dllm.training.config import FULL, Config
-from dllm.training.distill import Document, read
+from dllm.training.documents import Document, read
 from dllm.training.objective import Example
 
 CANVAS = 32  # a full-attention canvas is a multiple of so many positions
 POOL = 32  # micro-batches among which documents of like length are brought together
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Run(Protocol):
+    """Calls a function on each item, perhaps several at once; results in order."""
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]: ...
 
 
 class Corpus:
@@ -19,6 +30,9 @@ class Corpus:
     def __init__(self, config: Config, *, stop_id: int, excluded: Collection[tuple[int, ...]] = ()) -> None:
         """excluded: prompts whose documents are left out, because an evaluation asks them."""
         self.config, self.stop_id = config, stop_id
+        # an answer without an end is cut to whole blocks, of which there must be one
+        blocks = [int(size) for size, weight in config.blocks.items() if size != FULL and weight]
+        self._widest = max(CANVAS, *blocks, 0) if config.objective == "blocks" else 1
         found = dict.fromkeys(d for name in config.data for d in read(Path(name).expanduser()))
         unique = {d.prompt_ids: d for d in found if d.prompt_ids not in excluded}
         usable = [d for d in unique.values() if self._usable(d)]
@@ -53,9 +67,8 @@ class Corpus:
         return document.answer_ids[-1] == self.stop_id
 
     def _usable(self, document: Document) -> bool:
-        widest = max(CANVAS, *(int(size) for size in self.config.blocks if size != FULL))
         ids = len(document.prompt_ids) + len(document.answer_ids)
-        return ids <= self.config.longest and (self._ended(document) or len(document.answer_ids) >= widest)
+        return ids <= self.config.longest and (self._ended(document) or len(document.answer_ids) >= self._widest)
 
     def _shuffled(self, epoch: int) -> Sequence[list[Document]]:
         rng, rows = random.Random(f"{self.config.seed}/{epoch}"), self.config.rows

@@ -1,135 +1,104 @@
-"""Training data from the base model itself: it makes up user turns and answers them.
+"""Training data without a word of anybody else: what a model made up and answered, tasks, and answers to both.
 
-Training on a model's own answers keeps its autoregressive distribution, so that "does block diffusion say what AR
-says?" stays a fair question. Batches are seeded one by one: a run that was cut off goes on as if it had not been.
+"own": the base makes up user turns and answers them. "tasks": generated, with right answers (`dllm.training.tasks`).
+"answers": a model answers the prompts of files that exist. Training on a model's own answers keeps its autoregressive
+distribution, so that "does block diffusion say what AR says?" stays a fair question.
 """
 
-import gzip
-import json
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from dllm.models.adapter import merge
 from dllm.models.fetch import fetch_base
+from dllm.models.likelihood import log_probabilities
 from dllm.models.loader import Model, load
 from dllm.models.tokenizer import Tokenizer
-from dllm.training import topics
+from dllm.training import tasks, topics
+from dllm.training.documents import Batch, Document, read, write
 from dllm.training.sampling import continue_all, greedy, nucleus
 
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One conversation.
-
-    `prompt_ids` up to the assistant's turn; `answer_ids` with the id that ends it, unless it was cut at the limit.
-    """
-
-    batch: int
-    prompt_ids: tuple[int, ...]
-    answer_ids: tuple[int, ...]
+KINDS = ("own", "tasks", "answers")
+TASKS = 500  # a batch
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How turns are sampled. `greedy_share`: batches answered at temperature 0.
+    """How turns are sampled.
 
-    All of them by default: that is how the page decodes, and what follows from the prompt alone can be learnt surely,
-    which is what lets several tokens be committed at once.
+    answers: how many are sampled for a turn besides the greedy one; the likeliest is kept, if it is likelier than
+    `least` nats a token. None by default: greedy is how the page decodes, and what follows from the prompt alone can be
+    learnt surely, which is what lets several tokens be committed at once.
     """
 
     turn_temperature: float = 1.0
     turn_top_p: float = 0.95
     turn_limit: int = 40
+    answers: int = 0
     answer_temperature: float = 0.6
     answer_top_p: float = 0.9
     answer_limit: int = 96
-    greedy_share: float = 1.0
+    least: float = -1.0
     batch: int = 384
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where documents come from: a kind of `KINDS`, the model, and for "answers" the files of prompts."""
+
+    kind: str = "own"
+    base: Path | None = None
+    twin: Path | None = None
+    prompts: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is {self.kind!r}; allowed: {', '.join(KINDS)}")
+        if bool(self.prompts) != (self.kind == "answers"):
+            raise ValueError(
+                f"kind is {self.kind!r} with {len(self.prompts)} files of prompts; "
+                "allowed: one or more with 'answers', none else"
+            )
 
 
 def main(
     out: Path,
     *,
-    base: Path | None = None,
+    source: Source = Source(),
     documents: int = 2000,
     seed: int = 0,
     recipe: Recipe | None = None,
     device: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> int:
-    """Append to `out` (JSON lines) until it holds `documents`; returns how many it holds.
+    """Append to `out` until it holds `documents`, or prompts are used up; returns how many it holds.
 
-    An existing file is continued; its last batch, which may be torn, is written again. `base` None: the embedded one.
     `report` gets a line per batch.
 
     Raises:
-        ValueError: the base has no tokenizer, or a number out of range.
+        ValueError: the base has no tokenizer, a bad file, or a number out of range.
     """
-    base = base or fetch_base()
+    base = source.base or fetch_base()
     model = load(base, device=device)
-    if model.tokenizer is None:
+    if source.twin is not None:
+        model = merge(model, source.twin)
+    if (tokenizer := model.tokenizer) is None:
         raise ValueError(f"{base} has no tokenizer, and user turns are text")
-    return write(
-        out, model, tokenizer=model.tokenizer, documents=documents, seed=seed, recipe=recipe or Recipe(), report=report
-    )
+    recipe = recipe or Recipe()
+    batches: dict[str, Callable[[], Batch]] = {
+        "own": lambda: partial(own, model, tokenizer, recipe, seed),
+        "tasks": lambda: partial(generated, model, tokenizer, seed),
+        "answers": lambda: partial(answered, model, tokenizer, recipe, _prompts(source.prompts, seed)),
+    }
+    return write(out, batches[source.kind](), documents=documents, report=report)
 
 
-def write(
-    out: Path,
-    model: Model,
-    *,
-    tokenizer: Tokenizer,
-    documents: int,
-    seed: int,
-    recipe: Recipe,
-    report: Callable[[str], None] = lambda line: None,
-) -> int:
-    """`main` with a model at hand."""
-    if documents < 1:
-        raise ValueError(f"documents is {documents}; allowed: 1 or more")
-    done = _resume(out)
-    seen = {d.prompt_ids for d in done}
-    count, number = len(done), done[-1].batch + 1 if done else 0
-    with out.open("a") as file:
-        while count < documents:
-            fresh = list(batch(model, tokenizer, recipe, seed=seed, number=number, seen=seen))
-            seen.update(d.prompt_ids for d in fresh)
-            file.write("".join(json.dumps(_record(d)) + "\n" for d in fresh))
-            file.flush()
-            count, number = count + len(fresh), number + 1
-            report(f"batch {number}: {len(fresh)} documents, {count} of {documents}")
-    return count
-
-
-def read(path: Path) -> list[Document]:
-    """Every document of a file, which may be packed (.gz).
-
-    Raises:
-        ValueError: a line that is not a document; says which.
-    """
-    documents = []
-    raw = path.read_bytes()
-    text = gzip.decompress(raw).decode() if path.suffix == ".gz" else raw.decode()
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            d = json.loads(line)
-            documents.append(Document(d["batch"], tuple(d["prompt_ids"]), tuple(d["answer_ids"])))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} line {number} is not a document: {error}") from None
-    return documents
-
-
-def batch(
-    model: Model,
-    tokenizer: Tokenizer,
-    recipe: Recipe,
-    *,
-    seed: int,
-    number: int,
-    seen: Collection[tuple[int, ...]] = (),
+def own(
+    model: Model, tokenizer: Tokenizer, recipe: Recipe, seed: int, number: int, seen: Collection[tuple[int, ...]] = ()
 ) -> Iterator[Document]:
     """One batch: turns made up or drawn, then answered, those `seen` before left out.
 
@@ -148,15 +117,75 @@ def batch(
             if good_turn(turn := text + tokenizer.decode(ids), ended=ids[-1] == stop):
                 turns.append(turn.strip())
     chats = [tokenizer.chat(turn) for turn in dict.fromkeys(turns)]
-    prompts = sorted((ids for ids in chats if tuple(ids) not in seen), key=len)
-    pick = greedy
-    if rng.random() >= recipe.greedy_share:
-        pick = nucleus(recipe.answer_temperature, recipe.answer_top_p, generator)
-    answers = continue_all(model.net, prompts, stop_id=stop, limit=recipe.answer_limit, pick=pick) if prompts else []
+    prompts = [tuple(ids) for ids in chats if tuple(ids) not in seen]
+    yield from _answers(model, tokenizer, recipe, prompts, number, generator)
+
+
+def generated(
+    model: Model, tokenizer: Tokenizer, seed: int, number: int, seen: Collection[tuple[int, ...]] = ()
+) -> Iterator[Document]:
+    """One batch of tasks with right answers; neither templates nor operands of the suite are among them."""
+    rng, fresh = random.Random(f"{seed}/{number}"), set(seen)
+    for _ in range(TASKS):
+        task = tasks.draw(rng, held_out=False)
+        prompt = tuple(tokenizer.chat(task.prompt))
+        if prompt not in fresh:
+            fresh.add(prompt)
+            yield Document(number, prompt, (*tokenizer.encode(task.answer), model.stop_ids[0]))
+
+
+def answered(
+    model: Model,
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    prompts: Sequence[tuple[int, ...]],
+    number: int,
+    seen: Collection[tuple[int, ...]] = (),
+) -> Iterator[Document] | None:
+    """One batch of these prompts, answered greedily; None behind the last."""
+    start = number * recipe.batch
+    if start >= len(prompts):
+        return None
+    some = [p for p in prompts[start : start + recipe.batch] if p not in seen]
+    return _answers(model, tokenizer, recipe, some, number, None)
+
+
+def _prompts(files: Sequence[Path], seed: int) -> list[tuple[int, ...]]:
+    found = list(dict.fromkeys(d.prompt_ids for file in files for d in read(file)))
+    random.Random(seed).shuffle(found)
+    return found
+
+
+def _answers(
+    model: Model,
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    prompts: Sequence[tuple[int, ...]],
+    number: int,
+    generator: torch.Generator | None,
+) -> Iterator[Document]:
+    """The best answer to each prompt, where it is good."""
+    if not prompts:
+        return
+    ordered, stop = sorted(prompts, key=len), model.stop_ids[0]
+    picks = [greedy]
+    if recipe.answers and generator is not None:
+        picks += [nucleus(recipe.answer_temperature, recipe.answer_top_p, generator)] * recipe.answers
     control = set(tokenizer.backend.all_special_ids)
-    for prompt, answer in zip(prompts, answers, strict=True):
-        if good_answer(answer, stop_id=stop, control=control):
-            yield Document(number, tuple(prompt), tuple(answer))
+    best: list[tuple[float, list[int]] | None] = [None] * len(ordered)
+    for pick in picks:
+        answers = continue_all(model.net, ordered, stop_id=stop, limit=recipe.answer_limit, pick=pick)
+        good = [n for n, ids in enumerate(answers) if good_answer(ids, stop_id=stop, control=control)]
+        scores = [0.0] * len(good)
+        if len(picks) > 1:
+            logs = log_probabilities(model.net, [(ordered[n], answers[n]) for n in good])
+            scores = [sum(log) / len(log) for log in logs]
+        for n, score in zip(good, scores, strict=True):
+            if score > recipe.least and (best[n] is None or score > best[n][0]):  # type: ignore[index]
+                best[n] = score, answers[n]
+    for prompt, found in zip(ordered, best, strict=True):
+        if found is not None:
+            yield Document(number, prompt, tuple(found[1]))
 
 
 def good_turn(text: str, *, ended: bool) -> bool:
@@ -178,23 +207,3 @@ def repetition(items: Sequence[object], *, width: int = 4, share: float = 0.25) 
     grams = [tuple(items[i : i + width]) for i in range(len(items) - width + 1)]
     repeats = len(grams) - len(set(grams))
     return {g for g in grams if grams.count(g) > 1} if repeats > share * len(grams) else set()
-
-
-def _record(document: Document) -> dict[str, object]:
-    return {"batch": document.batch, "prompt_ids": document.prompt_ids, "answer_ids": document.answer_ids}
-
-
-def _resume(out: Path) -> list[Document]:
-    if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return []
-    lines = out.read_text().splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
-    batches = [json.loads(line)["batch"] for line in lines]
-    kept = [line for line, number in zip(lines, batches, strict=True) if number != batches[-1]]
-    # a whole new file takes the old one's place, so that being cut off here loses nothing either
-    fresh = out.with_suffix(".part")
-    fresh.write_text("".join(kept))
-    fresh.replace(out)
-    return read(out)

@@ -26,17 +26,20 @@ class LoRALinear(nn.Module):
         return self.base(x) + F.linear(low, (self.b * self.scale).to(x.dtype))
 
 
-def wrap(net: Transformer, *, rank: int, scale: float, mask_id: int, seed: int = 0) -> dict[str, nn.Parameter]:
-    """Wrap the linear layers in place; returns what there is to train: `layers.N.q.a`, `.b`, …, and `mask_vector`.
+def wrap(
+    net: Transformer, *, rank: int, scale: float, mask_id: int | None, seed: int = 0, first: int = 0
+) -> dict[str, nn.Parameter]:
+    """Wrap the linear layers in place, from layer `first` on; returns what there is to train.
 
-    B starts at zero, so the network starts as it was, but for the mask: its vector starts at the mean embedding.
+    That is `layers.N.q.a`, `.b`, …, and where there is a mask token `mask_vector`. B starts at zero, so the network
+    starts as it was, but for the mask: its vector starts at the mean embedding.
     """
     if rank < 1:
         raise ValueError(f"rank is {rank}; allowed: 1 or more")
     device = net.norm.weight.device
     generator = torch.Generator().manual_seed(seed)
     parameters: dict[str, nn.Parameter] = {}
-    for index, layer in enumerate(net.layers):
+    for index, layer in list(enumerate(net.layers))[first:]:
         for target in TARGETS:
             base = getattr(layer, target)
             a = torch.randn(rank, base.in_features, generator=generator) * base.in_features**-0.5
@@ -44,6 +47,8 @@ def wrap(net: Transformer, *, rank: int, scale: float, mask_id: int, seed: int =
             pair = nn.Parameter(a.to(device)), nn.Parameter(b.to(device))
             parameters[f"layers.{index}.{target}.a"], parameters[f"layers.{index}.{target}.b"] = pair
             setattr(layer, target, LoRALinear(base, *pair, scale))
+    if mask_id is None:
+        return parameters
     net.mask_id = mask_id
     net.mask_vector = parameters[MASK] = nn.Parameter(net.embed.weight.float().mean(0))
     return parameters

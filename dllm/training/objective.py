@@ -150,20 +150,25 @@ class Measure:
 
 
 def total_loss(net: Transformer, batch: Pack, *, sharpen: float = 0.0) -> tuple[Tensor, Measure]:
-    """The loss summed over the labels, in nats and fp32, and what it is made of.
+    """The loss of a batch, see `score`."""
+    return score(net, hidden(net, batch), batch.targets, sharpen=sharpen)
+
+
+def score(net: Transformer, states: Tensor, targets: Tensor, *, sharpen: float = 0.0) -> tuple[Tensor, Measure]:
+    """The loss summed over the labels, in nats and fp32, and what it is made of. states: (labels, hidden).
 
     Cross entropy, without a 1/t weight: with complementary views every label counts once whatever t was (paper, A.3).
     sharpen: weight of the entropy of those guesses that hit, which makes a model surer where it is right (the
     certainty-forcing term of dParallel, arXiv 2509.26488; LLaDA2.0 calls it confidence-aware training).
     """
-    logits = net.head(hidden(net, batch)).float()
-    loss = F.cross_entropy(logits, batch.targets, reduction="sum")
+    logits = net.head(states).float()
+    loss = F.cross_entropy(logits, targets, reduction="sum")
     with torch.no_grad():
         top, guess = logits.max(-1)
         confidence = (top - logits.logsumexp(-1)).exp()
-        hits, sure = guess == batch.targets, confidence > SURE
+        hits, sure = guess == targets, confidence > SURE
         counts = torch.stack((hits.sum(), sure.sum(), (hits & sure).sum())).tolist()
-    measure = Measure(loss.item(), len(batch.targets), *counts)
+    measure = Measure(loss.item(), len(targets), *counts)
     if sharpen:
         log_probs = logits[hits].log_softmax(-1)
         loss = loss - sharpen * (log_probs.exp() * log_probs).sum()

@@ -86,7 +86,7 @@ def test_wrapping_changes_nothing_at_first() -> None:
 
 def test_another_base_is_refused(tmp_path: Path) -> None:
     trained(tmp_path / "a.safetensors")
-    with pytest.raises(ValueError, match=r"was made for weights with sha256 abab.*has cdcd"):
+    with pytest.raises(ValueError, match=r"was made for weights with sha256 abab.*not cdcd"):
         merge(replace(base(), sha256="cd" * 32), tmp_path / "a.safetensors")
 
 

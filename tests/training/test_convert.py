@@ -17,7 +17,7 @@ from dllm.models.loader import Model, tiny
 from dllm.training.config import BLOCKS, Config
 from dllm.training.convert import Trainer
 from dllm.training.corpus import CANVAS, Corpus
-from dllm.training.distill import Document
+from dllm.training.documents import Document
 from tests.dllm.nets import MASK, STOP, shape_of
 
 

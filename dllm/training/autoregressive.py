@@ -1,0 +1,47 @@
+"""The objective "ar": every answer token predicted from all before it. It makes the AR twin of a base."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dllm.models.loader import Model
+from dllm.training.config import Config
+from dllm.training.corpus import Corpus, Run
+from dllm.training.documents import Document
+from dllm.training.lora import wrap
+from dllm.training.objective import Measure, score
+from dllm.training.rows import Row, states
+
+
+class Autoregressive:
+    """Teacher forcing on whole answers, with the end that ends them."""
+
+    attentions = ("block_causal",)
+
+    def __init__(self, model: Model, config: Config, corpus: Corpus) -> None:
+        self.model, self.net, self.config, self.corpus = model, model.net, config, corpus
+        self.parameters = wrap(self.net, rank=config.rank, scale=config.scale, mask_id=None, seed=config.seed)
+
+    def loss(self, number: int, *, sharpen: float) -> tuple[Tensor, Measure]:
+        """The loss of a micro-batch, summed over its labels, and what it is made of."""
+        return self._loss(self.corpus.micro_batch(number), sharpen)
+
+    def measure(self, run: Run) -> dict[str, object]:
+        """The held-out documents."""
+        held, rows = self.corpus.held_out, self.config.rows
+        return sum(run(self._measured, [held[i : i + rows] for i in range(0, len(held), rows)]), Measure()).mean()
+
+    @torch.no_grad()
+    def _measured(self, documents: Sequence[Document]) -> Measure:
+        return self._loss(documents, 0.0)[1]
+
+    def _loss(self, documents: Sequence[Document], sharpen: float) -> tuple[Tensor, Measure]:
+        row = Row.of(documents, self.model.device)
+        places = [
+            (row.slot(n, p - 1), token)
+            for n, d in enumerate(documents)
+            for p, token in enumerate(d.answer_ids, len(d.prompt_ids))
+        ]
+        sources, targets = torch.tensor(places, device=self.model.device).unbind(1)
+        return score(self.net, states(self.net, row)[sources], targets, sharpen=sharpen)

@@ -1,0 +1,91 @@
+"""Documents: the conversations that training learns from, and the JSON lines that they are kept in.
+
+Batches are seeded one by one: a file that was cut off goes on as if it had not been.
+"""
+
+import gzip
+import json
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One conversation.
+
+    `prompt_ids` up to the assistant's turn; `answer_ids` with the id that ends it, unless it was cut at the limit.
+    """
+
+    batch: int
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+
+
+# a batch's number, and the prompts that there are already → its documents; None: there are no more
+Batch = Callable[[int, Collection[tuple[int, ...]]], Iterable[Document] | None]
+
+
+def write(out: Path, batch: Batch, *, documents: int, report: Callable[[str], None] = lambda line: None) -> int:
+    """Append batches to `out` (JSON lines) until it holds `documents`; returns how many it holds.
+
+    An existing file is continued; its last batch, which may be torn, is written again.
+
+    Raises:
+        ValueError: documents is below 1.
+    """
+    if documents < 1:
+        raise ValueError(f"documents is {documents}; allowed: 1 or more")
+    done = _resume(out)
+    seen = {d.prompt_ids for d in done}
+    count, number = len(done), done[-1].batch + 1 if done else 0
+    with out.open("a") as file:
+        while count < documents:
+            more = batch(number, seen)
+            if more is None:
+                break
+            fresh = list(more)
+            seen.update(d.prompt_ids for d in fresh)
+            file.write("".join(json.dumps(_record(d)) + "\n" for d in fresh))
+            file.flush()
+            count, number = count + len(fresh), number + 1
+            report(f"batch {number}: {len(fresh)} documents, {count} of {documents}")
+    return count
+
+
+def read(path: Path) -> list[Document]:
+    """Every document of a file, which may be packed (.gz).
+
+    Raises:
+        ValueError: a line that is not a document; says which.
+    """
+    documents = []
+    raw = path.read_bytes()
+    text = gzip.decompress(raw).decode() if path.suffix == ".gz" else raw.decode()
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            d = json.loads(line)
+            documents.append(Document(d["batch"], tuple(d["prompt_ids"]), tuple(d["answer_ids"])))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} line {number} is not a document: {error}") from None
+    return documents
+
+
+def _record(document: Document) -> dict[str, object]:
+    return {"batch": document.batch, "prompt_ids": document.prompt_ids, "answer_ids": document.answer_ids}
+
+
+def _resume(out: Path) -> list[Document]:
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return []
+    lines = out.read_text().splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    batches = [json.loads(line)["batch"] for line in lines]
+    kept = [line for line, number in zip(lines, batches, strict=True) if number != batches[-1]]
+    # a whole new file takes the old one's place, so that being cut off here loses nothing either
+    fresh = out.with_suffix(".part")
+    fresh.write_text("".join(kept))
+    fresh.replace(out)
+    return read(out)
