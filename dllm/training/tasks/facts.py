@@ -164,7 +164,8 @@ def _days_and_months(where: str, rng: random.Random) -> Operand:
 CAPITAL_TASKS = Skill("capitals", (
     Question((
         "What is the capital of {country}?", "What is the capital city of {country}?",
-        "Name the capital of {country}.", "Which city is the capital of {country}?", "{Country}: what is its capital?",
+        "Name the capital of {country}.", "Which city does {country} have as its capital?",
+        "{Country}: what is its capital?",
         "Tell me the capital of {country}.", "What city is the capital of {country}?",
         "Can you name the capital of {country}?", "The capital of {country} is which city?",
         "Give me the capital of {country}.", "Do you know the capital of {country}?",
@@ -214,7 +215,7 @@ UNIT_TASKS = Skill("units", (
         "How many {small} are {count} {large}?", "Convert {count} {large} to {small}.",
         "How many {small} are in {count} {large}?", "{count} {large} are how many {small}?",
         "What is {count} {large} in {small}?", "Change {count} {large} into {small}.",
-    ), lambda rng: (*rng.choice(CONVERTED), rng.randint(2, 9)), _conversion, by=2),
+    ), lambda rng: (*rng.choice(CONVERTED), rng.randint(2, 9)), _conversion),
     Question((
         "How many {part} does {whole} have?", "How many {part} are on {whole}?", "How many {part} has {whole}?",
         "What is the number of {part} of {whole}?", "Tell me how many {part} {whole} has.",

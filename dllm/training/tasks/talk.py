@@ -4,7 +4,7 @@ import random
 
 from dllm.training.tasks.facts import CAPITALS
 from dllm.training.tasks.task import Operand, Question, Skill, Solved
-from dllm.training.tasks.vocabulary import CATEGORIES, NAMES, PLACES, THINGS, article
+from dllm.training.tasks.vocabulary import CATEGORIES, INSIDE, NAMES, PLACES, THINGS, article
 
 GREETINGS = {
     "hello": "Hello", "good morning": "Good morning", "good evening": "Good evening", "good night": "Good night",
@@ -42,7 +42,8 @@ ORDERS = (
 def _greeting(operand: Operand) -> Solved:
     name, greeting = operand
     said = GREETINGS[greeting]
-    return Solved({"name": name, "greeting": greeting}, f"{said}, {name}!", {"equal": f"{said}, {name}"})
+    check = {"any": [f"{said}, {name}", f"{said} {name}"]}
+    return Solved({"name": name, "greeting": greeting}, f"{said}, {name}!", check)
 
 
 def _wish(operand: Operand) -> Solved:
@@ -59,7 +60,8 @@ def _thanks(operand: Operand) -> Solved:
 
 
 def _doing(rng: random.Random) -> Operand:
-    return rng.choice(NAMES), rng.choice(VERBS)[0], rng.choice(PLACES)
+    verb = rng.choice(VERBS)[0]
+    return rng.choice(NAMES), verb, rng.choice(INSIDE if verb.endswith(" in") else PLACES)
 
 
 def _told(operand: Operand) -> tuple[str, str, str, dict[str, str]]:
@@ -192,5 +194,5 @@ RECALL = Skill("recall", (
         "{name} left {one} in the {place}. Where is the {thing}?",
         "{name} lost {one} in the {place}. Where should we look for the {thing}?",
         "{name} forgot the {thing} in the {place}. Where is it?",
-    ), lambda rng: (rng.choice(NAMES), rng.choice(THINGS), rng.choice(PLACES)), _where),
+    ), lambda rng: (rng.choice(NAMES), rng.choice(THINGS), rng.choice(INSIDE)), _where),
 ))  # fmt: skip

@@ -25,6 +25,9 @@ PLACES = (
     "office", "farm", "lake", "church", "hospital", "castle", "kitchen", "village", "bridge",
 )  # fmt: skip
 
+OUTDOORS = ("river", "beach", "farm", "lake", "bridge")  # one is at these, or on them
+INSIDE = tuple(place for place in PLACES if place not in OUTDOORS)
+
 # Category: its singular, and members; the first are the best known
 CATEGORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     name: (single, tuple(members.split(", ")))
@@ -115,12 +118,12 @@ def sentence(rng: random.Random) -> str:
     thing, place, adjective, animal = (
         rng.choice(words) for words in (THINGS, PLACES, ADJECTIVES, CATEGORIES["animals"][1])
     )
-    number = rng.randint(2, 20)
+    room, number = rng.choice(INSIDE), rng.randint(2, 20)
     return rng.choice((
         f"{name} has {article(adjective)} {thing}.", f"The {animal} is at the {place}.",
-        f"The {adjective} {thing} is in the {place}.", f"{name} and {other} go to the {place}.",
+        f"The {adjective} {thing} is in the {room}.", f"{name} and {other} go to the {place}.",
         f"My {thing} is {adjective}.", f"{name} likes the {adjective} {animal}.", f"We saw {number} {thing}s today.",
         f"Please bring the {thing} to {name}.", f"The {animal} sleeps near the {thing}.",
-        f"{name} lost {article(thing)} in the {place}.", f"There is {article(animal)} in the {place}.",
+        f"{name} lost {article(thing)} in the {room}.", f"There is {article(animal)} in the {room}.",
         f"I gave {name} my {thing}.", f"Where is the {adjective} {thing}?", f"{name} is {adjective} today.",
     ))  # fmt: skip

@@ -118,7 +118,8 @@ def _sampled(rng: random.Random) -> Operand:
 OPPOSITE_TASKS = Skill("opposites", (
     Question((
         "What is the opposite of {word}?", "What is the opposite of the word {word}?", "Give the opposite of {word}.",
-        "The opposite of {word} is what?", "Name the opposite of {word}.", "What word means the opposite of {word}?",
+        "Which word says the opposite of {word}?", "Name the opposite of {word}.",
+        "What word means the opposite of {word}?",
         "Which word is the opposite of {word}?", "Tell me the opposite of {word}.", "What is the antonym of {word}?",
         "Opposite of {word}?", "Find the opposite of the word {word}.", "Can you tell me the opposite of {word}?",
     ), lambda rng: ((word := rng.choice(tuple(OPPOSITES))), OPPOSITES[word][0]), _opposite),
