@@ -48,8 +48,7 @@ def settings_controls() -> Controls:
         with gr.Column(min_width=280):
             built |= _choice("cache", "Cache", "Which positions a pass recomputes.", CACHES, default=None)
         with gr.Column(min_width=280):
-            default = _default(Settings, "unmask").name
-            built |= _choice("unmask", "Unmasking rule", "Which guesses become tokens.", UNMASKS, default=default)
+            built |= _choice("unmask", "Unmasking rule", "Which guesses become tokens.", UNMASKS, default=None)
     built[("record",)] = gr.CheckboxGroup(
         list(RECORDED),
         label="Record for the inspector",

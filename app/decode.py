@@ -18,8 +18,8 @@ from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_toke
 from app.live import Live
 from app.shelf import Shelf, new_folder
 from dllm.cards import MODELS
-from dllm.judge import Judge, item_of
-from dllm.settings import RECORDS, Choice, Settings, SettingsError
+from dllm.judge import Judge, autoregressive, item_of
+from dllm.settings import RECORDS, Settings, SettingsError
 from dllm.trace import StepRecord, Trace
 from visualize.facts import facts as words
 from visualize.stage import Stage, slowed, stopped
@@ -140,13 +140,6 @@ def follow(name: str, run: Any, steps: Generator[Any, None, None], live: Live) -
             yield Passed(name, run.records[-1])
             if monotonic() > deadline:
                 return
-
-
-def autoregressive(settings: Settings) -> Settings:
-    """The same request decoded one token at a time."""
-    return replace(
-        settings, block_size=1, sub_block_size=None, cache=None, attention=None, unmask=Choice("top_k")
-    )  # fmt: skip
 
 
 def stopper(engines: Engines) -> Callable[[gr.Request], str]:

@@ -16,12 +16,12 @@ from dllm.benchmark import AR, Answer, Benchmark, ModelName, Row, SuiteName, Way
 from dllm.decode import Traits, resolve
 from dllm.engine import Engine
 from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, ways
-from dllm.judge import with_gate
+from dllm.judge import autoregressive, with_gate
 from dllm.pace import median_lap
 from dllm.race import rotated
 from dllm.report import departure
 from dllm.run import Run
-from dllm.settings import Choice, Settings
+from dllm.settings import VERIFY, Choice, Settings
 from dllm.suite import Item, Suite
 from dllm.trace import Gate, Trace
 
@@ -173,8 +173,8 @@ class Bench:
         from dllm.models.likelihood import log_probabilities
 
         logs: list[list[float]] = [[] for _ in runs]
-        if "block_causal" in self.engine.traits.attentions:
-            logs = log_probabilities(self.engine.ar.net, [(run.prompt, tuple(run.canvas.output)) for run in runs])
+        if self.engine.traits.causal:
+            logs = log_probabilities(self.engine.model.net, [(run.prompt, tuple(run.canvas.output)) for run in runs])
         answers = []
         for name, place, run, log in zip(names, places, runs, logs, strict=True):
             item, ids = self.items[place], tuple(run.canvas.output)
@@ -237,7 +237,10 @@ class Bench:
 
 def exactly(settings: Settings, traits: Traits) -> Settings:
     """The same blocks and attention without what is approximate: no cache, one token a pass."""
-    return replace(resolve(settings, traits), cache=Choice("none"), unmask=Choice("top_k", {"k": 1}))
+    resolved = resolve(settings, traits)
+    if resolved.rule.name == VERIFY:
+        return resolve(replace(autoregressive(resolved), attention=resolved.attention, cache=Choice("none")), traits)
+    return replace(resolved, cache=Choice("none"), unmask=Choice("top_k", {"k": 1}))
 
 
 def blocks(resolved: Settings) -> tuple[str | int | None, ...]:

@@ -13,6 +13,8 @@ from dllm.settings import CAUSAL, VERIFY, Choice, Settings, SettingsError
 from dllm.step import Plan, Readout, Span, Step
 from dllm.unmask import UNMASKS, Candidates, EntropyBound, Unmask
 
+VERIFIED_CACHES = (None, Choice("none"), Choice("block"))
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -32,6 +34,11 @@ class Traits:
     sub_block_cache: bool = True
     multiple: int = 1
 
+    @property
+    def causal(self) -> bool:
+        """Whether the model decodes autoregressively too, so that it can say how likely a text is."""
+        return bool(set(self.attentions) & set(CAUSAL))
+
 
 def resolve(settings: Settings, traits: Traits) -> Settings:
     """The settings with every None filled in as the model prefers.
@@ -39,7 +46,8 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
     Raises:
         SettingsError: a value or a combination that the model does not allow.
     """
-    if settings.unmask.name == VERIFY:
+    settings = replace(settings, unmask=_rule(settings, traits))
+    if settings.rule.name == VERIFY:
         return _verified(settings, traits)
     attention, cache = _attention(settings, traits)
     causal = attention in CAUSAL
@@ -53,7 +61,7 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
     if cache.name == "d2" and traits.multiple > 1:
         cache = Choice(cache.name, {"multiple": traits.multiple, **cache.options})
     sub = settings.sub_block_size or next(s for s in (8, 4, 2, 1) if settings.block_size % s == 0)
-    settings.unmask.build(UNMASKS, "unmask")
+    settings.rule.build(UNMASKS, "unmask")
     return replace(
         settings,
         attention=attention,
@@ -61,6 +69,15 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
         sub_block_size=sub if causal else settings.block_size,  # only v2 has sub-blocks
         stop_ids=_stop_ids(settings, traits),
     )
+
+
+def _rule(settings: Settings, traits: Traits) -> Choice:
+    """The unmasking rule as asked, else verified decoding where model and settings allow it, else a threshold."""
+    if settings.unmask is not None:
+        return settings.unmask
+    plain = settings.attention in (None, "hybrid") and settings.block_size > 1 and settings.cache in VERIFIED_CACHES
+    seen = [name for name in settings.record if name != "alternatives"]
+    return Choice(VERIFY if plain and not seen and traits.attentions[0] == "hybrid" else "threshold")
 
 
 def _verified(settings: Settings, traits: Traits) -> Settings:
@@ -74,12 +91,12 @@ def _verified(settings: Settings, traits: Traits) -> Settings:
     if settings.attention not in (None, "hybrid"):
         raise SettingsError(f"attention is {settings.attention!r}; allowed where unmask is {VERIFY!r}: hybrid")
     cache = settings.cache or Choice("block")
-    if cache.name not in ("none", "block"):
+    if cache not in VERIFIED_CACHES:
         raise SettingsError(f"cache is {cache.name!r}; allowed where unmask is {VERIFY!r}: none, block")
     cache.build(CACHES, "cache")
     if kept := [name for name in settings.record if name != "alternatives"]:
         raise SettingsError(f"record holds {kept[0]!r}; allowed where unmask is {VERIFY!r}: alternatives")
-    size = settings.unmask.build(UNMASKS, "unmask").drafts + 1
+    size = settings.rule.build(UNMASKS, "unmask").drafts + 1
     return replace(
         settings,
         attention="hybrid",
@@ -146,7 +163,7 @@ class Decoder:
         assert settings.cache is not None and settings.sub_block_size is not None
         assert settings.attention is not None and settings.stop_ids is not None
         self.policy: CachePolicy = settings.cache.build(CACHES, "cache")
-        self.unmask: Unmask = settings.unmask.build(UNMASKS, "unmask")
+        self.unmask: Unmask = settings.rule.build(UNMASKS, "unmask")
         self.canvas = Canvas(
             prompt,
             settings.gen_length,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from dllm.models.transformer import Transformer
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTER = ROOT / "assets/models/smollm2-135m-blockdiffusion/adapter.safetensors"
+SHIPPED = ROOT / "assets/models/smollm2-135m-blockdiffusion"
+TWIN, DRAFTS, FULL = "twin.safetensors", "drafts.safetensors", "full.safetensors"
 RANDOM = "random:"  # before a model's name: its shape without its weights
 MAX_PROMPT_CHARS = 20_000
 MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: so that there are few shapes of them
@@ -59,15 +60,16 @@ class Passes:
 class Engine:
     """A loaded model, ready to run requests. Runs are independent and share nothing but the weights."""
 
-    def __init__(self, model: "Model", *, ar: "Model | None" = None, passes: Passes = Passes()) -> None:
-        """`ar`: the network for block size 1 where it is another (the default model's base).
+    def __init__(self, model: "Model", *, full: "Model | None" = None, passes: Passes = Passes()) -> None:
+        """`full`: the network for full attention where it is another (the default model's second adapter).
 
         Raises:
             ValueError: attention or graphs were asked for that the device has not.
         """
-        self.model, self.tokenizer, self.ar = model, model.tokenizer, ar or model
-        for each in {id(m.net): m for m in (self.model, self.ar)}.values():
-            self._attention = passes.prepare(each.net)
+        self.model, self.tokenizer, self.full = model, model.tokenizer, full
+        self._attention = passes.prepare(model.net)
+        if full is not None:
+            passes.prepare(full.net)
         self.warm_up = 0
         self._peaks: tuple[float, float] | None = None
         self._table = Table()
@@ -81,16 +83,16 @@ class Engine:
         dtype: str | None = None,
         threads: int | None = None,
         progress: "Progress | None" = None,
-        adapter: Path | None = None,
+        folder: Path | None = None,
         passes: Passes = Passes(),
     ) -> "Engine":
         """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
 
-        `random:NAME` is a network of that model's shape with random weights and no tokenizer. adapter: another than
-        the default model's own, over the same base.
+        `random:NAME` is a network of that model's shape with random weights and no tokenizer. folder: of the default
+        model's adapters, another than its own, over the same base.
 
         Raises:
-            ValueError: not a model, or an adapter for a model that takes none; says what is allowed.
+            ValueError: not a model, or adapters for a model that takes none; says what is allowed.
             OSError: the model hub has it not, or cannot be reached.
         """
         from dllm.models import loader
@@ -99,27 +101,35 @@ class Engine:
         if threads is not None:
             use_threads(threads)
         if name != "default":
-            if adapter is not None:
-                raise ValueError(f"adapter is {str(adapter)!r} with model {name!r}; allowed: with model 'default'")
+            if folder is not None:
+                raise ValueError(f"folder is {str(folder)!r} with model {name!r}; allowed: with model 'default'")
             if name.startswith(RANDOM):
                 card = _card(name)
                 model = loader.load_random(name, card.spec, card.shape, device=device, dtype=dtype)
                 return cls(model, passes=passes)
             source = f"{name}@{MODELS[name].revision}" if name in MODELS else name
             return cls(loader.load(source, device=device, dtype=dtype, progress=progress), passes=passes)
+        from dllm.models.adapter import attach, merge
         from dllm.models.fetch import fetch_base
 
+        folder = folder or SHIPPED
         base = loader.load(fetch_base(progress), device=device, dtype=dtype)
-        if adapter is None and not ADAPTER.exists():
-            return cls(replace(base, id="default"), passes=passes)
-        from dllm.models.adapter import merge
-
-        return cls(replace(merge(base, adapter or ADAPTER), id="default"), ar=base, passes=passes)
+        twin = replace(merge(base, folder / TWIN), id="default")
+        full = merge(twin, folder / FULL)
+        return cls(attach(twin, folder / DRAFTS), full=full, passes=passes)
 
     @cached_property
     def traits(self) -> Traits:
-        """What decoders must know of the model."""
-        return self._traits(self.model)
+        """What decoders must know of the model, with all attentions that its networks were trained for."""
+        own = self._traits(self.model)
+        if self.full is None:
+            return own
+        return replace(own, attentions=(*own.attentions, *self._traits(self.full).attentions))
+
+    def network(self, attention: str | None) -> "Model":
+        """The network that decodes under an attention of `traits`; AR is block size 1 of the same."""
+        other = self.full is not None and attention in self._traits(self.full).attentions
+        return self.full if self.full is not None and other else self.model
 
     @property
     def autoregressive(self) -> bool:
@@ -162,11 +172,11 @@ class Engine:
 
     def log_prob(self, prompt: Sequence[int], answer: Sequence[int]) -> float | None:
         """Mean log-probability in nats of an answer's token under the AR network; None without network or token."""
-        if not answer or "block_causal" not in self._traits(self.ar).attentions:
+        if not answer or not self.traits.causal:
             return None
         from dllm.models.likelihood import log_probabilities
 
-        return sum(log_probabilities(self.ar.net, [(prompt, answer)])[0]) / len(answer)
+        return sum(log_probabilities(self.model.net, [(prompt, answer)])[0]) / len(answer)
 
     def run(self, prompt: str | Sequence[int], settings: Settings) -> Run:
         """One decoding, not begun yet. Text is put into the chat template; ids are taken as they are.
@@ -175,7 +185,7 @@ class Engine:
             SettingsError: the prompt or a setting is not allowed; says what is.
         """
         resolved = resolve(settings, self.traits)
-        model = self.ar if resolved.autoregressive else self.model
+        model = self.network(resolved.attention)
         traits = self._traits(model)
         return Run(model, self._ids(prompt), resolved, traits=traits, environment=self.environment())
 

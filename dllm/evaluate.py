@@ -9,12 +9,13 @@ from dllm import suite as suites
 from dllm.batch import decode_together
 from dllm.engine import Engine
 from dllm.report import SCHEMA, Answer, Row, departure, summarize
-from dllm.settings import Choice, Settings
+from dllm.settings import VERIFY, Choice, Settings
 from dllm.suite import Item, Suite
 
 CHECKED_LENGTH = 48  # tokens of an answer that is checked, and of an open one
 OPEN_LENGTH = 64
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+DRAFTS = (1, 2, 3, 4)
 BLOCKS = ((32, 8), (32, 4), (8, 8))  # block, sub-block
 
 
@@ -25,11 +26,13 @@ def ways(engine: Engine) -> dict[str, Settings]:
     """
     found: dict[str, Settings] = {}
     attentions = engine.traits.attentions
-    if "block_causal" in attentions:
+    if engine.traits.causal:
         found["AR"] = Settings(block_size=1)
     if engine.autoregressive:
         return found
-    if "block_causal" in attentions:
+    if "hybrid" in attentions:
+        found |= {f"verified, {_drafts(n)}": Settings(unmask=Choice(VERIFY, {"drafts": n})) for n in DRAFTS}
+    if engine.traits.causal:
         for block, sub in BLOCKS:
             # a sub-block that is the block leaves the sub-block cache nothing to freeze
             for cache in ("block",) if sub == block else ("block", "sub_block"):
@@ -98,9 +101,9 @@ def _answers(
         pass
     outputs = [tuple(run.canvas.output) for run in runs]
     log_probs: list[list[float]] = [[] for _ in runs]
-    if "block_causal" in engine.traits.attentions:
+    if engine.traits.causal:
         pairs = [(run.prompt, ids) for run, ids in zip(runs, outputs, strict=True)]
-        log_probs = log_probabilities(engine.ar.net, pairs)
+        log_probs = log_probabilities(engine.model.net, pairs)
     return [
         Answer(
             item=item.id,
@@ -119,6 +122,10 @@ def first_of_each_kind(items: Sequence[Item], limit: int | None) -> list[Item]:
     """So many items of each kind, in their order."""
     kinds = [item.kind for item in items]
     return [item for n, item in enumerate(items) if limit is None or kinds[:n].count(item.kind) < limit]
+
+
+def _drafts(count: int) -> str:
+    return f"{count} draft{'s' * (count != 1)}"
 
 
 def _threshold(value: float) -> Choice:

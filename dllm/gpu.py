@@ -191,7 +191,7 @@ class _Measuring:
     def _generate(self) -> Callable[[], Timed]:
         from dllm.models.baseline import baseline
 
-        generate = baseline(self.engine.ar, stop_ids=())
+        generate = baseline(self.engine.model, stop_ids=())
         theirs(generate, self._prompt(0), WARM)
         return lambda: theirs(generate, self._prompt(0), self.plan.causal)
 

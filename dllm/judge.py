@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dllm.settings import Choice, Settings
+from dllm.settings import VERIFY, Choice, Settings
 from dllm.suite import SUITES, Item, Suite, passes
 from dllm.trace import Gate, Trace
 from dllm.unmask import UNMASKS
@@ -25,8 +25,18 @@ def references(settings: Settings) -> dict[str, Settings]:
     without = replace(settings, cache=Choice("none"), record=())
     if settings.autoregressive:
         return {"no_cache": without}
-    score = {"score": settings.unmask.options["score"]} if "score" in settings.unmask.options else {}
+    if settings.rule.name == VERIFY:
+        return {
+            "no_cache": without,
+            "one_by_one": replace(autoregressive(without), attention=settings.attention, cache=Choice("none")),
+        }
+    score = {"score": settings.rule.options["score"]} if "score" in settings.rule.options else {}
     return {"no_cache": without, "one_by_one": replace(without, unmask=Choice("top_k", {"k": 1, **score}))}
+
+
+def autoregressive(settings: Settings) -> Settings:
+    """The same request decoded one token at a time."""
+    return replace(settings, block_size=1, sub_block_size=None, cache=None, attention=None, unmask=Choice("top_k"))
 
 
 class Judge:
@@ -76,7 +86,7 @@ def with_gate(trace: Trace, gate: Gate, engine: "Engine") -> Trace:
 
 def _key(settings: Settings) -> str:
     """Settings that decode alike have one key: a rule's options count also where they are left at their defaults."""
-    return str({**settings.as_json(), "unmask": settings.unmask.build(UNMASKS, "unmask")})
+    return str({**settings.as_json(), "unmask": settings.rule.build(UNMASKS, "unmask")})
 
 
 def item_of(prompt: str) -> Item | None:

@@ -14,7 +14,7 @@ def add_measuring(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="measure ways of decoding on a suite of prompts")
     evaluate.add_argument("--suite", default="default", help="a suite of assets/suites, or a JSON file like those")
     evaluate.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
-    evaluate.add_argument("--adapter", type=Path, help="instead of the default model's own")
+    evaluate.add_argument("--folder", type=Path, help="of adapters, instead of the default model's own")
     evaluate.add_argument("--only", default="", metavar="WORDS", help="only ways whose name holds this, such as 0.9")
     evaluate.add_argument("--limit", type=int, help="only so many prompts of each kind")
     evaluate.add_argument("--rows", type=int, default=16, help="prompts decoded together")
@@ -63,7 +63,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.out is not None and not args.out.resolve().parent.is_dir():  # said before minutes of decoding, not after
         raise ValueError(f"out is {str(args.out)!r}; allowed: a file in a folder that exists")
     suite = Suite.load(args.suite)
-    engine = Engine.load(args.model, device=args.device, adapter=args.adapter)
+    engine = Engine.load(args.model, device=args.device, folder=args.folder)
     rows = []
     for row in evaluate(engine, suite, only=args.only, rows=args.rows, limit=args.limit):
         rows.append(row)

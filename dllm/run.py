@@ -32,7 +32,7 @@ class Run:
             SettingsError: the prompt does not suit the model.
         """
         self.model, self.prompt, self.settings, self.environment = model, prompt, settings, environment
-        kind = VerifiedDecoder if settings.unmask.name == VERIFY else Decoder
+        kind = VerifiedDecoder if settings.rule.name == VERIFY else Decoder
         self.decoder: Decoder | VerifiedDecoder = kind(prompt, settings, traits)
         self.canvas = self.decoder.canvas
         self.records: list[StepRecord] = []

@@ -98,7 +98,7 @@ class Settings:
         choices=ATTENTIONS,
     )
     cache: Choice | None = None
-    unmask: Choice = Choice("threshold")
+    unmask: Choice | None = None
     temperature: float = knob(
         0.0, "Temperature", "0 takes the likeliest token; above 0 samples.", minimum=0.0, maximum=5.0, step=0.05
     )
@@ -121,9 +121,14 @@ class Settings:
             raise SettingsError(f"record holds {unknown[0]!r}; allowed: {', '.join(RECORDS)}")
 
     @property
+    def rule(self) -> Choice:
+        """The unmasking rule of resolved settings; of others, that of a model without hybrid attention."""
+        return self.unmask or Choice("threshold")
+
+    @property
     def autoregressive(self) -> bool:
         """Whether resolved settings write one token at a time, each from those before it."""
-        return self.block_size == 1 and self.attention in CAUSAL and self.unmask.name != VERIFY
+        return self.block_size == 1 and self.attention in CAUSAL and self.rule.name != VERIFY
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Settings":
@@ -138,7 +143,7 @@ class Settings:
         values = dict(data)
         if values.get("cache") is not None:
             values["cache"] = Choice.of(values["cache"], "cache")
-        if "unmask" in values:
+        if values.get("unmask") is not None:
             values["unmask"] = Choice.of(values["unmask"], "unmask")
         if values.get("stop_ids") is not None:
             values["stop_ids"] = _ids(values["stop_ids"], "stop_ids")
@@ -152,7 +157,7 @@ class Settings:
         """The request form; `from_json` of it gives the same settings."""
         out: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         out["cache"] = self.cache.as_json() if self.cache else None
-        out["unmask"] = self.unmask.as_json()
+        out["unmask"] = self.unmask.as_json() if self.unmask else None
         out["stop_ids"] = None if self.stop_ids is None else list(self.stop_ids)
         out["record"] = list(self.record)
         return out

@@ -33,7 +33,7 @@ class Shadow:
             SettingsError: no steps, too many, another model than the engine's, or settings it does not allow.
         """
         settings = Settings.from_json(trace.settings)
-        _check_model(trace.model, model_record(engine.ar if settings.autoregressive else engine.model))
+        _check_model(trace.model, model_record(engine.network(settings.attention)))
         self.trace, self.run = trace, engine.run(trace.prompt, settings)  # not begun: it knows model and canvas
         _check_size(trace, self.run)
         self._drift: Drift | None = None

@@ -65,9 +65,9 @@ def measure(engine: Engine, *, rounds: int, report: Callable[[str], None]) -> di
 
     if rounds < 1:
         raise ValueError(f"rounds is {rounds}; allowed: 1 or more")
-    if engine.autoregressive or "block_causal" not in engine.traits.attentions:
+    if engine.autoregressive or not engine.traits.causal:
         raise ValueError(f"the model {engine.model.id} decodes no causal blocks; allowed: one that does, as 'default'")
-    generate, prompt = baseline(engine.ar), engine.run(PROMPT, Settings(gen_length=LENGTH)).prompt
+    generate, prompt = baseline(engine.model), engine.run(PROMPT, Settings(gen_length=LENGTH)).prompt
     timed: dict[str, list[Timed]] = {THEIRS: [], **{name: [] for name in ways()}}
     for number in range(rounds + 1):
         report(f"round {number} of {rounds}" if number else "warm-up round")

@@ -45,7 +45,7 @@ class VerifiedDecoder:
         check_prompt(prompt, settings, traits)
         assert settings.cache is not None and settings.attention is not None
         assert settings.stop_ids is not None and traits.mask_id is not None
-        self.rule: Verify = settings.unmask.build(UNMASKS, "unmask")
+        self.rule: Verify = settings.rule.build(UNMASKS, "unmask")
         self.keeps = settings.cache.name != "none"
         self.canvas = Canvas(
             prompt,

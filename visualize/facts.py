@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dllm.settings import VERIFY
+
 
 def facts(
     about: Mapping[str, Any], *, title: str | None = None, opening: str = "Measured live", seed: int | None = None
@@ -29,6 +31,9 @@ def decoder_words(settings: Mapping[str, Any]) -> str:
     if settings["block_size"] == 1:
         return "one token at a time"
     cache, rule = (settings.get("cache") or {}).get("name", "no"), settings["unmask"]
+    if rule["name"] == VERIFY:
+        drafts = rule.get("drafts", 2)
+        return f"AR's words, {drafts} draft{'s' * (drafts != 1)} tested a pass"
     words = [f"{CACHE_NAMES.get(cache, cache)}", f"block {settings['block_size']}"]
     if settings["sub_block_size"] != settings["block_size"]:
         words.append(f"sub-block {settings['sub_block_size']}")
@@ -43,6 +48,8 @@ def short_words(settings: Mapping[str, Any]) -> str:
     """
     if settings["block_size"] == 1:
         return "AR"
+    if settings["unmask"].get("name") == VERIFY:
+        return "Verified"
     name = CACHE_NAMES.get((settings.get("cache") or {}).get("name", "none"), "another cache")
     name = name[:1].upper() + name[1:] if name.endswith(" cache") else name
     full = " in full attention" if name == "No cache" and settings["attention"] == "bidirectional" else ""

@@ -65,7 +65,7 @@ class Config:
     rows: int = 4
     packs: int = 2
     longest: int = 256
-    exclude: tuple[str, ...] = ("default",)
+    exclude: tuple[str, ...] = ("default", "tasks")
     compile: bool = False
     held_out: int = 16
     measure_every: int = 100

@@ -74,8 +74,10 @@ class Corpus:
         rng, rows = random.Random(f"{self.config.seed}/{epoch}"), self.config.rows
         order = rng.sample(self.documents, len(self.documents) // rows * rows)
         batches: list[list[Document]] = []
-        for start in range(0, len(order), POOL * rows):
-            pool = sorted(order[start : start + POOL * rows], key=lambda d: len(d.prompt_ids) + len(d.answer_ids))
+        # rows that are padded should be alike; rows that are not should take the same time, so they are mixed
+        together = rows * (POOL if self.config.objective == "blocks" else 1)
+        for start in range(0, len(order), together):
+            pool = sorted(order[start : start + together], key=lambda d: len(d.prompt_ids) + len(d.answer_ids))
             batches += [pool[i : i + rows] for i in range(0, len(pool), rows)]
         rng.shuffle(batches)
         return batches
