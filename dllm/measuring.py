@@ -12,7 +12,7 @@ from dllm.trace import Trace
 def add_measuring(commands: Any) -> None:
     """Enter them into the command line."""
     evaluate = commands.add_parser("evaluate", help="measure ways of decoding on a suite of prompts")
-    evaluate.add_argument("--suite", default="default", help="a suite of assets/suites, or a JSON file like those")
+    evaluate.add_argument("--suite", default="tasks", help="a suite of assets/suites, or a JSON file like those")
     evaluate.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
     evaluate.add_argument("--folder", type=Path, help="of adapters, instead of the default model's own")
     evaluate.add_argument("--only", default="", metavar="WORDS", help="only ways whose name holds this, such as 0.9")
@@ -25,7 +25,7 @@ def add_measuring(commands: Any) -> None:
     bench = commands.add_parser("bench", help="time ways of decoding on this machine, and say what their speed costs")
     bench.add_argument(
         "--suite",
-        default="default",
+        default="tasks",
         help="of assets/suites, a JSON file like those; or cpu: the network; or gpu: large shapes with random weights",
     )
     bench.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")

@@ -8,15 +8,21 @@ from typing import Any
 
 from dllm.aims import Aim
 from dllm.benchmark import AR
+from dllm.decode import Traits
 from dllm.engine import Engine
 from dllm.hardware import THEIRS
 from dllm.run import Run
-from dllm.settings import Choice, Settings
+from dllm.settings import VERIFY, Choice, Settings
 
 SCHEMA = "blockscope.speed/1"
 PROMPT = "Tell me a short story about a lost cat."
 LENGTH = 48
 BLOCKS = {"block 8": {"block_size": 8}, "block 32/8, sub-block cache": {"block_size": 32, "cache": Choice("sub_block")}}
+VERIFIED = {
+    "verified, 2 drafts": {},
+    "verified, 2 drafts, every case": {"least": 0.0},
+    "verified, 1 draft": {"drafts": 1},
+}
 WIDTH = 8  # positions of the pass that is compared with an AR step
 
 
@@ -44,10 +50,12 @@ class Timed:
     recorder: float = 0.0
 
 
-def ways() -> dict[str, Settings]:
-    """Ours: AR, both blocks at threshold 0.9, and both made to commit two and three tokens a pass."""
+def ways(traits: Traits) -> dict[str, Settings]:
+    """Ours: AR, verified where the model can, both blocks at threshold 0.9 and made to commit two and three a pass."""
     plain = Settings(gen_length=LENGTH)
     found = {AR: replace(plain, block_size=1)}
+    if "hybrid" in traits.attentions:
+        found |= {name: replace(plain, unmask=Choice(VERIFY, options)) for name, options in VERIFIED.items()}
     for name, change in BLOCKS.items():
         block = replace(plain, **change)
         found[f"{name}, threshold 0.9"] = replace(block, unmask=Choice("threshold", {"threshold": 0.9}))
@@ -68,11 +76,12 @@ def measure(engine: Engine, *, rounds: int, report: Callable[[str], None]) -> di
     if engine.autoregressive or not engine.traits.causal:
         raise ValueError(f"the model {engine.model.id} decodes no causal blocks; allowed: one that does, as 'default'")
     generate, prompt = baseline(engine.model), engine.run(PROMPT, Settings(gen_length=LENGTH)).prompt
-    timed: dict[str, list[Timed]] = {THEIRS: [], **{name: [] for name in ways()}}
+    known = ways(engine.traits)
+    timed: dict[str, list[Timed]] = {THEIRS: [], **{name: [] for name in known}}
     for number in range(rounds + 1):
         report(f"round {number} of {rounds}" if number else "warm-up round")
         found = {THEIRS: theirs(generate, prompt, LENGTH)}
-        found |= {name: ours(engine.run(prompt, settings)) for name, settings in ways().items()}
+        found |= {name: ours(engine.run(prompt, settings)) for name, settings in known.items()}
         for name, lap in found.items() if number else ():
             timed[name].append(lap)
     rates = {name: _rate(laps) for name, laps in timed.items()}
@@ -144,6 +153,10 @@ def _aims(rates: dict[str, Rate], timed: dict[str, list[Timed]]) -> list[Aim]:
     wide = median(s for lap in ours for n, s in lap.passes if n == WIDTH)
     return [
         Aim("our AR ÷ transformers' AR", rates[AR].median / rates[THEIRS].median, 1.8, True),
+        *(
+            Aim(f"{name} ÷ our AR", rates[name].median / rates[AR].median, 1.4, True)
+            for name in VERIFIED if name in rates
+        ),
         Aim(f"block diffusion ({best}) ÷ our AR", rates[best].median / rates[AR].median, 1.4, True),
         Aim(f"block diffusion ({best}) ÷ transformers' AR", rates[best].median / rates[THEIRS].median, 2.5, True),
         *(
