@@ -124,9 +124,9 @@ QWEN = "Writes one token at a time: what Fast-dLLM v2 and Dream were made from, 
 
 MODELS: dict[str, Card] = {
     "default": Card(
-        "SmolLM2-135M-Instruct, converted", "Apache-2.0",
-        "Block diffusion and full attention by a low-rank adapter; the AR lane is the same weights without it.",
-        "llama", SMOLLM2, changes={"mask_id": 16, "attentions": ("block_causal", "bidirectional")},
+        "SmolLM2-135M-Instruct, fine-tuned and converted", "Apache-2.0",
+        "An adapter at masks makes its drafts, another full attention; AR is the same weights without them.",
+        "llama", SMOLLM2, changes={"mask_id": 16, "attentions": ("hybrid", "bidirectional")},
     ),
     "Efficient-Large-Model/Fast_dLLM_v2_1.5B": Card(
         "Fast-dLLM v2 1.5B", "Apache-2.0", FAST_DLLM, "Fast_dLLM_Qwen", QWEN_1_5B,

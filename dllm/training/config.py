@@ -28,7 +28,7 @@ class Config:
 
     data: files of `python -m dllm distill`. work: folder of checkpoint and log. out: the adapter.
     base: a .gguf file or folder; the embedded base where null. twin: an adapter of the objective "ar", merged into the
-    base beforehand. start: an adapter of the same shape whose numbers training starts from.
+    base beforehand. start: an adapter of this rank or less whose numbers training starts from.
     objective: "blocks" (Fast-dLLM v2's), "ar" (every token from those before it), or "drafts" (groups of masks behind
     what is known, under hybrid attention). blocks: how often each block size is drawn; "full" is attention over the
     whole canvas. groups: the same for groups of masks; places: of how many a document, at most. first_layer: layers

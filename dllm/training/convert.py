@@ -166,12 +166,14 @@ class Trainer:
         self.step = int(steps)
 
     def _start(self, path: Path) -> None:
+        """Take over an adapter's numbers; what a larger rank adds to it stays as it was drawn, with B zero."""
         with safe_open(path, framework="pt") as file:
             known = set(file.keys())
             for name, p in self.parameters.items():
-                if name not in known or file.get_slice(name).get_shape() != list(p.shape):
+                value = file.get_tensor(name) if name in known else None
+                if value is None or any(have > want for have, want in zip(value.shape, p.shape, strict=True)):
                     raise ValueError(f"{path} has no {name} of {tuple(p.shape)}; allowed: an adapter of this shape")
-                p.data.copy_(file.get_tensor(name))
+                p.data[tuple(map(slice, value.shape))] = value.to(p.device, p.dtype)
 
     def _rate(self) -> float:
         """Linear warm-up, then a cosine down to the final share."""

@@ -25,9 +25,10 @@ def engine() -> Engine:
 
 def test_every_way_is_measured_and_every_ratio_told() -> None:
     said: list[str] = []
-    result = measure(engine(), rounds=2, report=said.append)
+    made = engine()
+    result = measure(made, rounds=2, report=said.append)
     assert said == ["warm-up round", "round 1 of 2", "round 2 of 2"]
-    assert set(result["rates"]) == {THEIRS, *ways()}
+    assert set(result["rates"]) == {THEIRS, *ways(made.traits)}
     for rate in result["rates"].values():
         assert 0 < rate["low"] <= rate["median"] <= rate["high"]
     forced = {name: rate["tpf"] for name, rate in result["rates"].items() if "forced" in name}
