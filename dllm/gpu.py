@@ -13,11 +13,11 @@ from dllm.batch import decode_together
 from dllm.benchmark import AR, Number
 from dllm.engine import Engine
 from dllm.hardware import BLOCKS, D2, NO_CACHE, THEIRS, Hardware, Network, Pass, Rate
+from dllm.records import StepRecord
 from dllm.run import model_record
 from dllm.settings import Choice, Settings
 from dllm.speed import Timed, ours, theirs
 from dllm.step import Kind
-from dllm.trace import StepRecord
 
 # the largest first: of a run that is cut off, the most telling part is there
 NETWORKS = (

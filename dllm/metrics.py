@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dllm.trace import StepRecord, Trace
+from dllm.records import StepRecord
+from dllm.trace import Trace
 
 # what the page shows beside each number
 DEFINITIONS = {

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from dllm.cost import Sizes, cost
 from dllm.decode import Decoder, Traits
 from dllm.metrics import ttft
+from dllm.records import StepRecord
 from dllm.settings import VERIFY, Settings
 from dllm.step import Plan, Readout, Step
-from dllm.trace import Environment, StepRecord, Timing, Trace, record
+from dllm.trace import Environment, Timing, Trace, record
 from dllm.trace import Model as ModelRecord
 from dllm.verify import VerifiedDecoder
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dllm.drift import MAX_CELLS, Change, Drift, shape_of
+from dllm.records import StepRecord
 from dllm.run import Run, model_record
 from dllm.settings import Settings, SettingsError
 from dllm.step import Plan
-from dllm.trace import Model, StepRecord, Trace
+from dllm.trace import Model, Trace
 
 if TYPE_CHECKING:
     from dllm.engine import Engine

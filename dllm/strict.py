@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from dllm.canvas import Canvas
 from dllm.settings import Settings
 
 if TYPE_CHECKING:
-    from dllm.trace import StepRecord, Trace
+    from dllm.records import StepRecord
+    from dllm.trace import Trace
 
 MAX_TEXT = 1000  # characters of one piece or name
 RESOLVED = ("gen_length", "block_size", "sub_block_size", "attention", "stop_ids")
@@ -35,7 +37,7 @@ def resolved(data: Mapping[str, Any]) -> Settings:
         size = len(value) * 1e9 / MAX_TEXT if isinstance(value, str) else value
         if size is not None and not (isinstance(size, int | float) and abs(size) <= 1e9):  # NaN is not
             raise TraceError(f"option {name} is {value!r} in settings; allowed: up to 1e9 or {MAX_TEXT} characters")
-    return settings
+    return replace(settings, unmask=settings.rule)
 
 
 def check(trace: "Trace", settings: Settings) -> None:

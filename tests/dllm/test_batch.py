@@ -13,9 +13,9 @@ from dllm.cache import CACHES
 from dllm.engine import Engine
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.models.loader import Model, tiny
+from dllm.records import StepRecord
 from dllm.run import Run
 from dllm.settings import Choice, Settings
-from dllm.trace import StepRecord
 from dllm.unmask import UNMASKS
 from tests.dllm.nets import MASK, STOP, engine_of, prompts, shape_of
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from dllm import metrics
 from dllm.metrics import RECOMPUTED, REUSED, STATES
 from dllm.models.families import DREAM, LLADA, ModelSpec
+from dllm.records import StepRecord
 from dllm.settings import Choice
-from dllm.trace import StepRecord
 from tests.dllm.nets import prompts
 from tests.dllm.traces import decoded, every_way, made
 from tests.visualize.records import PROMPT, step

@@ -14,7 +14,8 @@ from dllm.metrics import DEFINITIONS as METRICS
 from dllm.metrics import numbers
 from dllm.models.families import LLADA
 from dllm.pace import DEFINITIONS, comparable, course, first_step, laps, pace
-from dllm.trace import StepRecord, Trace
+from dllm.records import StepRecord
+from dllm.trace import Trace
 from tests.dllm.nets import prompts
 from tests.dllm.traces import decoded, every_way, made
 from tests.visualize.records import step

@@ -1,0 +1,119 @@
+"""The records of a trace's passes: one a step, and what masks guessed in it."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+MAX_POSITIONS = 65_536
+
+# A list stops at its first fault, because millions of faults would take gigabytes.
+FAST = Field(fail_fast=True)
+Id = Annotated[int, Field(ge=0, lt=2**31)]
+Edge = Annotated[int, Field(ge=0, le=MAX_POSITIONS)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # a number that JavaScript holds exactly
+Amount = Annotated[float, Field(ge=0, le=1e9)]  # seconds or influence: a sum of many stays finite
+Probability = Annotated[float, Field(ge=0, le=1.0001)]
+Span = tuple[Edge, Edge]
+Alternatives = Annotated[list[Annotated[list[tuple[Id, Probability]], FAST]], FAST]
+
+
+def _ascending(values: list[int]) -> list[int]:
+    for a, b in pairwise(values):
+        if a >= b:
+            raise ValueError(f"{b} stands after {a}; allowed: ascending, each position once")
+    return values
+
+
+Positions = Annotated[list[Annotated[int, Field(ge=0, lt=MAX_POSITIONS)]], FAST, AfterValidator(_ascending)]
+
+
+STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)  # what all parts of a trace are held to
+
+
+class _Record(BaseModel):
+    model_config = STRICT
+
+
+class CaseRecord(_Record):
+    """Guesses for the case that just the first `right` drafts of the pass are right; `position`: of the first guess."""
+
+    right: Count
+    position: Edge
+    tokens: Annotated[list[Id], FAST, Field(min_length=1)]
+    confidence: Annotated[list[Probability], FAST]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CaseRecord":
+        if len(self.tokens) != len(self.confidence):
+            raise ValueError(f"a case has {len(self.tokens)} tokens and {len(self.confidence)} confidences")
+        return self
+
+
+class StepRecord(_Record):
+    """One forward pass; `queries` as half-open ranges, `reasons` as d²Cache gives them.
+
+    In verified decoding `tested` are the drafts that stood at the first of `positions`, one fewer than those: queries
+    before them are known tokens, and for each of `cases` there is a group of masks, which share positions with others
+    and whose entries are not counted in `visible`. `remasked` are the drafts that AR did not say.
+    """
+
+    index: Count
+    kind: Literal["prefill", "denoise", "commit", "ar"]
+    block: Span
+    window: Span
+    queries: Annotated[list[Span], FAST]
+    visible: Edge
+    positions: Positions
+    tokens: Annotated[list[Id], FAST]
+    confidence: Annotated[list[Probability], FAST]
+    alternatives: Alternatives | None = None
+    committed: Positions
+    remasked: Positions = []
+    reasons: dict[str, Positions] | None = None
+    rollout: Annotated[list[Amount], FAST] | None = None
+    seconds: Amount
+    flops: Count = 0
+    bytes: Count = 0
+    tested: Annotated[list[Id], FAST] | None = None
+    cases: Annotated[list[CaseRecord], FAST] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "StepRecord":
+        if self.block[0] > self.block[1] or self.window[0] > self.window[1]:
+            raise ValueError(f"block is {self.block} and window {self.window}; allowed: a start up to its end")
+        rows = (self.tokens, self.confidence, self.positions if self.alternatives is None else self.alternatives)
+        if any(len(row) != len(self.positions) for row in rows):
+            raise ValueError("positions, tokens, confidence and alternatives must have one entry each per position")
+        if strange := set(self.committed) - set(self.positions):
+            raise ValueError(f"position {min(strange)} is committed but was not asked")
+        ends = [0, *(edge for span in self.queries for edge in span)]
+        if ends != sorted(ends) or ends[-1] > self.visible:
+            raise ValueError("queries must be ascending half-open ranges inside [0, visible)")
+        if self.rollout is not None and len(self.rollout) != self.visible:
+            raise ValueError(f"rollout has {len(self.rollout)} values; allowed: {self.visible}, one a visible position")
+        if (self.tested is None) != (self.cases is None):
+            raise ValueError("tested and cases belong together: both or none")
+        if self.tested is not None and len(self.tested) + 1 != len(self.positions):
+            raise ValueError(f"{len(self.tested)} drafts for {len(self.positions)} positions; allowed: one fewer")
+        return self
+
+    @property
+    def query_count(self) -> int:
+        """How many queries went through the network."""
+        return sum(end - start for start, end in self.queries) + sum(len(case.tokens) for case in self.cases or ())
+
+    @property
+    def withdrawn(self) -> list[int]:
+        """Positions whose committed tokens were masked again: `remasked`, but drafts were never committed."""
+        return [] if self.tested is not None else self.remasked
+
+    @property
+    def drafted(self) -> dict[int, tuple[int, float]]:
+        """The guesses that the committed tokens made likely, by position: (token, probability).
+
+        The next pass tests as many of them as it finds worth it.
+        """
+        right = len(self.committed) - 1
+        case = next((case for case in self.cases or () if case.right == right), None)
+        return {} if case is None else dict(enumerate(zip(case.tokens, case.confidence, strict=True), case.position))
