@@ -91,7 +91,8 @@ def attach(model: Model, path: str | Path) -> Model:
         raise ValueError(f"{path.name} is for {', '.join(adapter.attentions)} attention; allowed: {HYBRID[0]}")
     weight = model.net.norm.weight
     named = model.net.state_dict().items()
-    net = fill(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=adapter.mask_id)
+    # a prompt may hold the mask's id, which is a token like any other there: masks are where a pass says
+    net = fill(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=None)
     net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
     left = dict(adapter.pairs)
     for index, layer in enumerate(net.layers):

@@ -142,7 +142,10 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The network. `mask_vector`, where a conversion trained one, stands in for the mask token's embedding."""
+    """The network. `mask_vector`, where a conversion trained one, stands in for the mask token's embedding.
+
+    mask_id: which token that is; None where only a pass knows which of its tokens are masks.
+    """
 
     mask_vector: Tensor | None
     attention: str | None = None  # a name of `resolver.NAMES` that was asked for; None: the best there is
@@ -189,7 +192,7 @@ class Transformer(nn.Module):
         x = self.embed(tokens)
         if masks is not None and self.mask_vector is not None:
             x[:, masks] = self.mask_vector.to(x.dtype)
-        elif self.mask_vector is not None:
+        elif self.mask_vector is not None and self.mask_id is not None:
             x = torch.where((tokens == self.mask_id).unsqueeze(-1), self.mask_vector.to(x.dtype), x)
         return x
 

@@ -53,7 +53,7 @@ def hybrid_engine(seed: int = 0, *, echo: bool = False, vocab: int = VOCAB, std_
     echo: a net whose next token hardly depends on what precedes it, so that masks often guess what AR says.
     """
     spec = replace(LLAMA, attentions=("hybrid",))
-    net = tiny(shape_of(LLAMA, vocab=vocab), seed=seed, mask_id=vocab - 1).double()
+    net = tiny(shape_of(LLAMA, vocab=vocab), seed=seed).double()
     generator = torch.Generator().manual_seed(seed)
     for layer in net.layers:
         for beside, parts in layer.products():
@@ -73,3 +73,10 @@ def hybrid_engine(seed: int = 0, *, echo: bool = False, vocab: int = VOCAB, std_
     net.mask_vector = net.embed.weight.mean(0)
     stop = min(STOP, vocab - 2)
     return Engine(Model("tiny", spec, net, vocab - 1, (stop,)))
+
+
+def both_engine(seed: int = 0) -> Engine:
+    """Like the default model: hybrid attention, and another network for full attention."""
+    spec = replace(LLAMA, attentions=("bidirectional",))
+    full = Model("full", spec, tiny(shape_of(LLAMA), seed=seed + 100, mask_id=MASK).double(), MASK, (STOP,))
+    return Engine(hybrid_engine(seed).model, full=full)
