@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dllm.settings import VERIFY
+from dllm.unmask import Verify
 
 
 def facts(
@@ -32,13 +33,19 @@ def decoder_words(settings: Mapping[str, Any]) -> str:
         return "one token at a time"
     cache, rule = (settings.get("cache") or {}).get("name", "no"), settings["unmask"]
     if rule["name"] == VERIFY:
-        drafts = rule.get("drafts", 2)
-        return f"AR's words, {drafts} draft{'s' * (drafts != 1)} tested a pass"
+        return f"AR's words, up to {drafts_words(rule)} tested a pass"
     words = [f"{CACHE_NAMES.get(cache, cache)}", f"block {settings['block_size']}"]
     if settings["sub_block_size"] != settings["block_size"]:
         words.append(f"sub-block {settings['sub_block_size']}")
     threshold = f" {rule['threshold']}" if "threshold" in rule else ""
     return ", ".join([*words, rule["name"].replace("_", " ") + threshold])
+
+
+def drafts_words(rule: Mapping[str, Any]) -> str:
+    """How many drafts a pass of verified decoding may test; a number, whatever a stranger's trace says."""
+    drafts = rule.get("drafts", Verify().drafts)
+    drafts = drafts if isinstance(drafts, int) else Verify().drafts
+    return f"{drafts} draft{'s' * (drafts != 1)}"
 
 
 def short_words(settings: Mapping[str, Any]) -> str:
@@ -49,7 +56,7 @@ def short_words(settings: Mapping[str, Any]) -> str:
     if settings["block_size"] == 1:
         return "AR"
     if settings["unmask"].get("name") == VERIFY:
-        return "Verified"
+        return "Verified decoding"
     name = CACHE_NAMES.get((settings.get("cache") or {}).get("name", "none"), "another cache")
     name = name[:1].upper() + name[1:] if name.endswith(" cache") else name
     full = " in full attention" if name == "No cache" and settings["attention"] == "bidirectional" else ""

@@ -13,6 +13,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from dllm.trace import Trace
 from visualize.facts import decoder_words
 from visualize.figure import VIRIDIS
+from visualize.lane import head
 from visualize.tally import Counter
 
 MAX_FRAMES, MAX_CELLS, MAX_LINES, MAX_CHARS = 240, 1024, 32, 24
@@ -66,13 +67,14 @@ def runs(piece: str) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """All that is drawn of a cell. shade: of its confidence; None: a mask, or beyond the stop token."""
+    """All that is drawn of a cell. shade: of its confidence; None: a mask, a draft, or beyond the stop token."""
 
     runs: tuple[Run, ...] = ()
     shade: int | None = None
     new: bool = False
     beyond: bool = False
     window: bool = False
+    draft: bool = False
 
 
 class _Film:
@@ -80,11 +82,10 @@ class _Film:
 
     def __init__(self, trace: Trace, width: int) -> None:
         self.trace, self.width, self.start = trace, width, len(trace.prompt)
-        settings = trace.settings
-        self.stop_ids = frozenset(settings["stop_ids"] or ())
-        self.block = settings["block_size"]
-        self.origin = 0 if settings["attention"] == "block_causal" else self.start
-        self.counter = Counter(self.start, self.start + settings["gen_length"], self.stop_ids)
+        layout = head(trace.prompt, trace.settings)
+        self.stop_ids = frozenset(layout["stop_ids"])
+        self.block, self.origin = layout["block"], layout["origin"]
+        self.counter = Counter(self.start, layout["end"], self.stop_ids)
         self.boxes, self.more = self._layout()
         self.trays = self._trays()
         height = max((box[3] for box in self.boxes), default=TOP) + BOTTOM + TRAY
@@ -112,8 +113,9 @@ class _Film:
     def _patch(self, now: int, written: Mapping[int, tuple[int, float]], new: set[int]) -> None:
         record = self.trace.steps[now - 1] if now else None
         stop = min((p for p, (token, _) in written.items() if token in self.stop_ids), default=None)
+        drafts = record.drafted if record else {}
         for block, tray in self.trays:
-            active = record is not None and self.block > 1 and block == record.block[0]
+            active = record is not None and record.tested is None and self.block > 1 and block == record.block[0]
             self.draw.rounded_rectangle(tray, 8, outline=ACCENT if active else RULE)
         for i, box in enumerate(self.boxes):
             p = self.start + i
@@ -122,6 +124,8 @@ class _Film:
                 token, sure = written[p]
                 shade = None if beyond else round(min(sure, 1) * (SHADES - 1))
                 look = _Look(self._runs(token), shade, p in new, beyond)
+            elif p in drafts and not beyond:
+                look = _Look(self._runs(drafts[p][0]), draft=True)
             else:
                 look = _Look(beyond=beyond, window=record is not None and record.window[0] <= p < record.window[1])
             if self.drawn.get(p) != look:
@@ -140,9 +144,12 @@ class _Film:
             self.draw.rectangle((x0 + 2, y1 - 3, x1 - 2, y1), _viridis(look.shade))
         x = x0 + PAD
         for text, blank in look.runs:
-            ink = STRIPE if look.beyond else QUIET if blank else INK
+            ink = STRIPE if look.beyond or look.draft else QUIET if blank else INK
             self.draw.text((x, (y0 + y1) / 2 - 1), text, ink, _font(16), anchor="lm")
             x += _font(16).getlength(text)
+        if look.draft:
+            for x in range(x0, x1 - 2, 6):
+                self.draw.line((x, y1, x + 3, y1), STRIPE, 2)
         if look.new:
             self.draw.rounded_rectangle(box, 4, outline=ACCENT, width=2)
 
@@ -202,8 +209,9 @@ class _Film:
         out: dict[int, int] = {}
         for record in self.trace.steps:
             told = dict(zip(record.positions, record.tokens, strict=True))
-            for p in record.committed:
-                text = sum(_font(16).getlength(text) for text, _ in self._runs(told[p]))
+            drafted = [(p, token) for p, (token, _) in record.drafted.items()]
+            for p, token in [*((p, told[p]) for p in record.committed), *drafted]:
+                text = sum(_font(16).getlength(text) for text, _ in self._runs(token))
                 out[p] = max(out.get(p, 26), round(text) + 2 * PAD)
         return out
 

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dllm.pace import laps
+from dllm.settings import VERIFY
 from dllm.trace import StepRecord, Trace
-from visualize.facts import decoder_words, short_words
+from visualize.facts import decoder_words, drafts_words, short_words
 from visualize.gate import same, words
 from visualize.tally import Counter
 
@@ -25,11 +26,21 @@ LANES: dict[str, Title] = {
     "diffusion": Title("Block diffusion", "Guesses every mask of a block at once, keeps the surest.", "Canvas as text"),
     "ar": Title("Autoregressive", "The same model, one token per step, left to right.", "AR answer as text"),
 }
+VERIFIED = Title("Verified decoding", "Guesses ahead, tests the guesses, keeps what AR says too.", "Canvas as text")
+# before there is a run, when nobody knows how it will decode
+WAITING = {**LANES, "diffusion": Title("Diffusion", "Guesses several tokens at once.", "Canvas as text")}
 
 
 def title_of(name: str, settings: Mapping[str, Any]) -> Title:
     """The words over a lane: the house's for its two usual lanes, else how it was decoded."""
-    return LANES[name] if name in LANES else _decoded(settings)
+    if name not in LANES:
+        return _decoded(settings)
+    return VERIFIED if name == "diffusion" and _verifies(settings) else LANES[name]
+
+
+def _verifies(settings: Mapping[str, Any]) -> bool:
+    """Whether this is verified decoding. A trace from a stranger may name no rule."""
+    return (settings.get("unmask") or {}).get("name") == VERIFY
 
 
 def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Title]:
@@ -37,7 +48,10 @@ def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Ti
     usual = set(settings_by_name) <= set(LANES)
     found = {n: title_of(n, s) if usual or n == "ar" else _decoded(s) for n, s in settings_by_name.items()}
     for name in _alike(found):
-        if (block := settings_by_name[name]["block_size"]) > 1:
+        settings = settings_by_name[name]
+        if _verifies(settings):
+            found[name] = _renamed(found[name], f"{found[name].title} · {drafts_words(settings['unmask'])}")
+        elif (block := settings["block_size"]) > 1:
             found[name] = _renamed(found[name], f"{found[name].title} · block {block}")
     taken: set[str] = set()
     for name, title in found.items():
@@ -66,19 +80,26 @@ def head(prompt: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
     """How a canvas is laid out, from its prompt ids and its resolved settings (`Settings.as_json`).
 
     `origin` is where blocks are counted from: position 0 under block-causal attention, else the end of the prompt.
+    Verified decoding goes on from wherever the text ends, so its canvas is one block; `verified` says that it is.
     """
+    verified, length = _verifies(settings), settings["gen_length"]
     return {
         "prompt": list(prompt),
-        "end": len(prompt) + settings["gen_length"],
-        "block": settings["block_size"],
-        "sub_block": settings["sub_block_size"],
+        "end": len(prompt) + length,
+        "block": length if verified else settings["block_size"],
+        "sub_block": length if verified else settings["sub_block_size"],
         "origin": 0 if settings["attention"] == "block_causal" else len(prompt),
         "stop_ids": list(settings["stop_ids"] or ()),
+        **({"verified": True} if verified else {}),
     }
 
 
 def frame(record: StepRecord) -> dict[str, Any]:
-    """One pass as the viewer draws it; probabilities to four digits, because that is more than an eye can see."""
+    """One pass as the viewer draws it; probabilities to four digits, because that is more than an eye can see.
+
+    In verified decoding "tested" are the drafts that stood when it began, [position, token], and "drafts" those that
+    stand when it has ended, [position, token, probability].
+    """
     drawn = {
         "i": record.index,
         "kind": record.kind,
@@ -148,8 +169,8 @@ def spread(trace: Trace) -> dict[str, float] | None:
     return {"low": min(rates), "high": max(rates), "laps": len(rates)} if len(rates) > 1 else None
 
 
-def ids_in(record: StepRecord) -> set[int]:
-    """Every token id that a frame may show."""
-    rows, cases = record.alternatives or [], record.cases or []
-    guessed = {i for case in cases for i in case.tokens}
-    return {*record.tokens, *(record.tested or ()), *guessed, *(i for row in rows for i, _ in row)}
+def ids_in(record: StepRecord, *, bare: bool = False) -> set[int]:
+    """Every token id that a frame may show. bare: but for alternatives."""
+    drafted = (token for token, _ in record.drafted.values())
+    rows = () if bare else record.alternatives or ()
+    return {*record.tokens, *(record.tested or ()), *drafted, *(i for row in rows for i, _ in row)}

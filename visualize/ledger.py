@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from dllm.metrics import ABSENT, RECOMPUTED, STATES, ages, states
 from dllm.trace import Trace
+from visualize.cost import guesses
 from visualize.figure import CLEAR, by_step, frame, scale, sheet
 from visualize.score import heat, outlines, shades, width
 
@@ -44,6 +45,8 @@ LOOKS = (
     Look("recomputed: inflated gap", "#a6761d", "rgba(166,118,29,.3)", "#### .... #### ....", "line-ew-open", "-"),
     Look("recomputed: to fill a multiple", "#c2527f", "rgba(194,82,127,.3)", "#..# .##. .##. #..#", "x-open", "x"),
 )
+# masks that share positions and leave no entry, so that no cell of the ledger is theirs
+GUESSES = Look("masks that guess, kept by nobody", "#d55e00", "rgba(213,94,0,.3)", SOLID, "square", "\\")
 
 
 def ledger(trace: Trace) -> go.Figure:
@@ -78,22 +81,22 @@ def entry_age(trace: Trace) -> go.Figure:
 
 
 def queries_by_reason(trace: Trace) -> go.Figure:
-    """How many positions each step recomputed, stacked by reason."""
+    """How many positions each step recomputed, stacked by reason; masks whose entries nobody keeps are one more."""
     done = states(trace)
     step = np.arange(1, len(done) + 1, dtype=np.int32)
+    bars = [(LOOKS[code], (done == code).sum(axis=1, dtype=np.int32)) for code in _present(done, RECOMPUTED)]
+    if any(guessed := [guesses(record) for record in trace.steps]):
+        bars.append((GUESSES, np.array(guessed, dtype=np.int32)))
     figure = frame(
         *(
             go.Bar(
                 x=step,
-                y=(done == code).sum(axis=1, dtype=np.int32),
-                name=LOOKS[code].name,
-                marker={
-                    "color": LOOKS[code].hue,
-                    "pattern": {"shape": LOOKS[code].shape, "bgcolor": LOOKS[code].ground},
-                },
-                hovertemplate=f"step %{{x}}: %{{y}} {LOOKS[code].name}<extra></extra>",
+                y=counts,
+                name=look.name,
+                marker={"color": look.hue, "pattern": {"shape": look.shape, "bgcolor": look.ground}},
+                hovertemplate=f"step %{{x}}: %{{y}} {look.name}<extra></extra>",
             )
-            for code in _present(done, RECOMPUTED)
+            for look, counts in bars
         ),
         barmode="stack",
         bargap=0,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly
 
 from dllm.metrics import DEFINITIONS
-from visualize.lane import LANES
+from visualize.lane import WAITING
 from visualize.stage import dumps
 from visualize.views import CHOICES, VIEWS
 
@@ -56,7 +56,7 @@ def words() -> dict[str, Any]:
         for name, v in VIEWS.items()
     }
     return {
-        "titles": {name: asdict(title) for name, title in LANES.items()},
+        "titles": {name: asdict(title) for name, title in WAITING.items()},
         "definitions": DEFINITIONS,
         "views": views,
     }

@@ -33,6 +33,7 @@ def score_sheet(trace: Trace) -> go.Figure:
         *outlines(trace),
         *_seeds(trace),
         *_remasked(trace),
+        *_confirmed(trace),
         steps=steps,
         positions=end,
     )
@@ -98,8 +99,17 @@ def _seeds(trace: Trace) -> list[go.Scatter]:
 
 
 def _remasked(trace: Trace) -> list[go.Scatter]:
-    cells = [(record.index, p) for record in trace.steps for p in record.remasked]
-    return marks(cells, "remasked", {"symbol": "x", "size": _size(trace) / 2, "color": INK})
+    """Tokens that were masked again, and drafts that were struck out: those were never committed."""
+    look = {"symbol": "x", "size": _size(trace) / 2, "color": INK}
+    masked = [(record.index, p) for record in trace.steps for p in record.withdrawn]
+    struck = [(s.index, p) for s in trace.steps if s.tested is not None for p in s.remasked]
+    return [*marks(masked, "remasked", look), *marks(struck, "draft struck out", look)]
+
+
+def _confirmed(trace: Trace) -> list[go.Scatter]:
+    tested = [(s.index, p, s.remasked) for s in trace.steps for p in s.positions[: len(s.tested or ())]]
+    cells = [(index, p) for index, p, struck in tested if p not in struck]
+    return marks(cells, "draft confirmed", {"symbol": "circle", "size": _size(trace) / 2, "color": MARK})
 
 
 def _size(trace: Trace) -> int:

@@ -66,7 +66,7 @@ class Stage:
         lane, bare = self.lanes[name], len(records) > MANY
         before = len(lane.frames)
         drawn = [lane.add(record) for record in records]
-        fresh = self._learn(i for record in records for i in (record.tokens if bare else ids_in(record)))
+        fresh = self._learn(i for record in records for i in ids_in(record, bare=bare))
         if before.bit_length() < len(lane.frames).bit_length():
             if not bare:  # earlier passes may have come bare
                 self._learn(i for frame in lane.frames for row in frame.get("alternatives", ()) for i, _ in row)

@@ -6,15 +6,17 @@ from typing import Any
 
 from dllm.strict import REASONS
 from dllm.trace import StepRecord, Trace
+from visualize.cost import guesses
 
 
 def steps_csv(trace: Trace) -> str:
     """CSV with a header, of numbers and the kind of pass only; a cell is empty where nothing was recorded.
 
-    Steps count from 1; blocks and windows are half-open ranges of positions. queries: positions recomputed. visible:
-    entries they attended to, of which reused were computed before. asked, committed, remasked: tokens of this step.
-    written: tokens that stand after it. reason_…: queries that d²Cache chose for this reason. seconds, flops and bytes
-    are of this step.
+    Steps count from 1; blocks and windows are half-open ranges of positions. queries: positions recomputed, guesses
+    included. visible: entries of the text they attended to, of which reused were computed before. asked, committed,
+    remasked: tokens of this step. written: tokens that stand after it. tested, confirmed: drafts of verified decoding,
+    of which remasked were struck out; guesses: masks that guessed the next ones. reason_…: queries that d²Cache chose
+    for this reason. seconds, flops and bytes are of this step.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -39,10 +41,11 @@ def _row(record: StepRecord) -> dict[str, Any]:
         "window_end": record.window[1],
         "queries": record.query_count,
         "visible": record.visible,
-        "reused": record.visible - record.query_count,
+        "reused": record.visible - (record.query_count - guesses(record)),
         "asked": len(record.positions),
         "committed": len(record.committed),
         "remasked": len(record.remasked),
+        **_drafts(record),
         "confidence_mean_committed": round(sum(sure) / len(sure), 6) if sure else None,
         "confidence_min_committed": min(sure, default=None),
         **{f"reason_{name}": len(reasons[name]) for name in REASONS if name in reasons},
@@ -52,9 +55,17 @@ def _row(record: StepRecord) -> dict[str, Any]:
     }
 
 
+def _drafts(record: StepRecord) -> dict[str, int]:
+    if record.tested is None:
+        return {}
+    confirmed = len(record.tested) - len(record.remasked)
+    return {"tested": len(record.tested), "confirmed": confirmed, "guesses": guesses(record)}
+
+
 COLUMNS = (
     *("step", "kind", "block_start", "block_end", "window_start", "window_end", "queries", "visible", "reused"),
-    *("asked", "committed", "remasked", "written", "confidence_mean_committed", "confidence_min_committed"),
+    *("asked", "committed", "remasked", "written", "tested", "confirmed", "guesses"),
+    *("confidence_mean_committed", "confidence_min_committed"),
     *(f"reason_{name}" for name in REASONS),
     *("seconds", "flops", "bytes"),
 )

@@ -107,6 +107,8 @@ const passAt = (lane, ms) => lane.frames.findLastIndex((frame, pass) => frame &&
 const STRIDE = 16;
 
 // The canvas after pass `last`: per generated position its token and where it came from, or its mask and best guess.
+// In verified decoding also whether the guess stands there as a draft, which draft the pass struck out, and whether the
+// token is a draft that was kept.
 function canvasAt(lane, last) {
   const stops = (lane.stops ??= []);
   const full = Math.floor((last + 1) / STRIDE); // passes [0, full × STRIDE) are in stops[full]
@@ -122,7 +124,8 @@ function canvasAt(lane, last) {
 
 const copyOf = (cells) => cells.map((cell) => ({ ...cell }));
 const masksOf = ({ head }) =>
-  Array.from({ length: head.end - head.prompt.length }, () => ({ token: null, guess: null, confidence: null, pass: null }));
+  Array.from({ length: head.end - head.prompt.length }, () => ({ ...MASKED }));
+const MASKED = { token: null, guess: null, confidence: null, pass: null, draft: false, struck: null, kept: false };
 
 // Whether no frame up to pass `last` is missing: a canvas with a gap must not be kept.
 function whole(lane, last) {
@@ -134,6 +137,7 @@ function whole(lane, last) {
 function write(cells, lane, i) {
   const frame = lane.frames[i];
   if (!frame) return;
+  if (frame.tested) return writeVerified(cells, lane, i);
   const start = lane.head.prompt.length;
   const written = (frame.written ??= new Set(frame.new));
   frame.at.forEach((position, k) => {
@@ -146,6 +150,38 @@ function write(cells, lane, i) {
     const cell = cells[position - start];
     if (cell) Object.assign(cell, { guess: cell.token, token: null });
   }
+}
+
+// A pass of verified decoding: what AR said is written, all drafts that stood are kept or gone, and others stand.
+function writeVerified(cells, lane, i) {
+  const frame = lane.frames[i];
+  const start = lane.head.prompt.length;
+  for (const cell of cells) if (cell.token === null) Object.assign(cell, MASKED);
+  frame.at.forEach((position, k) => {
+    const cell = cells[position - start];
+    if (!cell) return;
+    const draft = draftAt(lane, i, position);
+    const struck = draft && draft.fate !== "kept" ? draft.token : null;
+    if (frame.new.includes(position)) Object.assign(cell, { token: frame.tokens[k], confidence: frame.confidence[k], kept: draft?.fate === "kept" });
+    Object.assign(cell, { pass: i, struck });
+  });
+  const stop = stopIndex(lane, cells);
+  for (const [position, token, sure] of frame.drafts) {
+    const cell = cells[position - start];
+    if (cell?.token === null && position - start < stop) Object.assign(cell, { guess: token, confidence: sure, pass: i, draft: true });
+  }
+}
+
+// The draft that a pass tested at a position: its token, how sure the masks were, what AR said, and what became of it:
+// "kept", "replaced" by AR's token, or "dropped" because one before it was wrong. null: none was tested there.
+function draftAt(lane, pass, position) {
+  const frame = lane.frames[pass];
+  const tested = frame?.tested?.find(([at]) => at === position);
+  if (!tested) return null;
+  const said = frame.tokens[frame.at.indexOf(position)];
+  const guess = lane.frames[pass - 1]?.drafts?.find(([at]) => at === position);
+  const fate = !frame.new.includes(position) ? "dropped" : tested[1] === said ? "kept" : "replaced";
+  return { token: tested[1], sure: guess?.[2] ?? null, said, fate };
 }
 
 // Index of the first stop token among the cells, or Infinity.

@@ -72,7 +72,7 @@ class LaneView {
     const node = document.createElement("div");
     node.className = "bs-block";
     node.dataset.from = from;
-    if (block > 1) node.dataset.label = `positions ${from}–${to - 1}`;
+    if (block > 1 && !this.lane.head.verified) node.dataset.label = `positions ${from}–${to - 1}`;
     for (let position = from; position < to; position++) {
       const isPrompt = position < prompt.length;
       const cell = isPrompt ? promptCell(store, prompt[position]) : emptyCell(block === 1);
@@ -99,7 +99,7 @@ class LaneView {
     const start = lane.head.prompt.length;
     this.canvas.forEach((cell, i) => this.patch(i, cell, lookOf(cell, i, { start, stop, frame, lane, shown: this.shown }), store));
     for (const block of this.node.querySelectorAll(".bs-block"))
-      block.classList.toggle("active", Boolean(frame) && lane.head.block > 1 && Number(block.dataset.from) === frame.block[0]);
+      block.classList.toggle("active", Boolean(frame) && !lane.head.verified && lane.head.block > 1 && Number(block.dataset.from) === frame.block[0]);
     this.find(".bs-text").textContent = this.text(store, stop);
     this.find(".bs-state").textContent = this.stateText(frame);
     this.numbers(frame?.totals);
@@ -126,20 +126,34 @@ class LaneView {
   }
 
   patch(i, cell, look, store) {
-    const key = `${cell.token}|${cell.confidence}|${look}`;
+    const shown = cell.token ?? (cell.draft ? cell.guess : null);
+    const key = `${shown}|${cell.struck}|${cell.confidence}|${look}`;
     if (this.drawn[i] === key) return;
     this.drawn[i] = key;
     const node = this.cells[i];
     node.className = `bs-cell ${look}`;
-    if (cell.token === null) node.textContent = this.lane.head.block === 1 ? "" : MASK;
-    else if (this.lane.head.stop_ids.includes(cell.token)) fillAsEnd(node);
-    else fillWithPiece(node, store.pieceOf(cell.token));
+    if (shown === null) node.textContent = this.lane.head.block === 1 ? "" : MASK;
+    else this.fill(node, shown, store);
+    if (look.includes("struck")) node.prepend(this.struck(cell.struck, store));
     const sure = cell.confidence ?? 0;
     node.style.setProperty("--sure", viridis(sure));
     node.style.setProperty("--share", cell.confidence === null ? "0%" : percent(sure, 1).replace(" ", ""));
   }
 
-  // The canvas as text: masks as ░. Once every token before the stop token stands, what follows is no part of it.
+  fill(node, token, store) {
+    if (this.lane.head.stop_ids.includes(token)) fillAsEnd(node);
+    else fillWithPiece(node, store.pieceOf(token));
+  }
+
+  // A draft that was wrong, before what stands there now.
+  struck(token, store) {
+    const node = document.createElement("s");
+    node.className = "bs-struck";
+    this.fill(node, token, store);
+    return node;
+  }
+
+  // The canvas as text: masks and drafts, which are not written, as ░. Once every token before the stop token stands, what follows is no part of it.
   text(store, stop) {
     const whole = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
     const cells = whole ? this.canvas.slice(0, stop + 1) : this.canvas;
@@ -156,6 +170,7 @@ class LaneView {
     const last = this.shown === lane.frames.length - 1;
     if (!frame && lane.frames.length) return STATES.first;
     if (!frame || (last && lane.state !== "running")) return STATES[lane.state];
+    if (frame.tested) return testedText(frame);
     const kind = { prefill: "reads the prompt", denoise: "denoises", commit: "stores the finished block", ar: "writes" }[frame.kind];
     return frame.kind === "denoise" ? `${kind} ${frame.window[0]}–${frame.window[1] - 1}` : kind;
   }
@@ -182,6 +197,12 @@ class LaneView {
   }
 }
 
+// What a pass of verified decoding did with the drafts that stood before it.
+function testedText({ tested, new: written }) {
+  if (!tested.length) return "writes; no guess to test";
+  return `kept ${written.length - 1} of ${tested.length} ${tested.length === 1 ? "guess" : "guesses"}`;
+}
+
 const ordinal = (rank) => `${rank}${["st", "nd", "rd"][rank - 1] ?? "th"}`;
 
 // Milliseconds in seconds, with as many digits as a clock that runs to `end` needs.
@@ -190,12 +211,14 @@ const secondsOf = (ms, end) => (ms / 1000).toFixed(end < 1000 ? 3 : 2);
 // The classes of one cell: all that is drawn beside its text and its confidence.
 function lookOf(cell, i, { start, stop, frame, lane, shown }) {
   const look = [];
-  if (cell.token === null) look.push(lane.head.block === 1 ? "ahead" : "mask");
+  if (cell.token === null) look.push(cell.draft ? "draft" : lane.head.block === 1 ? "ahead" : "mask");
   else if (lane.head.stop_ids.includes(cell.token)) look.push("eos");
   if (cell.token !== null && cell.pass === shown) look.push("new");
+  if (cell.kept) look.push("confirmed");
+  if (cell.struck !== null && cell.pass === shown && i <= stop) look.push("struck");
   if (i > stop) look.push("beyond");
   const position = start + i;
-  if (cell.token === null && frame && position >= frame.window[0] && position < frame.window[1]) look.push("window");
+  if (cell.token === null && frame && !frame.tested && position >= frame.window[0] && position < frame.window[1]) look.push("window");
   return look.join(" ");
 }
 

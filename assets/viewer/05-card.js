@@ -49,13 +49,45 @@ class Card {
 function tokenLines(view, position, store) {
   const cell = view.canvas?.[position - view.lane.head.prompt.length];
   if (!cell) return null;
+  const { lane } = view;
   const title = line("bs-card-title");
-  if (cell.token === null) title.append("Masked");
-  else fillWithPiece(title, store.pieceOf(cell.token));
-  const when = cell.token === null ? "not written yet" : `committed at step ${cell.pass + 1}`;
+  if (cell.token !== null) fillWithPiece(title, store.pieceOf(cell.token));
+  else if (cell.draft) fillWithPiece(title, store.pieceOf(cell.guess));
+  else title.append("Masked");
+  const when = cell.token !== null ? `committed at step ${cell.pass + 1}` : cell.draft ? "a guess, not written yet" : "not written yet";
   const out = [title, line("bs-card-where", `position ${position} · ${when}`)];
+  if (cell.pass !== null && lane.head.verified && cell.token === null) return [...out, ...standingLines(cell), ...draftLines(lane, cell.pass, position, store)];
   if (cell.pass === null) return [...out, line("bs-card-note", "The network has not been asked about this position yet.")];
-  return [...out, ...guessLines(view.lane.frames[cell.pass], position, cell.token === null ? "best guess" : "confidence", store)];
+  const label = cell.token === null ? "best guess" : lane.head.verified ? "AR's confidence" : "confidence";
+  return [...out, ...draftLines(lane, cell.pass, position, store), ...guessLines(lane.frames[cell.pass], position, label, store)];
+}
+
+// What the card says of a draft that stands.
+function standingLines({ draft, confidence }) {
+  if (!draft) return [];
+  return [line("bs-card-sure", `guessed with ${percent(confidence)}`), line("bs-card-note", "The next step tests it if it is likely enough, and keeps it if AR says the same.")];
+}
+
+// What was guessed at a position before a pass of verified decoding, and what the pass made of it, in plain words.
+function draftLines(lane, pass, position, store) {
+  const frame = lane.frames[pass];
+  if (!frame?.tested) return [];
+  const draft = draftAt(lane, pass, position);
+  if (!draft) return frame.new.includes(position) ? [line("bs-card-note", "AR's own token: no draft reached here.")] : [];
+  const guessed = line("bs-card-note");
+  guessed.append("The guess that stood here before: ", quoted(draft.token, store), ...(draft.sure === null ? [] : [`, ${percent(draft.sure)}`]), ".");
+  const fate = line("bs-card-note");
+  if (draft.fate === "kept") fate.append("Confirmed: AR says the same.");
+  else if (draft.fate === "replaced") fate.append("Struck out: AR says ", quoted(draft.said, store), ".");
+  else fate.append("Struck out: a guess before it was wrong.");
+  return [guessed, fate];
+}
+
+function quoted(id, store) {
+  const node = document.createElement("q");
+  node.className = "bs-card-piece";
+  fillWithPiece(node, store.pieceOf(id));
+  return node;
 }
 
 // What the card says of one cell of a sheet: what was predicted at a position in a step, whether or not it was kept.
@@ -75,7 +107,7 @@ function cellLines(lane, step, position, store) {
   fillWithPiece(title, store.pieceOf(frame.tokens[k]));
   const kept = frame.new.includes(position) ? "committed here" : "predicted, not kept";
   where.textContent += ` · ${kept}`;
-  return [title, where, ...guessLines(frame, position, "confidence", store)];
+  return [title, where, ...draftLines(lane, step, position, store), ...guessLines(frame, position, "confidence", store)];
 }
 
 // How sure a pass was at a position, and what else it considered.

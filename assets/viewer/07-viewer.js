@@ -78,6 +78,7 @@ function mount(root, { titles, definitions, views: sheets, read, listen, ask, pl
     root.dataset.state = store.done ? "done" : store.cancelled ? "stopped" : store.run ? "running" : "idle";
     root.dataset.passes = store.passes;
     root.dataset.gaps = store.gaps();
+    root.toggleAttribute("data-drafts", Array.from(store.lanes.values()).some(({ head }) => head?.verified));
   }
 
   function receive() {

@@ -32,7 +32,7 @@ class GateTable {
   text({ name, edits }) {
     const node = document.createElement("p");
     node.className = "bs-held-text";
-    node.setAttribute("aria-label", `Edits that make the answer of decoding ${name} into this one`);
+    node.setAttribute("aria-label", `Edits that make the answer of ${decoded(name)} into this one`);
     node.append(...edits.map(({ kind, ids }) => this.run(kind, ids)));
     return node;
   }
@@ -54,9 +54,11 @@ class GateTable {
   }
 }
 
+const decoded = (name) => (name === "AR" ? name : `decoding ${name}`);
+
 function gateSentence({ name, same, departs, distance, length }) {
-  if (same) return `Same answer as decoding ${name}.`;
-  return `Departs from decoding ${name} at token ${departs}: ${distance} of ${length} tokens differ.`;
+  if (same) return `Same answer as ${decoded(name)}.`;
+  return `Departs from ${decoded(name)} at token ${departs}: ${distance} of ${length} tokens differ.`;
 }
 
 EXTRAS.gate = GateTable;

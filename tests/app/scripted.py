@@ -76,11 +76,11 @@ class ScriptedRun:
         self.engine, self.prompt = engine, PROMPT
         self.settings = replace(
             settings, attention="bidirectional", sub_block_size=settings.block_size, cache=Choice("none"),
-            stop_ids=(STOP_ID,),
+            unmask=settings.rule, stop_ids=(STOP_ID,),
         )  # fmt: skip
         self.canvas = Canvas(
-            PROMPT, settings.gen_length, block_size=settings.block_size, mask_id=99, shift=0, block_causal=False,
-            stop_ids=[STOP_ID],
+            PROMPT, settings.gen_length, block_size=settings.block_size, mask_id=99, shift=0,
+            attention="bidirectional", stop_ids=[STOP_ID],
         )  # fmt: skip
         self.records: list[StepRecord] = []
 

@@ -1,14 +1,17 @@
 """The viewer's script alone: messages in, picture out. No server, so any message can be sent, lost or late."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dllm.metrics import DEFINITIONS
+from dllm.trace import Trace
 from tests.visualize.records import PROMPT, SETTINGS, step
+from tests.visualize.runs import verified
 from tests.visualize.test_stage import trace
 from visualize.page import script, template, words
 from visualize.stage import Stage, stopped
@@ -331,6 +334,138 @@ def test_motion_is_left_out_for_those_who_ask(page: Page, send: Send) -> None:
     assert page.evaluate(
         "Array.from(document.querySelectorAll('.bs-cell')).every(c => getComputedStyle(c).transitionDuration === '0s')"
     )
+
+
+LENGTH = 24
+
+
+def drafts(page: Page, send: Send) -> Trace:
+    """A whole run of verified decoding, of more passes than lie between two kept canvases."""
+    ran = verified(LENGTH)
+    stage = Stage("run", ["diffusion"], lambda i: ran.pieces[i])
+    send(stage.open("diffusion", ran.prompt, ran.settings))
+    send(stage.step("diffusion", *ran.steps))
+    send(stage.close("diffusion", ran))
+    send(stage.finish())
+    expect(page.locator(".bs-where")).to_have_text(f"step {len(ran.steps)} of {len(ran.steps)}")
+    return ran
+
+
+def drawn(page: Page) -> list[dict[str, Any]]:
+    """Of every cell what stands there, which draft was struck out beside it, and its looks."""
+    return page.locator(".bs-strip .bs-cell").evaluate_all("""(cells) => cells.map((cell) => {
+      const struck = cell.querySelector("s");
+      const text = cell.textContent.slice(struck?.textContent.length ?? 0);
+      return { text: text === "░" ? null : text, struck: struck?.textContent ?? null, look: cell.className.split(" ") };
+    })""")
+
+
+def expected(ran: Trace, last: int) -> list[dict[str, Any]]:
+    """The same from the definition: AR's tokens are written; a draft of the pass before is kept or struck out."""
+    start, record = len(ran.prompt), ran.steps[last]
+    written = {p: t for s in ran.steps[: last + 1] for p, t in zip(s.positions, s.tokens, strict=True)
+               if p in s.committed}  # fmt: skip
+    kept = {p for s in ran.steps[: last + 1] for p in s.positions[: len(s.tested or ())] if p not in s.remasked}
+    struck = {p: t for p, t in zip(record.positions, record.tested or (), strict=False) if p in record.remasked}
+    out = []
+    for p in range(start, start + LENGTH):
+        token = written.get(p, record.drafted[p][0] if p in record.drafted else None)
+        look = {"new": p in record.committed, "draft": p not in written and p in record.drafted, "struck": p in struck,
+                "confirmed": p in kept, "mask": token is None}  # fmt: skip
+        out.append(
+            {
+                "text": None if token is None else shown(ran.pieces[token]),
+                "struck": shown(ran.pieces[struck[p]]) if p in struck else None,
+                "look": {name for name, there in look.items() if there},
+            }
+        )
+    return out
+
+
+def shown(piece: str) -> str:
+    return piece.replace(" ", "·")
+
+
+@pytest.mark.parametrize("order", ["forward", "backward", "by leaps"])
+def test_drafts_stand_lightly_and_are_confirmed_or_struck_out(page: Page, send: Send, order: str) -> None:
+    """Every step shows the same state however one comes there."""
+    ran = drafts(page, send)
+    steps = list(range(len(ran.steps)))
+    assert len(steps) > 12
+    walk = {"forward": steps, "backward": steps[::-1], "by leaps": [steps[i * 7 % len(steps)] for i in steps]}[order]
+    assert sorted(walk) == steps
+    looks = {"new", "draft", "struck", "confirmed", "mask"}
+    for last in walk:
+        page.locator(".bs-scrub").evaluate(
+            "(node, at) => { node.value = at; node.dispatchEvent(new Event('input')); }", last
+        )
+        expect(page.locator(".bs-where")).to_have_text(f"step {last + 1} of {len(steps)}")
+        found = [{**cell, "look": looks & set(cell["look"])} for cell in drawn(page)]
+        assert found == expected(ran, last)
+        masks = "".join("x" if p in {q for s in ran.steps[: last + 1] for q in s.committed} else "░"
+                        for p in range(len(ran.prompt), len(ran.prompt) + LENGTH))  # fmt: skip
+        assert canvas(page).count("░") == masks.count("░")  # a draft is not written
+
+
+def test_the_stage_says_what_became_of_the_guesses(page: Page, send: Send) -> None:
+    ran = drafts(page, send)
+    state = page.locator("[data-lane=diffusion] .bs-state")
+    page.keyboard.press("Home")
+    for record in ran.steps[:-1]:
+        tested = len(record.tested or ())
+        kept = len(record.committed) - 1
+        said = f"kept {kept} of {tested} guess{'es' * (tested != 1)}" if tested else "writes; no guess to test"
+        expect(state).to_have_text(said)
+        page.keyboard.press("ArrowRight")
+    expect(page.locator(".bs-title").first).to_have_text("Verified decoding")
+    assert page.locator(".bs-strip .bs-block").count() == 1
+
+
+def test_the_legend_of_drafts_is_there_where_drafts_are(page: Page, send: Send) -> None:
+    for message in run():
+        send(message)
+    legend = page.get_by_role("group", name="Legend")
+    expect(legend.get_by_text("guess that AR confirmed")).to_be_hidden()
+    send(Stage("next", ["diffusion"], piece).note("Loading…"))
+    drafts(page, send)
+    expect(legend.get_by_text("guess that AR confirmed")).to_be_visible()
+
+
+def percents(card: Locator) -> list[float]:
+    return [float(share) for share in re.findall(r"([\d.]+) %", card.text_content() or "")]
+
+
+def test_the_card_tells_what_was_guessed_and_why_it_stayed_or_went(page: Page, send: Send) -> None:
+    ran = drafts(page, send)
+    card = page.locator(".bs-card")
+    for last, record in enumerate(ran.steps):
+        page.locator(".bs-scrub").evaluate(
+            "(node, at) => { node.value = at; node.dispatchEvent(new Event('input')); }", last
+        )
+        guessed = ran.steps[last - 1].drafted if last else {}
+        said = dict(zip(record.positions, record.tokens, strict=True))
+        for p in [*record.positions, *record.drafted]:
+            cell = page.locator(f".bs-strip [data-position='{p}']")
+            if not cell.count():
+                continue
+            page.keyboard.press("Escape")
+            cell.focus()
+            if p in record.drafted and p not in record.committed:
+                expect(card).to_contain_text("a guess, not written yet")
+                assert percents(card)[0] == pytest.approx(100 * record.drafted[p][1], abs=0.06)
+            if p in record.positions[: len(record.tested or ())]:
+                token, sure = guessed[p]
+                expect(card).to_contain_text(f"The guess that stood here before: {shown(ran.pieces[token])}, ")
+                assert any(share == pytest.approx(100 * sure, abs=0.06) for share in percents(card))
+                if p not in record.remasked:
+                    expect(card).to_contain_text("Confirmed: AR says the same.")
+                elif p in record.committed:
+                    expect(card).to_contain_text(f"Struck out: AR says {shown(ran.pieces[said[p]])}.")
+                else:
+                    expect(card).to_contain_text("Struck out: a guess before it was wrong.")
+            elif p in record.committed:
+                expect(card).to_contain_text("AR's own token: no draft reached here.")
+            cell.evaluate("(node) => node.blur()")
 
 
 CONTRAST = """(dark) => {

@@ -11,7 +11,7 @@ from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice, Settings
 from dllm.shadow import Shadow
 from dllm.trace import Trace
-from tests.dllm.nets import engine_of
+from tests.dllm.nets import engine_of, hybrid_engine
 from visualize.replay import Replay
 
 RECORD = ("alternatives", "rollout", "attention")
@@ -43,6 +43,19 @@ def recorded(way: str = "d2") -> Replay:
     trace = trace.model_copy(update={"pieces": {i: PIECES.get(i, f" t{i}") for i in range(40)}})
     lane = "ar" if way == "ar" else "diffusion"
     return Replay({lane: trace}, {lane: maps}, {lane: shadow.drift})
+
+
+@cache
+def verified(length: int = 24) -> Trace:
+    """Verified decoding by a network some of whose guesses are right; its drafts met every fate there is."""
+    rule = Choice("verify", {"drafts": 3, "least": 0.0})
+    run = hybrid_engine(34).run([1, 2, 3, 4, 5], Settings(gen_length=length, unmask=rule, stop_ids=()))
+    for _ in run:
+        pass
+    trace = run.trace()
+    assert {len(step.remasked) for step in trace.steps} >= {0, 1, 2}
+    assert any(len(step.committed) > 2 for step in trace.steps)
+    return trace.model_copy(update={"pieces": {i: PIECES.get(i, f" t{i}") for i in range(40)}})
 
 
 def saved(replay: Replay, folder: Path, name: str = "run") -> list[Path]:

@@ -6,6 +6,7 @@ from dllm.cost import Sizes, cost
 from dllm.trace import Trace
 from tests.dllm.traces import decoded, every_way, made
 from tests.visualize.records import step
+from tests.visualize.runs import verified
 from visualize.cost import BYTES, OPERATIONS, costs, has_sizes, intensity, moved, operations
 
 COUNTS = st.integers(1, 500)
@@ -36,6 +37,11 @@ def test_the_parts_add_up_to_what_the_run_recorded(spec: object, cache: str) -> 
         assert [bar.name for bar in figure.data] == [name for _, name, *_ in parts]
         stacked = [sum(column) for column in zip(*(bar.y for bar in figure.data), strict=True)]
         assert stacked == [getattr(price, total) for price in costs(trace)]
+
+
+def test_masks_of_verified_decoding_have_their_price() -> None:
+    trace = verified()
+    assert [(price.flops, price.bytes) for price in costs(trace)] == [(s.flops, s.bytes) for s in trace.steps]
 
 
 def test_positions_a_token_are_counted_from_the_start() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from visualize.facts import facts, short_words
+from visualize.facts import decoder_words, facts, short_words
 
 ABOUT: dict[str, Any] = {
     "id": "m", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2, "torch": "2.13.0",
@@ -40,9 +40,18 @@ def test_a_seed_of_nothing_is_a_seed() -> None:
         ({"cache": {"name": "d2", "k": 3}}, "d²Cache · 0.9"),
         ({"unmask": {"name": "top_k"}}, "No cache in full attention"),
         ({"block_size": 1}, "AR"),
+        ({"unmask": {"name": "verify", "drafts": 3}}, "Verified decoding"),
         ({"cache": {"name": "<a href=x>"}, "unmask": {"threshold": "<b>"}}, "Another cache"),
     ],
 )
 def test_a_lane_is_named_in_words_of_our_own(change: dict, name: str) -> None:
     settings = {"block_size": 8, "attention": "bidirectional", "cache": {"name": "none"}}
     assert short_words({**settings, "unmask": {"name": "threshold", "threshold": 0.9}, **change}) == name
+
+
+@pytest.mark.parametrize(
+    ("options", "drafts"), [({}, "2 drafts"), ({"drafts": 1}, "1 draft"), ({"drafts": "<b>"}, "2 drafts")]
+)
+def test_verified_decoding_is_told_by_its_drafts(options: dict, drafts: str) -> None:
+    settings = {"block_size": 3, "unmask": {"name": "verify", **options}}
+    assert decoder_words(settings) == f"AR's words, up to {drafts} tested a pass"

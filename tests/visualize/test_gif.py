@@ -14,6 +14,7 @@ from dllm.settings import Choice
 from dllm.trace import Trace
 from tests.dllm.traces import decoded, made
 from tests.visualize.records import step
+from tests.visualize.runs import verified
 from visualize import gif as gifs
 from visualize.gif import gif, runs
 
@@ -83,6 +84,27 @@ def test_a_new_token_is_outlined_and_coloured_by_its_confidence() -> None:
         assert tuple(picture[y0 + 15, x0]) == (67, 56, 202)
     untouched = film.boxes[2]
     assert (67, 56, 202) not in {tuple(pixel) for pixel in picture[untouched[1] : untouched[3], untouched[0] + 10]}
+
+
+def test_drafts_are_drawn_until_they_are_tested() -> None:
+    """A cell is empty paper where nothing stands; where a draft stands, its letters are drawn in a pale ink."""
+    trace = verified()
+    pictures, film = frames(gif(trace)), gifs._Film(trace, 900)
+    known = len(trace.prompt)
+    for record, picture in zip(trace.steps, pictures[1:], strict=True):
+        known += len(record.committed)
+        for i, (x0, y0, x1, y1) in enumerate(film.boxes):
+            p, inside = film.start + i, picture[y0 + 2 : y1 - 5, x0 + 2 : x1 - 2].reshape(-1, 3)
+            darkest = int(inside.sum(-1).min())
+            if p in record.drafted:
+                token = record.drafted[p][0]
+                assert darkest < 3 * 255
+                assert film._runs(token)
+            if p >= known:
+                assert darkest > 3 * 0x1F  # nothing there in the ink of what is written
+    assert any(record.drafted for record in trace.steps)
+    assert len({tray for _, tray in film.trays}) == len(film.trays)
+    assert {block for block, _ in film.trays} == {film.start}  # one block
 
 
 def test_cells_neither_overlap_nor_leave_the_picture() -> None:

@@ -3,10 +3,12 @@ from typing import Any
 
 import pytest
 
+from dllm.trace import CaseRecord, StepRecord
 from tests.visualize.records import PROMPT, SETTINGS, step
-from visualize.lane import LANES, frame, head, ids_in, titles_of
+from visualize.lane import LANES, VERIFIED, frame, head, ids_in, titles_of
 
 RULE = {"name": "threshold", "threshold": 0.9}
+VERIFY = {"name": "verify", "drafts": 2, "least": 0.1}
 
 
 def test_blocks_are_counted_from_the_prompt_or_from_the_start() -> None:
@@ -34,6 +36,45 @@ def test_a_frame_carries_alternatives_and_remasked_positions_where_there_are_any
 def test_every_id_that_can_be_shown_has_its_text_sent() -> None:
     rows = [[(9, 0.9), (3, 0.1)]] * 4
     assert ids_in(step(0, {4: 7}, alternatives=rows)) == {7, 9, 3}
+    assert ids_in(step(0, {4: 7}, alternatives=rows), bare=True) == {7, 9}
+    assert ids_in(with_drafts()) == {11, 12, 20, 30, 31}
+    assert ids_in(with_drafts(), bare=True) == {11, 12, 20, 30, 31}
+
+
+def with_drafts() -> StepRecord:
+    """Drafts 11 and 20 stood at 4 and 5; AR said 11 and 12, so one was right and 30, 31 are what comes next."""
+    cases = [
+        CaseRecord(right=0, position=5, tokens=[40, 41], confidence=[0.5, 0.5]),
+        CaseRecord(right=1, position=6, tokens=[30, 31], confidence=[0.12345678, 0.5]),
+    ]
+    asked = {4: 11, 5: 12, 6: 12}
+    return step(1, {4: 11, 5: 12}, asked=asked, tested=[11, 20], remasked=[5], cases=cases)
+
+
+def test_a_frame_of_verified_decoding_says_what_was_tested_and_what_stands_now() -> None:
+    drawn = frame(with_drafts())
+    assert drawn["tested"] == [[4, 11], [5, 20]]
+    assert drawn["drafts"] == [[6, 30, 0.1235], [7, 31, 0.5]]
+    assert "remasked" not in drawn  # a draft was never committed
+    assert not {"tested", "drafts"} & set(frame(step(0, {4: 9})))
+
+
+def test_the_canvas_of_verified_decoding_is_one_block() -> None:
+    """A pass begins where the text ends, so no block of it stands anywhere."""
+    verified = {**SETTINGS, "gen_length": 9, "block_size": 3, "attention": "hybrid", "unmask": VERIFY}
+    assert head(PROMPT, verified) == {
+        "prompt": PROMPT, "end": 13, "block": 9, "sub_block": 9, "origin": 4, "stop_ids": [2], "verified": True,
+    }  # fmt: skip
+
+
+def test_a_lane_of_verified_decoding_is_called_so() -> None:
+    assert titles_of({"diffusion": way(unmask=VERIFY), "ar": way(block=1)})["diffusion"] == VERIFIED
+    more = {"a": way(block=1), "b": way(unmask=VERIFY), "c": way(unmask={**VERIFY, "drafts": 1})}
+    assert [t.title for t in titles_of(more).values()] == [
+        "AR",
+        "Verified decoding · 2 drafts",
+        "Verified decoding · 1 draft",
+    ]
 
 
 def way(cache: str = "block", block: int = 8, **changes: Any) -> dict[str, Any]:

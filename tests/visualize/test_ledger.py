@@ -10,6 +10,7 @@ from dllm.models.families import LLADA, ModelSpec
 from tests.dllm.nets import prompts
 from tests.dllm.traces import decoded, every_way, large, made
 from tests.visualize.records import step
+from tests.visualize.runs import verified
 from visualize import ledger
 from visualize.ledger import LOOKS, K, patterned
 
@@ -55,6 +56,18 @@ def test_bars_add_up_to_the_queries(spec: ModelSpec, cache: str, prompt: list[in
     bars = ledger.queries_by_reason(trace).data
     assert sum(bar.y for bar in bars).tolist() == [record.query_count for record in trace.steps]
     assert bars[0].x.tolist() == [record.index + 1 for record in trace.steps]
+
+
+def test_masks_that_leave_no_entry_are_a_bar_of_their_own() -> None:
+    trace = verified()
+    *entries, guessed = ledger.queries_by_reason(trace).data
+    assert guessed.name == ledger.GUESSES.name
+    assert guessed.y.tolist() == [sum(len(case.tokens) for case in record.cases or ()) for record in trace.steps]
+    known = [sum(end - start for start, end in record.queries) for record in trace.steps]
+    assert sum(bar.y for bar in entries).tolist() == known
+    assert [a + b for a, b in zip(known, guessed.y, strict=True)] == [record.query_count for record in trace.steps]
+    look = guessed.marker
+    assert (look.color, look.pattern.shape) not in {(bar.marker.color, bar.marker.pattern.shape) for bar in entries}
 
 
 def test_the_legend_names_the_states_there_are() -> None:

@@ -12,6 +12,7 @@ from dllm.trace import Trace
 from tests.dllm.nets import prompts
 from tests.dllm.traces import decoded, every_way, large, made
 from tests.visualize.records import step
+from tests.visualize.runs import verified
 from visualize.score import TOP, heat, score_sheet, shades
 
 
@@ -119,3 +120,18 @@ def test_a_large_trace_stays_small() -> None:
 
 def test_a_trace_without_steps_is_drawn() -> None:
     assert cells(score_sheet(made()), "committed") == []
+
+
+def test_of_verified_decoding_it_tells_which_drafts_were_kept() -> None:
+    """A draft is right where AR said the same, and every one before it was right."""
+    trace, kept, struck = verified(), [], []
+    for s in trace.steps:
+        right = True
+        for p, draft, said in zip(s.positions, s.tested or (), s.tokens, strict=False):
+            right = right and draft == said
+            (kept if right else struck).append((s.index, p))
+    figure = score_sheet(trace)
+    assert cells(figure, "draft confirmed") == kept != []
+    assert cells(figure, "draft struck out") == struck != []
+    assert {*kept} <= {*cells(figure, "committed")}
+    assert not {"remasked", "block", "sub-block"} & {t.name for t in figure.data}

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from dllm.trace import Environment, Gate, Model, StepRecord, Timing, Trace
 from tests.visualize.records import PROMPT, SETTINGS, step
+from tests.visualize.runs import verified
 from visualize.lane import LANES, Title
-from visualize.stage import SCHEMA, Stage, dumps, stopped
+from visualize.stage import MANY, SCHEMA, Stage, dumps, stopped
 from visualize.verdict import verdict
 
 
@@ -207,3 +208,19 @@ def test_only_a_race_is_played_on_the_clock() -> None:
 def test_two_stops_are_two_values() -> None:
     assert stopped("a") != stopped("b")
     assert json.loads(stopped("a"))["stopped"] == "a"
+
+
+@pytest.mark.parametrize("together", [1, MANY + 1, 99])
+def test_drafts_are_never_sent_without_their_text(together: int) -> None:
+    """However many passes come at once: whoever took the messages so far can name every draft on show."""
+    ran = verified()
+    stage = Stage("run", ["diffusion"], piece)
+    sent = [stage.open("diffusion", ran.prompt, ran.settings)]
+    sent += [stage.step("diffusion", *ran.steps[i : i + together]) for i in range(0, len(ran.steps), together)]
+    messages = [json.loads(text) for text in sent]
+    for n in range(len(messages)):
+        frames, pieces, about, _ = seen(messages[: n + 1])
+        shown = [token for frame in frames.values() for _, token, *_ in [*frame["tested"], *frame["drafts"]]]
+        assert set(map(str, shown)) <= set(pieces)
+    assert about["head"]["verified"] is True
+    assert len(frames) == len(ran.steps)

@@ -11,6 +11,7 @@ from dllm.strict import REASONS
 from tests.dllm.nets import prompts
 from tests.dllm.traces import decoded, every_way, made
 from tests.visualize.records import step
+from tests.visualize.runs import verified
 from visualize.steps import steps_csv
 
 
@@ -49,6 +50,18 @@ def test_confidence_is_that_of_the_committed_tokens() -> None:
 def test_a_remasked_token_is_no_longer_written() -> None:
     lines = table(steps_csv(made(step(0, {4: 9, 5: 9}), step(1, {6: 9}, remasked=[4]))))
     assert [(line["written"], line["remasked"]) for line in lines] == [("2", "0"), ("2", "1")]
+
+
+def test_drafts_are_counted_where_there_are_any() -> None:
+    trace = verified()
+    for record, line in zip(trace.steps, table(steps_csv(trace)), strict=True):
+        assert int(line["tested"]) == len(record.tested or ())
+        assert int(line["confirmed"]) == int(line["committed"]) - 1  # AR's own token comes after them
+        assert int(line["confirmed"]) + int(line["remasked"]) == int(line["tested"])
+        known = int(line["queries"]) - int(line["guesses"])
+        assert known == sum(end - start for start, end in record.queries)
+        assert 0 <= int(line["reused"]) == record.visible - known
+    assert {table(steps_csv(made(step(0, {}))))[0][name] for name in ("tested", "confirmed", "guesses")} == {""}
 
 
 def test_reasons_are_counted_where_they_were_recorded() -> None:
