@@ -6,11 +6,14 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dllm.gate import Comparison, align, compare, gated
+from dllm.settings import VERIFY
 from dllm.strict import short
 from dllm.trace import Trace
 from visualize.figure import PAPER, frame
 
 NAMES = {"no_cache": "without cache", "one_by_one": "one token at a time"}
+# verified decoding is held against AR itself, first of all
+VERIFIED = {"one_by_one": "AR", "no_cache": "without cache"}
 EXACT = ("none", "block")  # cache policies that are no cache's equal by construction
 NARROW = ("bfloat16", "float16")
 # a bar for each reference: colour and pattern, so that hue alone never tells them apart
@@ -26,10 +29,11 @@ def words(trace: Trace) -> str:
     """What the answer of a lane was held against, and how it came out; "" where it was not."""
     if trace.gate is None:
         return ""
-    found = gated(trace)
-    equal = [NAMES[name] for name, each in found.items() if each.same]
+    known, names = gated(trace), _names(trace)
+    found = {name: known[name] for name in names if name in known}
+    equal = [names[name] for name, each in found.items() if each.same]
     said = [f"Same answer as {' and '.join(equal)}."] if equal else []
-    said += [_departure(name, each) for name, each in found.items() if not each.same]
+    said += [_departure(names[name], each) for name, each in found.items() if not each.same]
     if _rounded(trace, found):
         said.append(f"This is exact by construction; in {trace.model.dtype} rounding alone can change a token.")
     gate = trace.gate
@@ -84,7 +88,7 @@ def log_probs(lanes: Mapping[str, Trace]) -> go.Figure:
     """Mean log-probability of a token of each lane's answer under AR, nats; AR's own answer is marked."""
     held = {title: t.gate.log_prob for title, t in lanes.items() if t.gate and t.gate.log_prob is not None}
     bars = []
-    for name, own, colour, shape in (("block diffusion", False, "#0072b2", ""), ("AR itself", True, "#009e73", "x")):
+    for name, own, colour, shape in (("diffusion", False, "#0072b2", ""), ("AR itself", True, "#009e73", "x")):
         part = {title: value for title, value in held.items() if autoregressive(lanes[title]) == own}
         bars.append(
             go.Bar(
@@ -115,11 +119,22 @@ def autoregressive(trace: Trace) -> bool:
     return trace.settings.get("block_size") == 1
 
 
+def verified(trace: Trace) -> bool:
+    """Whether its tokens are those that AR said, tested several at a time."""
+    return (trace.settings.get("unmask") or {}).get("name") == VERIFY
+
+
+def _names(trace: Trace) -> dict[str, str]:
+    """What the references of a lane are called, in the order in which they are told."""
+    return VERIFIED if verified(trace) else NAMES
+
+
 def _row(trace: Trace) -> dict[str, Any]:
     gate = trace.gate
     if gate is None:
         return {"references": [], "log_prob": None, "item": None, "right": None}
-    references = [_held(name, trace.output, reference) for name, reference in gate.references.items()]
+    names = _names(trace)
+    references = [_held(names[name], trace.output, ids) for name, ids in gate.references.items()]
     item = None if gate.item is None else short(gate.item, MOST)
     return {"references": references, "log_prob": gate.log_prob, "item": item, "right": gate.right}
 
@@ -127,7 +142,7 @@ def _row(trace: Trace) -> dict[str, Any]:
 def _held(name: str, ids: Sequence[int], reference: Sequence[int]) -> dict[str, Any]:
     found = compare(ids, reference)
     return {
-        "name": NAMES[name],
+        "name": name,
         "same": found.same,
         "departs": None if found.departs is None else found.departs + 1,
         "distance": found.distance,
@@ -138,16 +153,17 @@ def _held(name: str, ids: Sequence[int], reference: Sequence[int]) -> dict[str, 
 
 def _departure(name: str, found: Comparison) -> str:
     assert found.departs is not None
-    at = f"Departs from decoding {NAMES[name]} at token {found.departs + 1}"
+    what = name if name == VERIFIED["one_by_one"] else f"decoding {name}"
+    at = f"Departs from {what} at token {found.departs + 1}"
     return f"{at}: {found.distance} of {found.length} tokens differ."
 
 
 def _rounded(trace: Trace, found: Mapping[str, Comparison]) -> bool:
-    """Whether a difference is one that only rounding can make: the cache is exact, and no pass took several tokens."""
+    """Whether a difference is one that only rounding can make: the cache is exact, and no token was taken untested."""
     cache = (trace.settings.get("cache") or {}).get("name", "none")
     if trace.model.dtype not in NARROW or not (cache in EXACT or autoregressive(trace)):
         return False
-    single = all(len(step.committed) <= 1 for step in trace.steps)
+    single = verified(trace) or all(len(step.committed) <= 1 for step in trace.steps)
     return any(not each.same and (single or name == "no_cache") for name, each in found.items())
 
 

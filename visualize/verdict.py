@@ -49,7 +49,9 @@ def verdict(traces: Mapping[str, Trace]) -> str:
     base = next((lane for lane in lanes if gate.autoregressive(lane.trace)), lanes[-1])
     rival = next(lane for lane in lanes if lane is not base)
     said = [_ranking(lanes, base)] if len(lanes) > 2 else []
-    return " ".join([*said, _comparison(rival, base), _why(rival, base), *_answers(lanes, base)])
+    exact = [lane for lane in lanes if lane not in (base, rival) and gate.verified(lane.trace) and _same(lane, base)]
+    told = [_comparison(rival, base), _why(rival, base), *(_comparison(lane, base) for lane in exact)]
+    return " ".join([*said, *told, *_answers(lanes, base)])
 
 
 def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
@@ -71,10 +73,11 @@ def _ranking(lanes: list[Lane], base: Lane) -> str:
 
 
 def _comparison(rival: Lane, base: Lane) -> str:
+    same = _same(rival, base)
     if _tied(rival, base):
         return (
             f"Equally fast here: {rival.tps} tokens per second by {rival.name}, {base.tps} by {base.name}; "
-            "these runs can show no difference."
+            "these runs can show no difference." + (" Both wrote the same words." if same else "")
         )
     if _unproven(rival, base):
         return (
@@ -83,6 +86,16 @@ def _comparison(rival: Lane, base: Lane) -> str:
         )
     first, second = (rival, base) if rival.pace.tps > base.pace.tps else (base, rival)
     times = first.pace.tps / second.pace.tps
+    if same and first is rival:
+        return (
+            f"{_raised(rival.name)} wrote the same words as AR, {times:.2f} times as fast: {rival.tps} tokens per "
+            f"second beside AR's {base.tps}."
+        )
+    if same:
+        return (
+            f"{_raised(rival.name)} wrote the same words as AR, but AR was {times:.2f} times as fast: {base.tps} "
+            f"tokens per second beside {rival.tps}."
+        )
     return (
         f"{_raised(first.name)} was faster here: {first.tps} tokens per second, {times:.2f} times {second.name}'s "
         f"{second.tps}."
@@ -108,6 +121,11 @@ def _answers(lanes: list[Lane], base: Lane) -> list[str]:
     """What the speed of every faster lane did to its answer."""
     faster = [lane for lane in lanes if lane.pace.tps > base.pace.tps and not _tied(lane, base) and lane.held]
     return [f"{_raised(lane.name)}: {_first_lowered(gate.words(lane.trace))}" for lane in faster]
+
+
+def _same(lane: Lane, base: Lane) -> bool:
+    """Whether it wrote what AR beside it wrote, token for token."""
+    return base.name == "AR" and lane.trace.output == base.trace.output
 
 
 def _tied(one: Lane, other: Lane) -> bool:

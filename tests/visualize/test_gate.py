@@ -18,7 +18,7 @@ IDS = st.lists(st.integers(0, 3), max_size=6)
 
 
 def held(output: list[int], *, steps: Any = SEVERAL, dtype: str = "float32", cache: str = "none", **gate: Any) -> Trace:
-    trace = made(*steps, cache={"name": cache}, unmask={"name": "threshold"}, **gate.pop("settings", {}))
+    trace = made(*steps, **{"cache": {"name": cache}, "unmask": {"name": "threshold"}, **gate.pop("settings", {})})
     model = trace.model.model_copy(update={"dtype": dtype})
     return trace.model_copy(update={"output": output, "model": model, "gate": Gate(**gate)})
 
@@ -75,6 +75,39 @@ ROUNDED = "exact by construction; in {} rounding alone can change a token"
 def test_rounding_is_named_where_only_it_can_be_the_cause(given: dict[str, Any], rounding: bool, dtype: str) -> None:
     said = words(held([1, 2], dtype=dtype, **given))
     assert (ROUNDED.format(dtype) in said) == (rounding and dtype != "float32")
+
+
+VERIFY = {"unmask": {"name": "verify"}}
+
+
+@pytest.mark.parametrize(
+    ("references", "said"),
+    [
+        ({"no_cache": [1, 2], "one_by_one": [1, 2]}, "Same answer as AR and without cache."),
+        ({"one_by_one": [1, 2]}, "Same answer as AR."),
+        (
+            {"no_cache": [1, 2], "one_by_one": [1, 3, 4]},
+            "Same answer as without cache. Departs from AR at token 2: 2 of 3 tokens differ.",
+        ),
+    ],
+)
+def test_verified_decoding_is_held_against_ar(references: dict[str, Any], said: str) -> None:
+    assert words(held([1, 2], references=references, settings=VERIFY)) == said
+    (row,) = rows({"x": held([1, 2], references=references, settings=VERIFY)})
+    assert [part["name"] for part in row["references"]] == [
+        {"one_by_one": "AR", "no_cache": "without cache"}[name] for name in references
+    ]
+
+
+@pytest.mark.parametrize("cache", ["none", "block"])
+@pytest.mark.parametrize("wrong", ["no_cache", "one_by_one"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_whatever_verified_decoding_departs_from_is_rounding(cache: str, wrong: str, dtype: str) -> None:
+    """However many tokens a pass takes: each was tested."""
+    references = {"no_cache": [1, 2], "one_by_one": [1, 2], wrong: [1, 3]}
+    said = words(held([1, 2], dtype=dtype, cache=cache, references=references, settings=VERIFY))
+    assert "at token 2: 1 of 2 tokens differ." in said
+    assert (ROUNDED.format(dtype) in said) == (dtype == "bfloat16")
 
 
 @given(answer=IDS, references=st.dictionaries(st.sampled_from(list(NAMES)), IDS))

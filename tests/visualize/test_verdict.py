@@ -16,17 +16,27 @@ SIZES = Sizes(layers=2, hidden=16, heads=4, kv_heads=2, head_dim=4, layer_weight
 
 
 def lane(
-    passes: list[int], seconds: float, *, block: int = 4, held: bool = True, laps: Any = (), sizes: Any = None
+    passes: list[int],
+    seconds: float,
+    *,
+    block: int = 4,
+    held: bool = True,
+    laps: Any = (),
+    sizes: Any = None,
+    rule: str = "threshold",
 ) -> Trace:
-    """A lane that was warmed up and writes so many tokens in each pass, which takes so many seconds."""
-    steps, at = [], 4
+    """A lane that was warmed up and writes so many tokens in each pass, which takes so many seconds.
+
+    Its token is 9; AR's and that of verified decoding is 8.
+    """
+    steps, at, token = [], 4, 8 if block == 1 or rule == "verify" else 9
     for index, count in enumerate(passes):
-        asked = dict.fromkeys(range(at, at + count), 9)
+        asked = dict.fromkeys(range(at, at + count), token)
         queries = [(4, 5)] if block == 1 else [(4, 8)]
         steps.append(step(index, asked, asked=asked, visible=40, queries=queries, seconds=seconds))
         at += count
-    trace = made(*steps, block_size=block, unmask={"name": "threshold"})
-    output = [9] * sum(passes)
+    trace = made(*steps, block_size=block, unmask={"name": rule})
+    output = [token] * sum(passes)
     return trace.model_copy(
         update={
             "output": output,
@@ -62,6 +72,54 @@ def test_a_speed_up_is_told_with_its_gate() -> None:
     assert said.startswith("Block diffusion was faster here: 40.0 tokens per second, 2.00 times AR's 20.0.")
     assert said.lower().endswith(f"block diffusion: {words(fast).lower()}")
     assert 3 <= said.count(". ") + 1 <= 5
+
+
+def verified(seconds: float, **given: Any) -> Trace:
+    return lane([2] * 4, seconds, rule="verify", **given)
+
+
+def test_of_the_same_words_it_says_how_much_faster_they_came() -> None:
+    said = verdict({"Verified decoding": verified(0.05), "Autoregressive": AR})
+    assert said.startswith(
+        "Verified decoding wrote the same words as AR, 2.00 times as fast: 40.0 tokens per second beside AR's 20.0. "
+    )
+    assert said.endswith("Verified decoding: same answer as without cache.")
+
+
+def test_of_the_same_words_it_says_as_plainly_that_they_came_later() -> None:
+    said = verdict({"Verified decoding": verified(0.2), "Autoregressive": AR})
+    assert said.startswith(
+        "Verified decoding wrote the same words as AR, but AR was 2.00 times as fast: 20.0 tokens per second beside "
+        "10.0. A pass of verified decoding computed 4.0 positions for the 2.00 tokens it wrote"
+    )
+
+
+def test_the_same_words_claim_no_more_than_the_laps_and_the_gate_do() -> None:
+    for tied in (verified(0.1), verified(0.05, laps=[0.1, 0.2, 0.5])):
+        slow = AR.model_copy(update={"timing": AR.timing.model_copy(update={"laps": [0.4, 0.4, 0.4]})})
+        said = verdict({"Verified decoding": tied, "Autoregressive": slow if tied.timing.laps else AR})
+        assert said.startswith("Equally fast here: ")
+        assert "can show no difference. Both wrote the same words." in said
+        assert "times as fast" not in said
+    said = verdict({"Verified decoding": verified(0.05, held=False), "Autoregressive": AR})
+    assert "no speed-up is claimed" in said
+    assert "times as fast" not in said
+
+
+def test_other_words_are_not_called_the_same() -> None:
+    other = verified(0.05)
+    other = other.model_copy(update={"output": [*other.output[:-1], 7]})
+    said = verdict({"Verified decoding": other, "Autoregressive": AR})
+    assert said.startswith("Verified decoding was faster here: 40.0")
+    assert "same words" not in said
+    without_ar = verdict({"Verified decoding": verified(0.05), "Block cache": lane([1] * 8, 0.2)})
+    assert "same words" not in without_ar
+
+
+def test_the_same_words_are_told_of_a_lane_that_was_not_the_fastest() -> None:
+    said = verdict({"AR": AR, "Verified decoding": verified(0.08), "Sub-block cache · 0.9": lane([2] * 4, 0.05)})
+    assert "Sub-block cache · 0.9 was faster here: 40.0" in said
+    assert "Verified decoding wrote the same words as AR, 1.25 times as fast: 25.0 tokens per second" in said
 
 
 @pytest.mark.parametrize("gate", [None, Gate(log_prob=-0.1), Gate(item="x", right=True)])
