@@ -1,5 +1,6 @@
 """Controls made from dataclass fields: a new setting, cache policy or unmasking rule appears on the page by itself."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
@@ -14,6 +15,15 @@ from dllm.unmask import UNMASKS
 AUTO = "auto"
 AUTO_LABEL = "Default"
 RECORDED = ("rollout", "attention")  # what a visitor may have recorded besides the alternatives
+DEFAULT_RULE = (
+    "Which guesses become tokens. Default: verified decoding, where the model has hybrid attention (the default model "
+    "has) and no other setting rules it out; else a threshold."
+)
+# what the page adds to the help of a setting
+NOTES = {
+    "block_size": "Verified decoding does not use it.",
+    "sub_block_size": "Verified decoding does not use it.",
+}
 SLIDER_STOPS = 5000  # a slider with more stops than this cannot be aimed
 
 
@@ -48,7 +58,7 @@ def settings_controls() -> Controls:
         with gr.Column(min_width=280):
             built |= _choice("cache", "Cache", "Which positions a pass recomputes.", CACHES, default=None)
         with gr.Column(min_width=280):
-            built |= _choice("unmask", "Unmasking rule", "Which guesses become tokens.", UNMASKS, default=None)
+            built |= _choice("unmask", "Unmasking rule", DEFAULT_RULE, UNMASKS, default=None)
     built[("record",)] = gr.CheckboxGroup(
         list(RECORDED),
         label="Record for the inspector",
@@ -69,7 +79,8 @@ def control(field: Field[Any]) -> Any:
     A number that may be left to the model becomes a choice of round values: an empty number box would read as 0.
     """
     meta: Mapping[str, Any] = field.metadata
-    words = {"label": meta["label"], "info": meta["help"], "min_width": 250}
+    info = " ".join(filter(None, [meta["help"], NOTES.get(field.name)]))
+    words = {"label": meta["label"], "info": info, "min_width": 250}
     default: Any = field.default
     if "choices" in meta:
         choices = [(_words(c), c) for c in meta["choices"]]
@@ -106,7 +117,7 @@ def _choice(
     groups = []
     for name, cls in classes.items():
         with gr.Column(visible=name == default) as group:
-            gr.Markdown(_first_sentence(cls), elem_classes="bs-rule")
+            gr.Markdown(first_sentence(cls), elem_classes="bs-rule")
             built |= {(what, name, f.name): control(f) for f in knobs(cls)}
         groups.append(group)
     picker.change(
@@ -134,5 +145,6 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _first_sentence(cls: type) -> str:
-    return (cls.__doc__ or "").strip().split("\n\n")[0]
+def first_sentence(cls: type) -> str:
+    """Of a docstring, without the module that it points its readers to."""
+    return re.sub(r"; see `[^`]*`", "", (cls.__doc__ or "").strip().split("\n\n")[0])

@@ -22,15 +22,17 @@ class Way:
 NOBODY = "nobody"
 WAYS: dict[str, Way] = {
     "ar": Way("AR", {"block_size": 1}),
-    "none": Way("Block diffusion, no cache", {"attention": "block_causal", "cache": "none"}),
-    "block": Way("Block diffusion, block cache", {"attention": "block_causal", "cache": "block"}),
-    "sub-block": Way("Block diffusion, sub-block cache", {"attention": "block_causal", "cache": "sub_block"}),
+    "verified": Way("Verified (AR's words)", {"unmask": "verify"}),
+    "none": Way("Block diffusion, no cache", {"cache": "none"}),  # under the attention that the model prefers
+    "block": Way("Block diffusion, block cache", {"cache": "block"}),
+    "sub-block": Way("Block diffusion, sub-block cache", {"cache": "sub_block"}),
     "full": Way("Full attention, no cache", {"attention": "bidirectional", "cache": "none"}),
     "prefix": Way("Full attention, PrefixCache", {"attention": "bidirectional", "cache": "prefix"}),
     "dual": Way("Full attention, DualCache", {"attention": "bidirectional", "cache": "dual"}),
     "d2": Way("Full attention, d²Cache", {"attention": "bidirectional", "cache": "d2"}),
 }
-START = (("ar", 0.9), ("sub-block", 0.9), ("block", 0.6), (NOBODY, 0.9))
+PLAIN = ("ar", "verified")  # ways that no threshold changes
+START = (("ar", 0.9), ("verified", 0.9), ("sub-block", 0.9), (NOBODY, 0.9))
 SHARED = ("gen_length", "block_size", "sub_block_size")
 
 
@@ -56,7 +58,7 @@ class Grid:
                 continue
             if way not in WAYS:
                 raise SettingsError(f"lane is {way!r}; allowed: {', '.join([*WAYS, NOBODY])}")
-            name = way if way == "ar" else f"{way}-{threshold:g}"
+            name = way if way in PLAIN else f"{way}-{threshold:g}"
             if name in found:
                 raise SettingsError(f"two lanes are {name}; allowed: ways that differ")
             found[name] = Settings.from_json({**shared, **_request(way, threshold, shared), "record": ["alternatives"]})
@@ -67,8 +69,10 @@ def grid() -> Grid:
     """Build the controls where the layout stands."""
     with gr.Row():
         length = gr.Slider(8, 128, 48, step=1, label="Answer length", info="Most tokens to write.", min_width=200)
-        block = gr.Dropdown([8, 16, 32], value=32, label="Block size", info="Of all lanes but AR.", min_width=160)
-        sub = gr.Dropdown([4, 8], value=8, label="Sub-block size", info="Under block diffusion.", min_width=160)
+        block = gr.Dropdown(
+            [8, 16, 32], value=8, label="Block size", info="Of all lanes but AR and verified.", min_width=160
+        )
+        sub = gr.Dropdown([4, 8], value=4, label="Sub-block size", info="Under block diffusion.", min_width=160)
         laps = gr.Slider(1, 9, 3, step=1, label="Laps", info="How often each lane is timed.", min_width=200)
         live = gr.Checkbox(False, label="Show the warm-up lap live", info="It is not timed.", min_width=200)
     built: list[Any] = [length, block, sub, laps, live]
@@ -91,12 +95,13 @@ def grid() -> Grid:
 
 
 def _request(way: str, threshold: Any, shared: dict[str, int]) -> dict[str, Any]:
-    """The request fields of a lane. Only block-causal attention has sub-blocks smaller than a block."""
-    request = {**WAYS[way].request, "unmask": {"name": "threshold", "threshold": threshold}}
+    """The request fields of a lane. Full attention has no sub-blocks smaller than a block."""
     if way == "ar":
-        return {**request, "sub_block_size": None, "unmask": "top_k"}
-    return request if request["attention"] == "block_causal" else {**request, "sub_block_size": shared["block_size"]}
+        return {**WAYS[way].request, "sub_block_size": None, "unmask": "top_k"}
+    request = {"unmask": {"name": "threshold", "threshold": threshold}, **WAYS[way].request}
+    full = request.get("attention") == "bidirectional"
+    return {**request, "sub_block_size": shared["block_size"]} if full else request
 
 
 def _has_rule(way: str) -> bool:
-    return way not in ("ar", NOBODY)
+    return way not in (*PLAIN, NOBODY)

@@ -45,8 +45,9 @@ CSS = """
 """
 INTRO = """# Blockscope
 
-Watch a diffusion language model write. It starts from a block of masks, guesses every one of them at once, and keeps
-the guesses it is sure of, step after step. Beside it the same model writes one token at a time.
+Watch a diffusion language model write. Masks guess several tokens ahead at once; the next step tests the guesses
+against the model's own answer, keeps what that confirms and strikes out the rest. Beside it the same model writes one
+token at a time. The settings also have block diffusion, which keeps every guess it is sure of, untested.
 """
 # what the default model does well, from parallel to hardly so; its card says what it does badly
 EXAMPLES = [

@@ -4,8 +4,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app.controls import AUTO, Controls, control, knobs, round_values
+from app.controls import AUTO, Controls, control, first_sentence, knobs, round_values
 from dllm.cache import CACHES
+from dllm.cards import MODELS
+from dllm.decode import Traits, resolve
 from dllm.settings import Settings, SettingsError, knob
 from dllm.unmask import UNMASKS
 
@@ -62,8 +64,29 @@ def test_every_option_of_every_policy_and_rule_has_a_control(controls: Controls)
 
 def test_untouched_controls_are_the_default_settings(controls: Controls) -> None:
     settings = Settings.from_json(controls.request([c.value for c in controls.components]))
-    assert settings.unmask.build(UNMASKS, "unmask") == Settings().unmask.build(UNMASKS, "unmask")
-    assert Settings.from_json({**settings.as_json(), "unmask": "threshold"}) == Settings()
+    assert settings == Settings()
+
+
+def test_untouched_controls_are_verified_decoding_on_the_default_model(controls: Controls) -> None:
+    settings = Settings.from_json(controls.request([c.value for c in controls.components]))
+    spec = MODELS["default"].spec
+    traits = Traits("llama", 100, 100, 1, spec.attentions, spec.mask_id, ())
+    assert resolve(settings, traits).rule.name == "verify"
+    for name in ("Default", "verified decoding", "threshold"):
+        assert name in rule(controls).info
+    assert rule(controls).choices[0] == ("Default", AUTO)
+    for path in (("block_size",), ("sub_block_size",)):
+        assert controls.components[controls.paths.index(path)].info.endswith("Verified decoding does not use it.")
+
+
+def rule(controls: Controls) -> Any:
+    return controls.components[controls.paths.index(("unmask",))]
+
+
+@pytest.mark.parametrize("cls", [*UNMASKS.values(), *CACHES.values()])
+def test_a_rule_is_told_without_code(cls: type) -> None:
+    assert "`dllm" not in first_sentence(cls)
+    assert first_sentence(cls).endswith(".")
 
 
 def changed(controls: Controls, **values: Any) -> dict[str, Any]:
@@ -84,4 +107,4 @@ def test_only_the_chosen_policy_takes_its_options(controls: Controls) -> None:
 def test_what_no_control_offers_is_refused_by_the_settings(controls: Controls) -> None:
     settings = Settings.from_json(changed(controls, unmask="sideways"))
     with pytest.raises(SettingsError, match="unmask is 'sideways'; allowed: threshold"):
-        settings.unmask.build(UNMASKS, "unmask")
+        settings.rule.build(UNMASKS, "unmask")

@@ -160,7 +160,7 @@ def test_ar_is_the_same_request_one_token_at_a_time() -> None:
 def test_the_facts_name_machine_and_method() -> None:
     about = {"id": "default", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2}
     assert facts({**about, "warm_up": 3}, lanes=2, seed=7) == (
-        "Measured live: SmolLM2-135M-Instruct, converted (135 M parameters, bfloat16), on cpu: X, 2 threads, seed 7, "
+        f"Measured live: {MODELS['default'].title} (135 M parameters, bfloat16), on cpu: X, 2 threads, seed 7, "
         f"3 warm-up passes. The lanes were measured one after another. {MODELS['default'].about}"
     )
     bare = facts({**about, "id": "x", "threads": 1, "warm_up": 0}, lanes=1, seed=0)
