@@ -1,14 +1,17 @@
 """The shadow pass: a trace replayed with its cache, and beside every step a pass that recomputes all it may see."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dllm.cache.plans import denoise
+from dllm.canvas import Canvas
 from dllm.drift import MAX_CELLS, Change, Drift, shape_of
 from dllm.records import StepRecord
-from dllm.run import Run, model_record
-from dllm.settings import Settings, SettingsError
+from dllm.run import Run, causal_blocks, model_record
+from dllm.settings import VERIFY, Settings, SettingsError
 from dllm.step import Plan
 from dllm.trace import Model, Trace
 
@@ -31,9 +34,15 @@ class Shadow:
         """Nothing is computed yet.
 
         Raises:
-            SettingsError: no steps, too many, another model than the engine's, or settings it does not allow.
+            SettingsError: no steps, too many, another model than the engine's, settings it does not allow, or
+                verified decoding.
         """
         settings = Settings.from_json(trace.settings)
+        if settings.rule.name == VERIFY:
+            raise SettingsError(
+                f"unmask is {VERIFY!r} in the trace; allowed: any other, because the entries that verified decoding "
+                "keeps are exact by construction, so there is no drift to measure"
+            )
         _check_model(trace.model, model_record(engine.network(settings.attention)))
         self.trace, self.run = trace, engine.run(trace.prompt, settings)  # not begun: it knows model and canvas
         _check_size(trace, self.run)
@@ -59,16 +68,15 @@ class Shadow:
         from dllm.models.shadow import Pair
 
         trace, run = self.trace, self.run
-        canvas, block_size = run.canvas, self.run.settings.block_size
-        pair = Pair(
-            run.model, canvas.length, block_size=block_size if canvas.block_causal else None, shift=canvas.shift
-        )
+        canvas, vocab = deepcopy(run.canvas), run.model.net.shape.vocab
+        pair = Pair(run.model, canvas.length, block_size=causal_blocks(run.settings), shift=canvas.shift)
         kept = _Collected(trace, run)
-        ids = list(canvas.ids)
-        mask = run.model.net.shape.vocab if run.model.mask_id is None else run.model.mask_id
+        mask = vocab if run.model.mask_id is None else run.model.mask_id
         for record in trace.steps:
-            kept.add(record, pair.forward(_plan(record, ids, run), ids[: record.visible]))
-            _write(record, ids, mask)
+            plan = _plan(record, canvas, vocab)
+            fresh = denoise(canvas, range(record.visible), record.positions, visible=record.visible)
+            kept.add(record, pair.forward(plan, fresh))
+            _write(record, canvas, mask)
             yield record.index + 1
         found = paths(kept.states, [record.visible for record in trace.steps])
         self._drift = Drift(kept.keys, kept.values, found, tuple(kept.changes))
@@ -140,10 +148,10 @@ def _changes(record: StepRecord, seen: "Compared") -> Iterator[Change]:
             yield Change(record.index, p, token, sure, other, fresh_sure, p in committed)
 
 
-def _plan(record: StepRecord, ids: list[int], run: Run) -> Plan:
+def _plan(record: StepRecord, canvas: Canvas, vocab: int) -> Plan:
     """The plan that a step was made by."""
-    canvas, vocab = run.canvas, run.model.net.shape.vocab
-    queries = [p for span in record.queries for p in range(*span)]
+    ids = canvas.ids
+    queries: Sequence[int] = [p for span in record.queries for p in range(*span)]
     if not queries or record.visible > len(ids):
         raise SettingsError(
             f"step {record.index} computes {len(queries)} positions and sees {record.visible}; "
@@ -156,18 +164,18 @@ def _plan(record: StepRecord, ids: list[int], run: Run) -> Plan:
         raise SettingsError(f"step {record.index} reads position {wrong[0]}, which it does not compute")
     if len(record.queries) == 1:
         queries = range(*record.queries[0])
-    return Plan(queries, [ids[p] for p in queries], record.visible, tuple(record.positions), record.kind)
+    return denoise(canvas, queries, record.positions, visible=record.visible)
 
 
-def _write(record: StepRecord, ids: list[int], mask: int) -> None:
+def _write(record: StepRecord, canvas: Canvas, mask: int) -> None:
     """The canvas after a step."""
     proposed = dict(zip(record.positions, record.tokens, strict=True))
-    if wrong := [p for p in record.committed if p >= len(ids)]:
-        raise SettingsError(f"step {record.index} commits position {wrong[0]}; allowed: below {len(ids)}")
+    if wrong := [p for p in record.committed if p >= canvas.length]:
+        raise SettingsError(f"step {record.index} commits position {wrong[0]}; allowed: below {canvas.length}")
     for p in record.committed:
-        ids[p] = proposed[p]
+        canvas.commit(p, proposed[p])
     for p in record.withdrawn:
-        ids[p] = mask
+        canvas.mask(p, mask)
 
 
 def _check_model(theirs: Model, ours: Model) -> None:

@@ -1,7 +1,7 @@
 """What a trace from a stranger must fulfil beyond its schema, and how its faults are told."""
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from dllm.canvas import Canvas
-from dllm.settings import Settings
+from dllm.settings import VERIFY, Settings
 
 if TYPE_CHECKING:
     from dllm.records import StepRecord
@@ -56,10 +56,57 @@ def check(trace: "Trace", settings: Settings) -> None:
         written |= {p: proposed[p] for p in step.committed}
         for p in step.withdrawn:
             del written[p]
+    _check_verified(trace, canvas, verified=settings.rule.name == VERIFY)
     for p, token in written.items():
         canvas.commit(p, token)
     if trace.output != (wrote := canvas.output):
         raise TraceError(f"output is {short(str(trace.output))}; allowed: what the steps wrote, {short(str(wrote))}")
+
+
+def _check_verified(trace: "Trace", canvas: Canvas, *, verified: bool) -> None:
+    """In verified decoding, and only there, guesses are tested; what follows from them is what the decoder does."""
+    known, guessed = canvas.prompt_length, []
+    vocab = trace.model.sizes.vocab if trace.model.sizes else 2**31
+    for step in trace.steps:
+        where = f"steps[{step.index}]"
+        if (step.tested is not None) != verified:
+            told = "tests no drafts" if verified else "tests drafts"
+            raise TraceError(f"{where} {told}; allowed: drafts in every step where unmask is {VERIFY!r}, else in none")
+        if step.tested is None:
+            continue
+        tested, end = step.tested, known + len(step.tested)
+        if tested != guessed[: len(tested)]:
+            raise TraceError(f"{where}.tested is {_told(tested)}; allowed: the first of {_told(guessed)}")
+        if step.positions != [*range(known, end + 1)]:
+            raise TraceError(f"{where}.positions is {_told(step.positions)}; allowed: those from {known} to {end}")
+        if [span[1:] for span in step.queries] != [(end,)] or step.queries[0][0] >= known or step.visible != end:
+            raise TraceError(f"{where}.queries is {_told(step.queries)}; allowed: one run from before {known} to {end}")
+        right = next((n for n, draft in enumerate(tested) if draft != step.tokens[n]), len(tested))
+        for name, first, last in (("committed", known, known + right + 1), ("remasked", known + right, end)):
+            if (found := getattr(step, name)) != [*range(first, last)]:
+                raise TraceError(f"{where}.{name} is {_told(found)}; allowed: {_told(range(first, last))}")
+        _check_cases(step, known, canvas.length, vocab)
+        known, guessed = known + right + 1, [token for token, _ in step.drafted.values()]
+
+
+def _check_cases(step: "StepRecord", known: int, length: int, vocab: int) -> None:
+    """Each case once, in order, its guesses behind what it holds for known and inside the canvas."""
+    before = -1
+    for number, case in enumerate(step.cases or ()):
+        where = f"steps[{step.index}].cases[{number}]"
+        if not before < case.right <= len(step.tested or ()):
+            raise TraceError(f"{where}.right is {case.right}; allowed: each number of right drafts once, ascending")
+        if case.position != known + case.right + 1 or case.position + len(case.tokens) > length:
+            last = case.position + len(case.tokens) - 1
+            allowed = f"from {known + case.right + 1} on, up to {length - 1}"
+            raise TraceError(f"{where} guesses positions {case.position} to {last}; allowed: {allowed}")
+        if wrong := [token for token in case.tokens if token >= vocab]:
+            raise TraceError(f"{where} guesses token {wrong[0]}; allowed: ids below {vocab}")
+        before = case.right
+
+
+def _told(values: Iterable[object]) -> str:
+    return short(str(list(values)), 100)
 
 
 def _check_reasons(step: "StepRecord") -> None:

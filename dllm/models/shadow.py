@@ -1,8 +1,7 @@
 """The device's side of a shadow pass: a session as the run had it and one that recomputes all, compared."""
 
-from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -44,10 +43,9 @@ class Pair:
             Session(net, capacity, block_size=block_size, shift=shift, sampler=sampler) for _ in range(2)
         )
 
-    def forward(self, plan: Plan, ids: Sequence[int]) -> Compared:
-        """Run a plan, and beside it all it may see afresh. ids: what stands at positions [0, plan.visible)."""
-        cached = self.cached.forward(plan)
-        fresh = self.fresh.forward(replace(plan, queries=range(plan.visible), tokens=ids))
+    def forward(self, plan: Plan, whole: Plan) -> Compared:
+        """Run a plan, and beside it `whole`, which computes all that the plan may see afresh."""
+        cached, fresh = self.cached.forward(plan), self.fresh.forward(whole)
         mine, other = self.cached.cache, self.fresh.cache
         states = _entries(other.keys, plan.visible)
         return Compared(

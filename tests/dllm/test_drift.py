@@ -15,14 +15,16 @@ from dllm import shadow as shadows
 from dllm.drift import Change, Drift
 from dllm.engine import Engine
 from dllm.metrics import canvas_at
+from dllm.models.attend import Look
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
-from dllm.models.transformer import KVCache, rope_table
+from dllm.models.transformer import KVCache, View, rope_table
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.shadow import Shadow, paths
 from dllm.trace import Trace
-from tests.dllm.nets import MASK, VOCAB, engine_of
+from tests.dllm.nets import MASK, VOCAB, both_engine, engine_of, hybrid_engine
 
 PROMPT = [1, 2, 3, 4, 5, 6, 7]
+FEW = Choice("threshold", {"threshold": 0.2, "k": 2})
 EXACT = [(FAST_DLLM_V2, "none"), (FAST_DLLM_V2, "block"), (LLADA, "none"), (DREAM, "none"), (QWEN2, "block")]
 STALE = [(FAST_DLLM_V2, "sub_block"), *((spec, cache) for spec in (LLADA, DREAM) for cache in ("prefix", "dual", "d2"))]
 
@@ -281,16 +283,88 @@ def test_a_trace_of_another_model_is_refused() -> None:
             Shadow(engine, strange)
 
 
-def test_the_ar_lane_is_measured_on_its_own_network() -> None:
-    both = engine_of(FAST_DLLM_V2)
-    base = engine_of(FAST_DLLM_V2, seed=1).model
-    engine = Engine(both.model, ar=replace(base, id="base"))
-    trace = traced(engine, "block", block_size=1, sub_block_size=1)
-    assert trace.model.id == "base"
-    assert np.nanmax(measured(engine, trace).keys) < 1e-3
-    assert measured(engine, trace).changed == ()
-    with pytest.raises(SettingsError, match=r"the trace is of model base .*, tiny"):
-        Shadow(both, trace)
+def test_full_attention_is_measured_on_its_own_network() -> None:
+    engine = both_engine()
+    trace = traced(engine, "none", attention="bidirectional")
+    assert trace.model.id == "full"
+    drift = measured(engine, trace)
+    assert np.nanmax(drift.keys) < 1e-3
+    assert drift.changed == ()
+    with pytest.raises(SettingsError, match=r"the trace is of model full .*, tiny"):
+        Shadow(Engine(engine.model), trace.model_copy(update={"settings": {**trace.settings, "attention": "hybrid"}}))
+
+
+@pytest.mark.parametrize("block", [1, 8])
+@pytest.mark.parametrize("cache", ["none", "block"])
+def test_an_exact_cache_does_not_drift_under_hybrid_attention(cache: str, block: int) -> None:
+    engine = hybrid_engine()
+    trace = traced(engine, cache, block_size=block, sub_block_size=min(block, 4), unmask=FEW)
+    drift = measured(engine, trace)
+    for found in (drift.keys, drift.values):
+        assert np.nanmax(np.abs(found)) < 1e-6
+        for row, record in zip(found, trace.steps, strict=True):
+            assert not np.isnan(row[:, : record.visible]).any()
+    assert drift.changed == ()
+
+
+def test_under_hybrid_attention_finished_text_is_never_stale() -> None:
+    """Behind the sub-block masks are frozen; a known token sees none, so what is known without a gap is exact."""
+    engine = hybrid_engine()
+    trace = traced(engine, "sub_block", unmask=FEW)
+    drift = measured(engine, trace)
+    stale = 0.0
+    for record in trace.steps:
+        before = canvas_at(trace, record.index - 1, mask=MASK)
+        for found in (drift.keys, drift.values):
+            here = found[record.index, :, : record.visible].astype(float).max(0)
+            written = before.index(MASK)
+            assert here[:written].max() < 1e-6
+            stale = max(stale, here[written:].max(initial=0))
+    assert stale > 0.01
+
+
+@pytest.mark.parametrize("cache", ["block", "sub_block"])
+def test_a_step_under_hybrid_attention_equals_the_definition(cache: str) -> None:
+    """Beside what was cached stands a pass over all that is visible, laid out by the words of the attention."""
+    engine = hybrid_engine()
+    trace = traced(engine, cache, unmask=FEW)
+    drift = measured(engine, trace)
+    run = engine.run(PROMPT, Settings.from_json(trace.settings))
+    session = run.session()
+    for step, record in enumerate(trace.steps):
+        plan = run.plan()
+        assert plan is not None
+        run.apply(session.forward(plan))
+        fresh = fresh_hybrid_pass(engine, trace, step)
+        for found, mine, other in (
+            (drift.keys, session.cache.keys, fresh.keys), (drift.values, session.cache.values, fresh.values),
+        ):  # fmt: skip
+            a, b = (x[:, 0, :, : record.visible].transpose(1, 2).flatten(2).numpy() for x in (mine, other))
+            cosine = (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+            np.testing.assert_allclose(found[step, :, : record.visible], 1 - cosine, rtol=2e-3, atol=1e-6)
+
+
+def fresh_hybrid_pass(engine: Engine, trace: Trace, step: int) -> KVCache:
+    """Keys and values of everything that a step sees, by the network alone."""
+    net, visible = engine.model.net, trace.steps[step].visible
+    ids = canvas_at(trace, step - 1, mask=MASK)[:visible]
+    masks = [p for p, token in enumerate(ids) if token == MASK]
+    sees = torch.tensor([[q in masks or (k not in masks and k <= q) for k in range(visible)] for q in range(visible)])
+    cache = KVCache.empty(net.shape, visible, batch=1, dtype=torch.float64, device=torch.device("cpu"))
+    view = View(Look(sees), cache.seen(visible), slice(0, visible))
+    rope = rope_table(net.shape, visible, torch.device("cpu"))
+    rows = torch.tensor(masks, dtype=torch.int64)
+    net.together(torch.tensor([ids]), rope, [view], [visible], masks=rows if masks else None)
+    return cache
+
+
+def test_verified_decoding_has_no_drift_to_measure() -> None:
+    engine = hybrid_engine(echo=True)
+    run = engine.run(PROMPT, Settings(gen_length=8))
+    for _ in run:
+        pass
+    with pytest.raises(SettingsError, match=r"unmask is 'verify' in the trace; allowed: any other, .* no drift"):
+        Shadow(engine, run.trace())
 
 
 def test_traces_that_no_decoder_makes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from dllm.metrics import ages, canvas_at, commit_distances, influences, numbers,
 from dllm.models.families import DREAM, FAST_DLLM_V2
 from dllm.settings import Choice, Settings
 from dllm.trace import MAX_BYTES, MAX_POSITIONS, MAX_TEXT, Trace, TraceError
-from tests.dllm.nets import engine_of
+from tests.dllm.nets import engine_of, hybrid_engine
 from visualize.gif import gif
 from visualize.steps import steps_csv
 
-WAYS = ((FAST_DLLM_V2, "sub_block"), (DREAM, "d2"))
+WAYS = ((FAST_DLLM_V2, "sub_block"), (DREAM, "d2"), (None, "verify"))
 RECORD = ("alternatives", "rollout")
 WRONG: list[Any] = [
     None, True, 0, -1, 1, 3, 0.5, 1e999, -1e999, float("nan"), 2**31, 2**63, 10**4000, 1e308, MAX_POSITIONS,
@@ -31,7 +31,11 @@ Place = tuple[Any, Any]  # a dict or list, and a key in it
 @cache
 def whole(way: int) -> str:
     spec, policy = WAYS[way]
-    run = engine_of(spec).run([1, 2, 3], Settings(gen_length=9, block_size=4, cache=Choice(policy), record=RECORD))
+    if spec is None:
+        chosen = Settings(gen_length=9, unmask=Choice("verify", {"least": 0.0}), record=RECORD[:1], stop_ids=())
+        run = hybrid_engine(4, echo=True).run([1, 2, 3], chosen)
+    else:
+        run = engine_of(spec).run([1, 2, 3], Settings(gen_length=9, block_size=4, cache=Choice(policy), record=RECORD))
     for _ in run:
         pass
     return json.dumps({**run.trace().as_dict(), "pieces": {str(i): f"t{i}" for i in range(40)}})
@@ -96,7 +100,7 @@ def usable_or_refused(raw: str | bytes) -> bool:
     return True
 
 
-@given(way=st.integers(0, 1), mutate=st.sampled_from([drop, replace, nudge, double, swap]), data=st.data())
+@given(way=st.integers(0, 2), mutate=st.sampled_from([drop, replace, nudge, double, swap]), data=st.data())
 @settings(max_examples=300, deadline=None)
 def test_a_trace_with_one_fault_is_refused_or_can_be_drawn(way: int, mutate: Any, data: Any) -> None:
     trace = json.loads(whole(way))
@@ -107,7 +111,7 @@ def test_a_trace_with_one_fault_is_refused_or_can_be_drawn(way: int, mutate: Any
     usable_or_refused(json.dumps(trace))
 
 
-@pytest.mark.parametrize("way", [0, 1])
+@pytest.mark.parametrize("way", [0, 1, 2])
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda value: repr(value)[:20])
 def test_no_field_takes_down_the_reader(way: int, wrong: Any) -> None:
     for n in range(10**6):
@@ -178,3 +182,133 @@ def test_many_pieces_and_long_lists_are_refused_before_they_are_many_objects() -
     assert not usable_or_refused(json.dumps(data))
     data["pieces"], data["prompt"] = {}, [0] * (MAX_POSITIONS + 1)
     assert not usable_or_refused(json.dumps(data))
+
+
+def verified() -> dict[str, Any]:
+    """A verified trace with drafts of both kinds: kept ones, and struck-out ones."""
+    data = json.loads(whole(2))
+    assert any(len(step["committed"]) > 1 for step in data["steps"])
+    assert any(step["remasked"] for step in data["steps"])
+    return data
+
+
+def pick(data: dict[str, Any], wanted: Any) -> dict[str, Any]:
+    return next(step for step in data["steps"] if wanted(step))
+
+
+def another_draft(data: dict[str, Any]) -> None:
+    step = pick(data, lambda step: step["tested"])
+    step["tested"][0] = (step["tested"][0] + 1) % 30
+
+
+def more_drafts_than_guessed(data: dict[str, Any]) -> None:
+    step = data["steps"][0]
+    step["tested"], step["remasked"] = [7], [3]
+    for name, value in (("positions", 4), ("tokens", 1), ("confidence", 0.5), ("alternatives", [])):
+        step[name].append(value)
+
+
+def other_positions(data: dict[str, Any]) -> None:
+    pick(data, lambda step: step["remasked"])["positions"][-1] += 1
+
+
+def one_token_less(data: dict[str, Any]) -> None:
+    pick(data, lambda step: len(step["committed"]) > 1)["committed"].pop()
+
+
+def one_token_more(data: dict[str, Any]) -> None:
+    step = pick(data, lambda step: step["remasked"])
+    step["committed"] = step["positions"]
+    del data["steps"][step["index"] + 1 :]
+
+
+def a_draft_struck_out_that_was_right(data: dict[str, Any]) -> None:
+    step = pick(data, lambda step: len(step["committed"]) > 1)
+    step["remasked"] = step["positions"][:-1]
+
+
+def a_draft_left_that_was_wrong(data: dict[str, Any]) -> None:
+    pick(data, lambda step: step["remasked"])["remasked"] = []
+
+
+def queries_elsewhere(data: dict[str, Any]) -> None:
+    data["steps"][1]["queries"] = [[0, 1]]
+
+
+def more_is_seen(data: dict[str, Any]) -> None:
+    data["steps"][1]["visible"] += 1
+
+
+def a_case_of_too_many(data: dict[str, Any]) -> None:
+    data["steps"][0]["cases"][0]["right"] = 1
+
+
+def a_case_twice(data: dict[str, Any]) -> None:
+    cases = pick(data, lambda step: step["cases"])["cases"]
+    cases.append(cases[-1])
+
+
+def a_case_elsewhere(data: dict[str, Any]) -> None:
+    data["steps"][0]["cases"][0]["position"] -= 1
+
+
+def a_case_behind_the_canvas(data: dict[str, Any]) -> None:
+    case = data["steps"][0]["cases"][0]
+    case["tokens"], case["confidence"] = [1] * 9, [0.5] * 9
+
+
+def a_case_of_no_word(data: dict[str, Any]) -> None:
+    data["steps"][0]["cases"][0]["tokens"][-1] = 40
+
+
+def no_drafts(data: dict[str, Any]) -> None:
+    del data["steps"][0]["tested"], data["steps"][0]["cases"]
+
+
+def another_rule(data: dict[str, Any]) -> None:
+    data["settings"]["unmask"] = {"name": "threshold"}
+
+
+def no_rule(data: dict[str, Any]) -> None:
+    del data["settings"]["unmask"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (another_draft, r"steps\[\d\]\.tested is \[.*\]; allowed: the first of \["),
+        (more_drafts_than_guessed, r"steps\[0\]\.tested is \[7\]; allowed: the first of \[\]"),
+        (other_positions, r"steps\[\d\]\.positions is .*; allowed: those from \d+ to \d+"),
+        (one_token_less, r"steps\[\d\]\.committed is .*; allowed: \["),
+        (one_token_more, r"steps\[\d\]\.committed is .*; allowed: \["),
+        (a_draft_struck_out_that_was_right, r"steps\[\d\]\.remasked is .*; allowed: \["),
+        (a_draft_left_that_was_wrong, r"steps\[\d\]\.remasked is \[\]; allowed: \[\d"),
+        (queries_elsewhere, r"steps\[1\]\.queries is \[\(0, 1\)\]; allowed: one run from before"),
+        (more_is_seen, r"steps\[1\]\.queries is .*; allowed: one run from before"),
+        (a_case_of_too_many, r"steps\[0\]\.cases\[0\]\.right is 1; allowed: each number of right drafts once"),
+        (a_case_twice, r"steps\[\d\]\.cases\[\d\]\.right is \d; allowed: each number of right drafts once"),
+        (a_case_elsewhere, r"steps\[0\]\.cases\[0\] guesses positions 3 to .*; allowed: from 4 on, up to 11"),
+        (a_case_behind_the_canvas, r"steps\[0\]\.cases\[0\] guesses positions 4 to 12; allowed: from 4 on, up to 11"),
+        (a_case_of_no_word, r"steps\[0\]\.cases\[0\] guesses token 40; allowed: ids below 40"),
+        (
+            no_drafts,
+            r"steps\[0\] tests no drafts; allowed: drafts in every step where unmask is 'verify', else in none",
+        ),
+        (another_rule, r"steps\[0\] tests drafts; allowed: drafts in every step where unmask is 'verify'"),
+        (no_rule, r"steps\[0\] tests drafts; allowed"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_verified_trace_is_what_its_tests_say(change: Any, message: str) -> None:
+    data = verified()
+    change(data)
+    with pytest.raises(TraceError, match=message):
+        Trace.from_json(json.dumps(data))
+
+
+def test_drafts_in_another_trace_are_refused() -> None:
+    data = json.loads(whole(0))
+    for step in data["steps"]:
+        step["tested"], step["cases"] = [0] * (len(step["positions"]) - 1), []
+    with pytest.raises(TraceError, match=r"steps\[\d\] tests drafts|drafts for \d positions"):
+        Trace.from_json(json.dumps(data))
