@@ -70,7 +70,7 @@ def test_a_row_is_what_the_same_settings_write_alone(result: Result) -> None:
         assert row.same.value == pytest.approx(sum(a == b for a, b in outputs) / 3, abs=1e-4)
         far = [distance(a, b) / max(len(a), len(b)) for a, b in outputs]
         assert row.distance.value == pytest.approx(sum(far) / 3, abs=1e-4)
-        logs = log_probabilities(made.ar.net, [(run.prompt, run.canvas.output) for run in runs])
+        logs = log_probabilities(made.model.net, [(run.prompt, run.canvas.output) for run in runs])
         assert row.log_prob is not None
         assert row.log_prob.value == pytest.approx(sum(map(sum, logs)) / row.tokens, abs=1e-3)
         right = [suite.passes(item, run.text) for item, run in zip(SUITE.items, runs, strict=True) if item.check]
@@ -106,7 +106,7 @@ def test_the_sample_is_the_same_prompt_for_all_and_says_what_it_is_held_against(
         assert (trace.gate.item, trace.gate.right) == ("c", None)
         (exact,) = decoded(made, exactly(Settings.from_json(row.settings), made.traits))[2:]
         assert trace.gate.references == {"one_by_one": exact.canvas.output}
-        (logs,) = log_probabilities(made.ar.net, [(trace.prompt, trace.output)])
+        (logs,) = log_probabilities(made.model.net, [(trace.prompt, trace.output)])
         assert trace.gate.log_prob == pytest.approx(sum(logs) / len(logs))
         assert len(trace.timing.laps) == 3
         assert trace.timing.decode == sorted(trace.timing.laps)[1]

@@ -91,7 +91,7 @@ def test_the_default_models_card_is_true_of_it() -> None:
     engine, card = Engine.load(device="cpu"), MODELS["default"]
     assert engine.model.parameters == card.parameters
     assert (engine.model.mask_id, engine.model.stop_ids) == (card.spec.mask_id, card.spec.stop_ids)
-    assert engine.model.spec.attentions == card.spec.attentions
+    assert engine.traits.attentions == card.spec.attentions
     epsilon = engine.model.net.shape.norm_eps  # a float32 in the file
     assert epsilon == pytest.approx(card.shape.norm_eps)
     assert engine.model.net.shape == replace(card.shape, norm_eps=epsilon)

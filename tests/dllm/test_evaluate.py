@@ -1,7 +1,6 @@
 """An evaluation end to end on tiny nets, and the judge of answers against a plain softmax."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.cli import main
-from dllm.engine import ADAPTER, Engine
+from dllm.engine import SHIPPED, Engine
 from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, document, evaluate, ways
 from dllm.models.families import FAST_DLLM_V2, LLADA, LLAMA
 from dllm.models.likelihood import log_probabilities
@@ -19,7 +18,7 @@ from dllm.models.transformer import rope_table
 from dllm.report import SCHEMA, table
 from dllm.settings import Settings
 from dllm.suite import Item, Suite
-from tests.dllm.nets import engine_of, prompts
+from tests.dllm.nets import both_engine, engine_of, hybrid_engine, prompts
 
 SUITE = Suite(
     name="small",
@@ -45,7 +44,10 @@ class Letters:
 
 
 def engine(spec: Any) -> Engine:
-    made = engine_of(spec)
+    return with_letters(engine_of(spec))
+
+
+def with_letters(made: Engine) -> Engine:
     made.tokenizer = Letters()  # type: ignore[assignment]
     object.__setattr__(made.model, "tokenizer", made.tokenizer)
     return made
@@ -74,10 +76,39 @@ def test_the_judge_needs_a_prompt() -> None:
 def test_the_ways_suit_the_model(spec: Any) -> None:
     made = engine_of(spec)
     found = ways(made)
-    assert ("AR" in found) == ("block_causal" in made.traits.attentions)
+    assert ("AR" in found) == made.traits.causal
     assert (len(found) > 1) == (not made.autoregressive)
     for settings in found.values():
         made.run([1, 2, 3], settings)
+
+
+def test_the_ways_of_a_model_with_an_adapter_at_its_masks() -> None:
+    made = both_engine()
+    found = ways(made)
+    assert list(found)[:5] == [
+        "AR",
+        "verified, 1 draft",
+        "verified, 2 drafts",
+        "verified, 3 drafts",
+        "verified, 4 drafts",
+    ]
+    attentions = {name: made.run([1, 2, 3], settings).settings.attention for name, settings in found.items()}
+    assert {name for name, attention in attentions.items() if attention == "bidirectional"} == {
+        name for name in found if name.startswith("full attention")
+    }
+    assert set(attentions.values()) == {"hybrid", "bidirectional"}
+
+
+def test_verified_decoding_departs_nowhere() -> None:
+    made = with_letters(hybrid_engine(echo=True))
+    rows = list(evaluate(made, SUITE, only="verified"))
+    assert [row.name for row in rows] == [
+        "verified, 1 draft",
+        "verified, 2 drafts",
+        "verified, 3 drafts",
+        "verified, 4 drafts",
+    ]
+    assert {row.same.value for row in rows} == {1.0}
 
 
 def test_every_prompt_is_answered_in_every_way() -> None:
@@ -112,14 +143,13 @@ def test_ar_is_the_same_as_itself_and_full_attention_has_none() -> None:
 
 
 def test_the_shipped_numbers_are_of_the_shipped_suite_and_these_ways() -> None:
-    data = json.loads(ADAPTER.with_name("evaluation.json").read_text())
+    data = json.loads((SHIPPED / "evaluation.json").read_text())
     suite = Suite.load("default")
     assert data["schema"] == SCHEMA
     assert data["suite"] == {"name": suite.name, "checked": len(suite.checked), "open": len(suite.open)}
-    both = engine_of(replace(FAST_DLLM_V2, attentions=("block_causal", "bidirectional")))
     names = [row["name"] for row in data["rows"]]
-    assert [name for name in ways(both) if name in names] == names
-    card = ADAPTER.with_name("README.md").read_text()
+    assert [name for name in ways(both_engine()) if name in names] == names
+    card = (SHIPPED / "README.md").read_text()
     assert table(data["rows"]).split("\n\n")[0] in card
 
 
@@ -138,5 +168,5 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert "none.json" in capsys.readouterr().err
     assert main(["evaluate", "--out", str(tmp_path / "none" / "out.json")]) == 2
     assert "allowed: a file in a folder that exists" in capsys.readouterr().err
-    assert main(["evaluate", "--model", str(tmp_path), "--adapter", "a"]) == 2
+    assert main(["evaluate", "--model", str(tmp_path), "--folder", "a"]) == 2
     assert "allowed: with model 'default'" in capsys.readouterr().err

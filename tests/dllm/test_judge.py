@@ -97,7 +97,7 @@ def test_likelihood_is_the_mean_over_the_answer() -> None:
     from dllm.models.likelihood import log_probabilities
 
     engine = engine_of(FAST_DLLM_V2)
-    (logs,) = log_probabilities(engine.ar.net, [([1, 2, 3], [4, 5])])
+    (logs,) = log_probabilities(engine.model.net, [([1, 2, 3], [4, 5])])
     assert engine.log_prob([1, 2, 3], [4, 5]) == sum(logs) / 2
     assert engine.log_prob([1, 2, 3], []) is None
     assert engine_of(LLADA).log_prob([1], [2]) is None

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dllm.attention import Maps
-from dllm.engine import Engine
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.requests import Folder, answer_all
 from dllm.run import Run
 from dllm.step import Plan
-from tests.dllm.nets import engine_of, prompts
+from tests.dllm.nets import both_engine, engine_of, prompts
 
 TIMES = ("seconds", "ttft", "decode", "recorder", "rows")  # rows: how many runs shared a pass
 
@@ -61,9 +60,10 @@ def test_bad_lines_stand_in_their_places() -> None:
 
 
 def test_networks_are_not_mixed() -> None:
-    """The default model's AR lane is another network."""
-    engine = Engine(engine_of(FAST_DLLM_V2, seed=1).model, ar=engine_of(FAST_DLLM_V2, seed=2).model)
-    asked = lines(*({"prompt_ids": [1, 2, 3], "gen_length": 6, "block_size": size} for size in (4, 1, 4, 1)))
+    """The default model's full attention is another network."""
+    engine = both_engine()
+    kinds = ("hybrid", "bidirectional") * 2
+    asked = lines(*({"prompt_ids": [1, 2, 3], "gen_length": 6, "block_size": 4, "attention": a} for a in kinds))
     assert timeless(list(answer_all(engine, asked, batch=4))) == timeless(list(answer_all(engine, asked)))
 
 

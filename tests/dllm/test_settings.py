@@ -13,13 +13,15 @@ REQUEST = st.fixed_dictionaries(
         "block_size": st.sampled_from([1, 4, 8, 32]),
         "sub_block_size": st.sampled_from([None, 1]),
         "cache": st.sampled_from([None, "none", "dual", {"name": "d2", "k": 5, "p": 0.2}]),
-        "unmask": st.sampled_from(["top_k", {"name": "threshold", "threshold": 0.5}]),
+        "unmask": st.sampled_from(
+            [None, "top_k", {"name": "verify", "drafts": 3}, {"name": "threshold", "threshold": 0.5}]
+        ),
         "temperature": st.floats(0, 5),
         "top_p": st.none() | st.floats(0.01, 1),
         "seed": st.integers(0, 2**63 - 1),
         "stop_ids": st.none() | st.lists(st.integers(0, 10)),
         "record": st.lists(st.sampled_from(["alternatives", "rollout", "attention"])),
-        "attention": st.sampled_from([None, "block_causal", "bidirectional"]),
+        "attention": st.sampled_from([None, "block_causal", "hybrid", "bidirectional"]),
     },
 )
 
@@ -53,7 +55,7 @@ def test_round_trip(request: dict) -> None:
         ({"stop_ids": [-1]}, "stop_ids is"),
         ({"record": "rollout"}, "record is 'rollout'; allowed: a list"),
         ({"record": ["logits"]}, "record holds 'logits'; allowed: alternatives, rollout, attention"),
-        ({"attention": "sparse"}, "attention is 'sparse'; allowed: block_causal, bidirectional"),
+        ({"attention": "sparse"}, "attention is 'sparse'; allowed: block_causal, hybrid, bidirectional"),
     ],
 )
 def test_bad_requests_are_named(request_: dict, message: str) -> None:

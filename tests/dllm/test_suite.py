@@ -126,7 +126,7 @@ def test_what_is_wrong_is_named(changes: dict[str, object], message: str, tmp_pa
 
 
 def test_a_file_that_is_no_suite_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match=r"'defalt'; allowed: default, dependent, or a JSON file"):
+    with pytest.raises(SuiteError, match=r"'defalt'; allowed: default, dependent, tasks, or a JSON file"):
         Suite.load("defalt")
     with pytest.raises(SuiteError, match=r"item 2: id is 'a' for the second time"):
         Suite.load(write(tmp_path, item(), item()))
