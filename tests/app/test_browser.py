@@ -59,7 +59,7 @@ def test_a_click_at_once_after_loading_loses_no_frame(page: Page, url: str) -> N
     finished(page)
     expect(page.locator(".bs")).to_have_attribute("data-gaps", "0")
     told = page.locator(".bs-status").inner_text()
-    counts = re.search(r"Block diffusion: \d+ tokens in (\d+) steps. Autoregressive: \d+ tokens in (\d+) steps", told)
+    counts = re.search(r"Verified decoding: \d+ tokens in (\d+) steps. Autoregressive: \d+ tokens in (\d+) steps", told)
     assert counts, told
     assert passes(page) == max(map(int, counts.groups()))
     for lane, count in zip(("diffusion", "ar"), counts.groups(), strict=True):
@@ -94,6 +94,24 @@ def test_masks_turn_into_tokens_and_can_be_scrubbed_back(page: Page, url: str) -
     assert canvas(page) == last
 
 
+def test_untouched_it_decodes_verified_and_shows_the_drafts(page: Page, url: str) -> None:
+    """Wherever a draft stood one step earlier, a token is confirmed, a draft is struck out, or none was tested."""
+    open_at_once(page, url)
+    ask(page, STORY, length=32)
+    finished(page)
+    expect(page.locator("[data-lane=diffusion] .bs-title")).to_have_text("Verified decoding")
+    lane, seen = page.locator("[data-lane=diffusion] .bs-strip"), {"draft": 0, "confirmed": 0, "struck": 0}
+    page.keyboard.press("Home")
+    for _ in range(passes(page)):
+        for name in seen:
+            seen[name] += lane.locator(f".bs-cell.{name}").count()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(50)
+    assert min(seen.values()) > 0
+    assert lane.locator(".draft, .struck").count() == 0 or "░" in canvas(page)
+    expect(page.locator("[data-lane=diffusion] .bs-gate")).to_contain_text(re.compile("Same answer as AR|Departs from"))
+
+
 def test_a_token_tells_its_alternatives(page: Page, url: str) -> None:
     open_at_once(page, url)
     ask(page, QUESTION, length=8)
@@ -120,7 +138,7 @@ def test_the_numbers_are_there_and_the_verdict_is_said(page: Page, url: str) -> 
         assert len(values) == 5
         assert all(re.fullmatch(r"[\d.]+( %| ms)?", value) for value in values)
     expect(page.locator(".bs-verdict")).to_contain_text(
-        re.compile("faster here|Equally fast here|no speed-up is claimed")
+        re.compile("faster here|times as fast|Equally fast here|no speed-up is claimed")
     )
     expect(page.locator(".bs-facts")).to_contain_text(
         re.compile(r"SmolLM2.+(float32|bfloat16).+thread.+warm-up.+one after another")
@@ -157,11 +175,16 @@ def test_the_first_view_is_simple_and_settings_open_on_demand(page: Page, url: s
     expect(page.get_by_label("Unmasking rule")).to_be_hidden()
     page.get_by_role("button", name="Model and decoder settings").click()
     expect(page.get_by_label("Unmasking rule")).to_be_visible()
-    expect(page.get_by_label("number input for Threshold")).to_be_visible()
+    expect(page.get_by_text("Default: verified decoding")).to_be_visible()
+    for name in ("Drafts", "Threshold", "Factor"):
+        expect(page.get_by_label(f"number input for {name}", exact=True)).to_be_hidden()
+    page.get_by_label("Unmasking rule").click()
+    page.get_by_role("option", name="verify", exact=True).click()
+    expect(page.get_by_label("number input for Drafts")).to_be_visible()
     page.get_by_label("Unmasking rule").click()
     page.get_by_role("option", name="factor", exact=True).click()
     expect(page.get_by_label("number input for Factor")).to_be_visible()
-    expect(page.get_by_label("number input for Threshold")).to_be_hidden()
+    expect(page.get_by_label("number input for Drafts")).to_be_hidden()
 
 
 def test_what_is_not_allowed_is_said(page: Page, url: str) -> None:

@@ -86,7 +86,7 @@ def test_a_run_has_the_lanes_that_it_names(page: Page, send: Send) -> None:
     for title in TITLES.values():
         expect(page.locator(".bs-status")).to_contain_text(f"{title.title}: ")
     send(Stage("next", ["diffusion"], piece).note("Loading…"))
-    expect(page.locator(".bs-lane .bs-title")).to_have_text(["Block diffusion"])
+    expect(page.locator(".bs-lane .bs-title")).to_have_text(["Diffusion"])
 
 
 def test_lanes_get_their_words_when_they_are_known(page: Page, send: Send) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from html import escape
 from itertools import groupby, pairwise
 from threading import Semaphore
 from time import sleep
@@ -78,6 +79,24 @@ def test_what_is_not_allowed_is_refused_with_its_value(controls: Controls, given
     with pytest.raises(gr.Error, match=message.replace("(", r"\(")):
         list(stream)
     assert engine.passes == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"unmask": "verify", "attention": "bidirectional"}, "attention is 'bidirectional'; allowed where unmask is"),
+        ({"unmask": "verify", "cache": "dual"}, "cache is 'dual'; allowed where unmask is 'verify': none, block"),
+        ({"unmask": "verify", "record": ["attention"]}, "record holds 'attention'; allowed where unmask is 'verify'"),
+        ({"attention": "block_causal"}, "attention is 'block_causal'; allowed for llama: hybrid, bidirectional"),
+        ({"attention": "hybrid", "cache": "dual"}, "cache is 'dual'; allowed under hybrid attention: "),
+    ],
+)
+def test_what_does_not_go_together_is_said(
+    controls: Controls, engines: Engines, given: dict[str, Any], message: str
+) -> None:
+    stream = handler(engines, controls, Shelf())("Count", "default", True, None, *values(controls, **given))
+    with pytest.raises(gr.Error, match=escape(message)):
+        list(stream)
 
 
 def test_a_refusal_also_ends_the_run_on_the_page(controls: Controls) -> None:

@@ -13,10 +13,11 @@ from app.engines import Engines
 from app.lanes import NOBODY, START, WAYS, Grid
 from app.race import racer
 from app.shelf import Shelf
-from dllm.decode import resolve
+from dllm.decode import Traits, resolve
 from dllm.settings import SettingsError
 from dllm.trace import Trace
 from tests.app.scripted import ScriptedEngine
+from visualize.lane import titles_of
 from visualize.stage import Stage
 
 SHARED = (16, 8, 4, 2, False)  # answer length, block, sub-block, laps, live
@@ -42,7 +43,7 @@ def test_every_way_is_one_that_the_default_model_decodes(way: str, engines: Engi
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([*SHARED, "ar", 0.9, "gpt", 0.9], "lane is 'gpt'; allowed: ar, none"),
+        ([*SHARED, "ar", 0.9, "gpt", 0.9], "lane is 'gpt'; allowed: ar, verified, none"),
         ([*SHARED, "block", 0.9, "block", 0.9], "two lanes are block-0.9"),
         ([*SHARED, "block", 7, "ar", 0.9], "threshold is 7; allowed: 0.0 to 1.0"),
         ([999, *SHARED[1:], *TWO], "gen_length is 999; allowed on this page: up to 256"),
@@ -54,6 +55,38 @@ def test_every_way_is_one_that_the_default_model_decodes(way: str, engines: Engi
 def test_a_race_that_makes_no_sense_is_refused(values: list[Any], message: str, engines: Engines) -> None:
     with pytest.raises((gr.Error, SettingsError), match=re.escape(message).replace("'", "(&#x27;|')")):
         messages(engines, Shelf(), *values)
+
+
+def test_verified_decoding_races_without_a_threshold(engines: Engines) -> None:
+    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.3, "sub-block", 0.9, NOBODY, 0.9])
+    assert list(lanes) == ["ar", "verified", "sub-block-0.9"]
+    settings = {name: resolve(each, engines.get("default").traits) for name, each in lanes.items()}
+    assert settings["verified"].rule.name == "verify"
+    assert {each.attention for each in settings.values()} == {"hybrid"}
+    assert settings["sub-block-0.9"].rule.options == {"threshold": 0.9}
+    with pytest.raises(SettingsError, match="two lanes are verified"):
+        Grid.lanes([*SHARED, "verified", 0.9, "verified", 0.3])
+
+
+def test_the_lanes_to_begin_with_are_a_race(engines: Engines) -> None:
+    lanes, _, _ = Grid.lanes([16, 8, 4, 1, False, *(value for lane in START for value in lane)])
+    assert list(lanes) == ["ar", "verified", "sub-block-0.9"]
+    titles = titles_of({name: resolve(each, engines.get("default").traits).as_json() for name, each in lanes.items()})
+    assert [title.title for title in titles.values()] == [
+        "Autoregressive",
+        "Verified decoding",
+        "Sub-block cache · 0.9",
+    ]
+
+
+def test_a_model_without_hybrid_attention_races_under_its_own() -> None:
+    """The ways of block diffusion name no attention, because published checkpoints have another."""
+    traits = Traits("v2", 100, 100, 1, ("block_causal",), 5, ())
+    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "none", 0.9, "block", 0.9, "sub-block", 0.9])
+    assert {resolve(each, traits).attention for each in lanes.values()} == {"block_causal"}
+    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.9])
+    with pytest.raises(SettingsError, match="allowed: for a model with hybrid attention"):
+        resolve(lanes["verified"], traits)
 
 
 def test_a_bad_value_takes_nothing_from_the_stage() -> None:
