@@ -23,11 +23,14 @@ class Guessed:
         return [a == b for a, b in zip(self.tokens[place], self.answer[place + 1 :], strict=False)]
 
     def passes(self, drafts: int) -> int:
-        """Forward passes of verified decoding with so many drafts: each writes AR's token and the drafts that hit."""
+        """Forward passes of verified decoding with so many drafts: each writes AR's token and the drafts that hit.
+
+        An answer's last token is never a draft: what ends an answer is not tested, it is AR's own.
+        """
         place, count = 0, 0
         while place < len(self.answer):
-            run = 1
-            for hit in self.hits(place)[:drafts]:
+            run, most = 1, min(drafts, len(self.answer) - place - 2)
+            for hit in self.hits(place)[: max(0, most)]:
                 if not hit:
                     break
                 run += 1
