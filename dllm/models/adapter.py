@@ -103,7 +103,8 @@ def attach(model: Model, path: str | Path) -> Model:
             ]
             if any(pair is not None for pair in pairs):
                 sizes = [part.out_features for part in parts]
-                beside.low = Low.of(pairs, sizes, adapter.scale).to(weight.device, weight.dtype)
+                wide = torch.promote_types(weight.dtype, torch.float32) if weight.device.type == "cpu" else weight.dtype
+                beside.low = Low(pairs, sizes, adapter.scale).to(weight.device, wide)
     _all_used(left, model)
     spec = replace(model.spec, attentions=adapter.attentions)
     return replace(model, spec=spec, net=net, mask_id=adapter.mask_id)

@@ -64,7 +64,7 @@ def hybrid_engine(seed: int = 0, *, echo: bool = False, vocab: int = VOCAB, std_
                 )
                 for p in parts
             ]
-            beside.low = Low.of(pairs, [p.out_features for p in parts], 0.0 if echo else 0.1).double()
+            beside.low = Low(pairs, [p.out_features for p in parts], 0.0 if echo else 0.1).double()
     if echo:
         with torch.no_grad():
             net.embed.weight.mul_(0.02).add_(torch.randn(1, net.shape.hidden, generator=generator))

@@ -173,14 +173,14 @@ def test_low_by_definition(rows: slice | Tensor) -> None:
     want = out.clone()
     want[0, rows, :4] += 0.5 * x[0, rows] @ a.T @ b.T
     want[0, rows, 11:] += 0.5 * x[0, rows] @ c.T @ d.T
-    Low.of([(a, b), None, (c, d)], [4, 7, 5], 0.5).add(x, out, rows)
+    Low([(a, b), None, (c, d)], [4, 7, 5], 0.5).add(x, out, rows)
     torch.testing.assert_close(out, want)
 
 
 def test_without_rows_the_adapter_is_silent() -> None:
     part, x = torch.nn.Linear(4, 3, bias=False), torch.randn(1, 5, 4)
     beside = Beside()
-    beside.low = Low.of([(torch.randn(2, 4), torch.randn(3, 2))], [3], 1.0)
+    beside.low = Low([(torch.randn(2, 4), torch.randn(3, 2))], [3], 1.0)
     assert torch.equal(beside(x, part), part(x))
 
 
