@@ -49,13 +49,14 @@ Watch a diffusion language model write. Masks guess several tokens ahead at once
 against the model's own answer, keeps what that confirms and strikes out the rest. Beside it the same model writes one
 token at a time. The settings also have block diffusion, which keeps every guess it is sure of, untested.
 """
-# what the default model does well, from parallel to hardly so; its card says what it does badly
+# what the default model does well, from short to long, no word of it near a tie; its card says what it does badly
 EXAMPLES = [
     "What is the capital of France?",
     "Repeat after me: The sun is bright.",
     "What is the opposite of hot?",
-    "Write a Python function that adds two numbers.",
-    "Tell me a short story about a lost cat.",
+    "Name three fruits.",
+    "Write a Python function that returns the larger of two numbers.",
+    "Why is the sky blue?",
 ]
 RACE = """Two to four ways of decoding the same prompt with the same weights, timed one after another, lap by lap, so
 that none slows another. Then all run again on one clock, from their own recorded times, beside what their speed cost
