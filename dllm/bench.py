@@ -15,7 +15,7 @@ from dllm.batch import decode_together
 from dllm.benchmark import AR, Answer, Benchmark, ModelName, Row, SuiteName, Way, summarize
 from dllm.decode import Traits, resolve
 from dllm.engine import Engine
-from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, ways
+from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, named, ways
 from dllm.judge import autoregressive, with_gate
 from dllm.pace import median_lap
 from dllm.race import rotated
@@ -32,7 +32,7 @@ MAX_BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is timed: ways whose name holds `only`, at these batch sizes, so many times.
+    """What is timed: ways that `only` names (see `dllm.evaluate.named`), at these batch sizes, so many times.
 
     limit: only so many prompts of each kind. traces: whether a sample prompt's trace is kept for each way.
     """
@@ -83,9 +83,8 @@ class Bench:
             ValueError: no way has such a name.
         """
         known = ways(engine)
-        self.ways = {name: settings for name, settings in known.items() if plan.only in name or name == AR}
-        if not any(plan.only in name for name in self.ways):
-            raise ValueError(f"only is {plan.only!r}; allowed: part of {'; '.join(known)}")
+        wanted = named(known, plan.only)
+        self.ways = {name: settings for name, settings in known.items() if name in wanted or name == AR}
         self.engine, self.suite, self.plan, self.report = engine, suite, plan, report
         self.items = first_of_each_kind(suite.items, plan.limit)
         self.sample = next((n for n, item in enumerate(self.items) if item.check is None), 0)  # open ones are longer

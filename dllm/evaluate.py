@@ -1,6 +1,6 @@
 """Evaluation: a suite's prompts answered in many ways of decoding, judged by its checks and by the AR base."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -49,10 +49,23 @@ def ways(engine: Engine) -> dict[str, Settings]:
     return found
 
 
+def named(known: Mapping[str, Settings], only: str) -> set[str]:
+    """The ways whose names hold one of the words in `only`, which are separated by |.
+
+    Raises:
+        ValueError: there are none; says which names there are.
+    """
+    words = [word.strip() for word in only.split("|")]
+    found = {name for name in known if any(word in name for word in words)}
+    if not found:
+        raise ValueError(f"only is {only!r}; allowed: part of {'; '.join(known)}")
+    return found
+
+
 def evaluate(
     engine: Engine, suite: Suite, *, only: str = "", rows: int = 16, limit: int | None = None
 ) -> Iterator[Row]:
-    """A row for each way of decoding whose name contains `only`, as soon as it is measured.
+    """A row for each way of decoding that `only` names (see `named`), as soon as it is measured.
 
     AR is measured in any case: it is what answers depart from. limit: only so many items of each kind.
 
@@ -63,9 +76,8 @@ def evaluate(
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; allowed: 1 or more")
     known = ways(engine)
-    chosen = {name: settings for name, settings in known.items() if only in name or name == "AR"}
-    if not any(only in name for name in chosen):
-        raise ValueError(f"only is {only!r}; allowed: part of {'; '.join(known)}")
+    wanted = named(known, only)
+    chosen = {name: settings for name, settings in known.items() if name in wanted or name == "AR"}
     items = first_of_each_kind(suite.items, limit)
     reference: dict[str, tuple[int, ...]] = {}
     for name, settings in chosen.items():
@@ -74,7 +86,7 @@ def evaluate(
         seconds = perf_counter() - began
         if name == "AR":
             reference = {answer.item: answer.ids for answer in answers}
-        if only in name:
+        if name in wanted:
             yield summarize(name, settings.as_json(), answers, seconds=seconds, rows=rows)
 
 

@@ -15,7 +15,9 @@ def add_measuring(commands: Any) -> None:
     evaluate.add_argument("--suite", default="tasks", help="a suite of assets/suites, or a JSON file like those")
     evaluate.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
     evaluate.add_argument("--folder", type=Path, help="of adapters, instead of the default model's own")
-    evaluate.add_argument("--only", default="", metavar="WORDS", help="only ways whose name holds this, such as 0.9")
+    evaluate.add_argument(
+        "--only", default="", metavar="WORDS", help="only ways whose name holds this, as verified or 0.9; | is or"
+    )
     evaluate.add_argument("--limit", type=int, help="only so many prompts of each kind")
     evaluate.add_argument("--rows", type=int, default=16, help="prompts decoded together")
     evaluate.add_argument("--out", type=Path, help="the numbers as JSON; without it only the table is printed")

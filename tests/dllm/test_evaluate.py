@@ -170,3 +170,9 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert "allowed: a file in a folder that exists" in capsys.readouterr().err
     assert main(["evaluate", "--model", str(tmp_path), "--folder", "a"]) == 2
     assert "allowed: with model 'default'" in capsys.readouterr().err
+
+
+def test_only_may_name_several_ways() -> None:
+    made = with_letters(hybrid_engine(echo=True))
+    rows = evaluate(made, SUITE, only="verified, 1 draft | 8/8, block cache, 0.9")
+    assert [row.name for row in rows] == ["verified, 1 draft", "block 8/8, block cache, 0.9"]
