@@ -62,7 +62,7 @@ def settings_controls() -> Controls:
     built[("record",)] = gr.CheckboxGroup(
         list(RECORDED),
         label="Record for the inspector",
-        info="Both make attention slower: for looking, not for racing. "
+        info="Both make attention slower: for looking, not for racing. With either, the default rule is a threshold. "
         f"Attention maps are kept up to {MAPS_BYTES >> 20} MiB a lane.",
     )
     return Controls(tuple(built), tuple(built.values()))

@@ -13,6 +13,7 @@ from visualize.score import MARK, heat, marks, shades, top_of
 from visualize.unlocked import query_rows
 
 ENTRIES = ("keys", "values")
+NONE = "There is no drift to measure: every entry that verified decoding keeps is exact by construction."
 PHASES = {  # name, colour, symbol
     1: ("phase 1: before", QUIET, "circle"),
     2: ("phase 2: half of the way, up to the commit", MARK, "diamond"),

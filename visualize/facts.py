@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dllm.settings import VERIFY
-from dllm.unmask import Verify
+
+DRAFTS = 2  # of verified decoding that says no number
 
 
 def facts(
@@ -43,8 +44,8 @@ def decoder_words(settings: Mapping[str, Any]) -> str:
 
 def drafts_words(rule: Mapping[str, Any]) -> str:
     """How many drafts a pass of verified decoding may test; a number, whatever a stranger's trace says."""
-    drafts = rule.get("drafts", Verify().drafts)
-    drafts = drafts if isinstance(drafts, int) else Verify().drafts
+    drafts = rule.get("drafts", DRAFTS)
+    drafts = drafts if isinstance(drafts, int) else DRAFTS
     return f"{drafts} draft{'s' * (drafts != 1)}"
 
 

@@ -174,11 +174,12 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
 
 def view(shown: Shown, options: Options) -> dict[str, Any]:
     """The figures of a view, or the sentence that says what is missing."""
-    chosen = VIEWS[options["view"]]
-    trace = shown.trace
+    chosen, trace = VIEWS[options["view"]], shown.trace
     cells = len(trace.steps) * max([0, *(step.visible for step in trace.steps)])
     if cells > MAX_CELLS:
         return {"empty": f"This run has {cells:,} cells (steps × positions); pictures are drawn up to {MAX_CELLS:,}."}
+    if options["view"] == "drift" and gate.verified(trace):
+        return {"empty": drift.NONE, "final": True}
     if not trace.steps or (chosen.needs and not chosen.needs(shown)):
         return {"empty": chosen.empty}
     figures = [spec(figure) for figure in chosen.draw(shown, options)]
@@ -186,8 +187,7 @@ def view(shown: Shown, options: Options) -> dict[str, Any]:
     return {"figures": figures, "captions": chosen.captions, **extras}
 
 
-# what some views need besides figures
-EXTRAS: dict[str, Draw] = {
+EXTRAS: dict[str, Draw] = {  # what some views need besides figures
     "race": lambda shown, options: {"note": race.note(_lanes(shown), **_rule(options))},
     "gate": lambda shown, _: {"rows": gate.rows(_lanes(shown))},
     "cost": lambda *_: {"note": FORMULAS},

@@ -116,7 +116,7 @@ class Inspector {
     if (this.shown !== key) return; // something else was asked for meanwhile
     if (!answer.figures) {
       this.clear(answer.error ?? answer.empty, key);
-      this.lacking = !answer.error;
+      this.lacking = !answer.error && !answer.final; // what will never be there cannot be measured
       return this.offer();
     }
     this.options(answer);

@@ -9,7 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from dllm.metrics import canvas_at
 from dllm.trace import Trace
-from tests.visualize.runs import recorded
+from tests.visualize.runs import recorded, verified
+from visualize.drift import NONE
 from visualize.page import FOLDER, PLOTLY, script, template, words
 from visualize.replay import Replay
 from visualize.stage import Stage, notice
@@ -205,6 +206,12 @@ def test_nothing_is_asked_before_the_run_has_ended(stand: Stand) -> None:
     stand.show()
     assert [q["view"] for q in stand.asked] == ["score"]
     expect(empty).to_have_text("")
+
+
+def test_a_drift_that_cannot_be_is_not_offered_to_be_measured(page: Page) -> None:
+    Stand(page, Replay({"diffusion": verified()})).show("drift")
+    expect(page.locator(".bs-empty")).to_have_text(NONE)
+    expect(page.get_by_role("button", name="Measure the drift")).to_be_hidden()
 
 
 def test_what_is_missing_is_said_with_how_to_get_it(page: Page) -> None:

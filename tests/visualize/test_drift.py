@@ -13,7 +13,9 @@ from dllm.trace import Trace
 from tests.dllm.nets import engine_of
 from tests.dllm.traces import made
 from tests.visualize.records import step
-from visualize.drift import changes, drift_by_layer, drift_depth, drift_sheet, phases, trajectory
+from tests.visualize.runs import verified
+from visualize.drift import NONE, changes, drift_by_layer, drift_depth, drift_sheet, phases, trajectory
+from visualize.views import Shown, answer
 
 CHANGES = (Change(0, 5, 11, 0.61234, 12, 0.5, False), Change(1, 6, 13, 0.9, 14, 0.7, True))
 
@@ -196,3 +198,9 @@ def test_drift_of_a_run_is_drawn() -> None:
 def test_what_is_not_there_is_refused(draw: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         draw(drifted(), traced())
+
+
+def test_of_verified_decoding_no_drift_can_be_measured() -> None:
+    """Nor is it offered: "final" tells the page that what is missing will never be there."""
+    assert answer(Shown(verified()), {"view": "drift"}) == {"empty": NONE, "final": True}
+    assert "final" not in answer(Shown(made(step(0, {4: 1}))), {"view": "drift"})

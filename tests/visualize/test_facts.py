@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from visualize.facts import decoder_words, facts, short_words
+from dllm.unmask import Verify
+from visualize.facts import DRAFTS, decoder_words, facts, short_words
 
 ABOUT: dict[str, Any] = {
     "id": "m", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2, "torch": "2.13.0",
@@ -55,3 +56,4 @@ def test_a_lane_is_named_in_words_of_our_own(change: dict, name: str) -> None:
 def test_verified_decoding_is_told_by_its_drafts(options: dict, drafts: str) -> None:
     settings = {"block_size": 3, "unmask": {"name": "verify", **options}}
     assert decoder_words(settings) == f"AR's words, up to {drafts} tested a pass"
+    assert Verify().drafts == DRAFTS
