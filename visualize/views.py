@@ -59,7 +59,7 @@ VIEWS: dict[str, View] = {
         "Look for bright cells that are not outlined: guesses the model was sure of but did not keep, and the step at "
         "which they turned into tokens.",
         "Nothing was predicted in this lane.",
-        ("Confidence of every guess, step by position; outlined where it was committed",),
+        ("Confidence of every prediction, step by position; outlined where it was committed",),
         lambda shown, _: [score.score_sheet(shown.trace)],
     ),
     "order": View(
