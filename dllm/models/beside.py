@@ -6,6 +6,7 @@ number of kernels counts: the matrices lie in one, of which the maps' own weight
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from itertools import accumulate
 
 import torch
@@ -106,7 +107,9 @@ class Beside(nn.Module):
             self._bias = _side_by_side(parts)
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Beside":
-        return Beside()  # a copied network is made to be changed
+        copied = Beside()  # a copied network is made to be changed, but what acts at masks is a part of it
+        copied.low = deepcopy(self.low, memo)
+        return copied
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Beside":
         self._packed = self._joined = self._bias = None  # of weights that are being changed

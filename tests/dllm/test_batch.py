@@ -154,7 +154,7 @@ def test_a_pass_is_one_call_of_the_network(monkeypatch: pytest.MonkeyPatch) -> N
     jobs = [(prompt, Settings(gen_length=8, block_size=4)) for prompt in PROMPTS]
     calls: list[int] = []
     net, together = engine.model.net, engine.model.net.together
-    monkeypatch.setattr(net, "together", lambda *args: calls.append(len(args[2])) or together(*args))
+    monkeypatch.setattr(net, "together", lambda *args, **more: calls.append(len(args[2])) or together(*args, **more))
     runs = [engine.run(*job) for job in jobs]
     assert len(list(decode_together(runs))) == len(jobs)
     assert len(calls) == max(len(run.records) for run in runs)

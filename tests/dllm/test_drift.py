@@ -307,6 +307,23 @@ def test_an_exact_cache_does_not_drift_under_hybrid_attention(cache: str, block:
     assert drift.changed == ()
 
 
+def test_a_hybrid_network_of_fewer_bits_is_measured_with_its_adapter() -> None:
+    found = []
+    for bits in (torch.bfloat16, torch.float32):
+        engine = hybrid_engine()
+        engine.model.net.bfloat16().to(bits)
+        trace = traced(engine, "sub_block", unmask=Choice("top_k"))
+        if found:  # the same trace by the same weights
+            trace = found[0][0].model_copy(update={"model": trace.model})
+        found.append((trace, measured(engine, trace)))
+    (_, few), (_, many) = found
+    np.testing.assert_allclose(few.keys, many.keys, atol=1e-3)
+    assert np.nanmax(few.keys) > 0.01
+    assert [replace(c, confidence=0, fresh_confidence=0) for c in few.changed] == [
+        replace(c, confidence=0, fresh_confidence=0) for c in many.changed
+    ]
+
+
 def test_under_hybrid_attention_finished_text_is_never_stale() -> None:
     """Behind the sub-block masks are frozen; a known token sees none, so what is known without a gap is exact."""
     engine = hybrid_engine()

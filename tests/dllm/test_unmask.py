@@ -22,6 +22,8 @@ def candidates(scores: list[float], entropy: list[float] | None = None) -> Candi
 @given(scores=SCORES)
 def test_every_rule_commits_at_least_the_best_and_none_twice(scores: list[float]) -> None:
     for name, rule in UNMASKS.items():
+        if name == "verify":  # it has a decoder of its own
+            continue
         chosen = rule()(candidates(scores, [1.0] * len(scores))).tolist()
         assert chosen, name
         assert len(set(chosen)) == len(chosen)

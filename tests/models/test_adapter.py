@@ -1,6 +1,7 @@
 """An adapter beside a base: the base, bit by bit, at known tokens; the merged network's products at masks."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,16 @@ def test_a_prompt_may_hold_the_masks_id(tmp_path: Path) -> None:
     torch.testing.assert_close(states(net, [1, MASK, 2, MASK], causal), want, rtol=0, atol=0)
     beside = states(net, [1, MASK, 2, MASK, MASK], hybrid_sees(5, [4]), slice(4, 5))
     torch.testing.assert_close(beside[:4], want, rtol=0, atol=1e-14)
+
+
+def test_a_copy_in_another_dtype_keeps_the_adapter(tmp_path: Path) -> None:
+    """As drift is measured, for a network of fewer bits."""
+    path = saved(tmp_path / "a.safetensors")
+    tokens, sees = [1, 2, MASK, MASK], hybrid_sees(4, [2, 3])
+    copied = deepcopy(attach(base(torch.float32), path).net).double()
+    said, other = (states(net, tokens, sees, slice(2, 4)) for net in (copied, attach(base(torch.float32), path).net))
+    torch.testing.assert_close(said.float(), other, rtol=1e-4, atol=1e-4)
+    assert (said - states(copied, tokens, sees)).abs().max() > 0.1
 
 
 def test_layers_below_the_first_keep_the_bases_products(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A merged adapter is the trained network, and the base stays as it was."""
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,11 +9,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from dllm.engine import ADAPTER
+from dllm.engine import DRAFTS, FULL, SHIPPED, TWIN
 from dllm.models.adapter import FORMAT, merge
 from dllm.models.families import LLAMA
 from dllm.models.fetch import BASE
-from dllm.models.loader import Model, tiny
+from dllm.models.loader import Model, digest, tiny
 from dllm.models.transformer import rope_table
 from dllm.training.lora import LoRALinear, save_adapter, wrap
 from tests.dllm.nets import MASK, shape_of
@@ -115,15 +117,23 @@ def test_no_file_and_no_adapter_are_refused(tmp_path: Path) -> None:
         merge(base(), tmp_path / "a.safetensors")
 
 
-def test_the_shipped_adapter_is_made_for_the_embedded_base() -> None:
-    assert ADAPTER.stat().st_size <= 10_000_000
-    with safe_open(ADAPTER, framework="pt") as file:
+@pytest.mark.parametrize(
+    ("name", "attentions"), [(TWIN, ["block_causal"]), (DRAFTS, ["hybrid"]), (FULL, ["bidirectional"])]
+)
+def test_a_shipped_adapter_is_what_its_name_says(name: str, attentions: list[str]) -> None:
+    path = SHIPPED / name
+    assert path.stat().st_size <= 10_000_000
+    with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
     assert metadata["format"] == FORMAT
-    assert metadata["base_sha256"] == BASE.sha256
+    assert json.loads(metadata["attentions"]) == attentions
+    base = BASE.sha256
+    if name != TWIN:  # made for the twin, which is the base and its adapter
+        base = hashlib.sha256(f"{BASE.sha256} {digest(SHIPPED / TWIN)}".encode()).hexdigest()
+    assert metadata["base_sha256"] == base
+    assert ("mask_vector" in shapes) == ("mask_id" in metadata) == (name != TWIN)
+    assert shapes.get("mask_vector", (576,)) == (576,)
     rank = int(metadata["rank"])
-    assert len(shapes) == 30 * 7 * 2 + 1
-    assert shapes["mask_vector"] == (576,)
     assert shapes["layers.29.down.a"] == (rank, 1536)
     assert shapes["layers.29.down.b"] == (576, rank)
