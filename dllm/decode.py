@@ -95,7 +95,10 @@ def _verified(settings: Settings, traits: Traits) -> Settings:
         raise SettingsError(f"cache is {cache.name!r}; allowed where unmask is {VERIFY!r}: none, block")
     cache.build(CACHES, "cache")
     if kept := [name for name in settings.record if name != "alternatives"]:
-        raise SettingsError(f"record holds {kept[0]!r}; allowed where unmask is {VERIFY!r}: alternatives")
+        raise SettingsError(
+            f"record holds {kept[0]!r}, which verified decoding does not keep; allowed where unmask is {VERIFY!r}: "
+            "alternatives. Any other unmasking rule records it"
+        )
     size = settings.rule.build(UNMASKS, "unmask").drafts + 1
     return replace(
         settings,

@@ -54,7 +54,7 @@ def numbers(trace: Trace) -> Numbers:
     """The numbers of a whole trace."""
     steps, tokens = trace.steps, len(trace.output)
     seconds = sum(s.seconds for s in steps)
-    queries, visible = sum(s.query_count for s in steps), sum(s.visible for s in steps)
+    queries, visible = sum(s.query_count for s in steps), sum(s.attended for s in steps)
     return Numbers(
         tokens=tokens,
         nfe=len(steps),

@@ -101,7 +101,17 @@ class StepRecord(_Record):
     @property
     def query_count(self) -> int:
         """How many queries went through the network."""
-        return sum(end - start for start, end in self.queries) + sum(len(case.tokens) for case in self.cases or ())
+        return sum(end - start for start, end in self.queries) + self.guessing
+
+    @property
+    def guessing(self) -> int:
+        """How many of the queries were masks in scratch entries."""
+        return sum(len(case.tokens) for case in self.cases or ())
+
+    @property
+    def attended(self) -> int:
+        """How many entries the queries attended to, scratch included: without a cache as many as there were queries."""
+        return self.visible + self.guessing
 
     @property
     def withdrawn(self) -> list[int]:

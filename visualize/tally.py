@@ -60,7 +60,7 @@ class Counter:
             tokens=self._standing(),
             passes=before.passes + 1,
             computed=before.computed + record.query_count,
-            attended=before.attended + record.visible,
+            attended=before.attended + record.attended,
             seconds=before.seconds + record.seconds,
         )
         return self.tally

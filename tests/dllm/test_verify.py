@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.batch import decode_together
+from dllm.metrics import numbers
 from dllm.models.families import FAST_DLLM_V2, LLADA, QWEN2
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.trace import Trace
@@ -128,7 +129,7 @@ def test_a_model_without_hybrid_attention_is_refused(spec) -> None:
         ({"attention": "block_causal"}, "attention is 'block_causal'; allowed"),
         ({"cache": Choice("sub_block")}, "cache is 'sub_block'; allowed where unmask is 'verify': none, block"),
         ({"cache": Choice("d2")}, "cache is 'd2'"),
-        ({"record": ("attention",)}, "record holds 'attention'; allowed where unmask is 'verify': alternatives"),
+        ({"record": ("attention",)}, "record holds 'attention', which verified decoding does not keep; allowed"),
         ({"unmask": Choice("verify", {"drafts": 0})}, "drafts is 0; allowed: 1 to 8"),
         ({"unmask": Choice("verify", {"least": 1.5})}, "least is 1.5; allowed: 0.0 to 1.0"),
     ],
@@ -142,3 +143,10 @@ def test_an_unknown_token_of_the_vocabulary_is_not_drafted() -> None:
     engine = hybrid_engine(1)
     for step in engine.run([1], verify(4, gen_length=30, stop_ids=())):
         assert all(0 <= t < VOCAB for case in step.cases for t in case.tokens)
+
+
+def test_without_a_cache_everything_attended_to_is_computed() -> None:
+    run = hybrid_engine(echo=True).run([1, 2, 3], verify(2, gen_length=20, cache=Choice("none")))
+    for _ in run:
+        pass
+    assert numbers(run.trace()).recomputed == 1
