@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
+from dllm.models.adapter import attach, merge
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
-from dllm.training.config import BLOCKS, Config
+from dllm.training.config import BLOCKS, OBJECTIVES, Config
 from dllm.training.convert import Trainer
 from dllm.training.corpus import CANVAS, Corpus
 from dllm.training.documents import Document
@@ -40,16 +42,21 @@ def config(folder: Path, **changes: Any) -> Config:
     return replace(base, **changes)
 
 
+def tiny_model() -> Model:
+    return Model("tiny", LLAMA, tiny(shape_of(LLAMA, tied=True), seed=5), None, (STOP,), "00")
+
+
 def trainer(settings: Config) -> Trainer:
-    return Trainer(Model("tiny", LLAMA, tiny(shape_of(LLAMA, tied=True), seed=5), None, (STOP,), "00"), settings)
+    return Trainer(tiny_model(), settings)
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, objective: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    whole = trainer(config(tmp_path / "a"))
+    whole = trainer(config(tmp_path / "a", objective=objective))
     log = list(whole.run())
-    settings = config(tmp_path / "b")
+    settings = config(tmp_path / "b", objective=objective)
     first = trainer(settings)
     run = iter(first.run())
     while first.step < 4:  # one step past the checkpoint at 3, which must count for nothing
@@ -113,6 +120,68 @@ def test_it_learns(tmp_path: Path) -> None:
         then, now = before[kind][size], last[kind][size]
         assert now["loss"] < 0.7 * then["loss"], (kind, size)
         assert now["labels"] == then["labels"]
+
+
+def test_a_twin_learns(tmp_path: Path) -> None:
+    t = trainer(config(tmp_path, objective="ar", steps=60, rows=8, measure_every=1000, save_every=1000))
+    before = t.measure()
+    last = list(t.run())[-1]["held_out"]
+    assert last["loss"] < 0.7 * before["loss"]
+    assert last["accuracy"] > before["accuracy"] + 0.2
+    assert last["labels"] == before["labels"]
+
+
+def test_drafts_learn_behind_a_twin_and_go_on_from_an_adapter(tmp_path: Path) -> None:
+    """As the default model is made: a twin, drafts beside it; and other drafts that start where these ended."""
+    long = {"steps": 80, "rows": 8, "measure_every": 1000, "save_every": 1000, "sharpen": 0.0, "tails": 0.0}
+    first = {"objective": "ar", "out": str(tmp_path / "twin.safetensors"), "work": str(tmp_path / "ar")}
+    list(trainer(config(tmp_path, **first, **long)).run())
+    drafts = {"objective": "drafts", "twin": first["out"], "rank": 4}
+    t = trainer(config(tmp_path, **drafts, **long))
+    before = t.measure()
+    last = list(t.run())[-1]["held_out"]
+    assert last["accuracy"][0] > before["accuracy"][0] + 0.2
+    assert last["verified"]["2"] > before["verified"]["2"] + 0.2
+    twin = merge(tiny_model(), tmp_path / "twin.safetensors")
+    beside = attach(twin, t.out)
+    assert (beside.mask_id, beside.spec.attentions) == (MASK, ("hybrid",))
+    with pytest.raises(ValueError, match="was made for weights"):
+        attach(tiny_model(), t.out)
+    again = trainer(config(tmp_path, **drafts, start=str(t.out), work=str(tmp_path / "again")))
+    for name, p in again.parameters.items():
+        assert torch.equal(p, t.parameters[name].bfloat16().float()), name  # as the file holds them
+    wide = trainer(config(tmp_path, **{**drafts, "rank": 5}, start=str(t.out), work=str(tmp_path / "wide")))
+    for name, p in wide.parameters.items():
+        if name.endswith((".a", ".b")):  # one rank more, which adds nothing yet
+            own, more = (p[:4], p[4:]) if name.endswith(".a") else (p[:, :4], p[:, 4:])
+            assert torch.equal(own, again.parameters[name])
+            assert (more == 0).all() == name.endswith(".b")
+    with pytest.raises(ValueError, match=r"has no layers\.0\.q\.a of \(3, 16\); allowed: an adapter of this shape"):
+        trainer(config(tmp_path, **{**drafts, "rank": 3}, start=str(t.out), work=str(tmp_path / "narrow")))
+
+
+def test_an_adapter_says_what_it_may_be_decoded_under(tmp_path: Path) -> None:
+    for objective, changes, attentions in (
+        ("ar", {}, ["block_causal"]),
+        ("drafts", {}, ["hybrid"]),
+        ("blocks", {}, ["block_causal", "bidirectional"]),
+        ("blocks", {"blocks": {"full": 1.0}}, ["bidirectional"]),
+    ):
+        out = tmp_path / f"{objective}{len(changes)}.safetensors"
+        more = {"work": str(tmp_path / out.stem), "out": str(out), "steps": 1, "measure_every": 9, **changes}
+        t = trainer(config(tmp_path, objective=objective, **more))
+        t._advance(0.01)
+        t.save()
+        with safe_open(out, framework="pt") as file:
+            metadata = file.metadata()
+        assert json.loads(metadata["attentions"]) == attentions
+        assert ("mask_id" in metadata) == (objective != "ar")
+
+
+def test_layers_below_the_first_keep_the_bases_weights(tmp_path: Path) -> None:
+    for objective in ("blocks", "drafts"):
+        t = trainer(config(tmp_path, objective=objective, first_layer=1, work=str(tmp_path / objective)))
+        assert {name.split(".")[1] for name in t.parameters if name != "mask_vector"} == {"1"}
 
 
 def test_only_the_adapter_changes(tmp_path: Path) -> None:
@@ -185,6 +254,13 @@ def test_too_little_data_is_refused(tmp_path: Path) -> None:
         ({"tails": 1.5}, "tails is 1.5"),
         ({"sharpen": -1.0}, "sharpen is -1.0"),
         ({"sharpen": float("nan")}, "sharpen is nan"),
+        ({"objective": "mlm"}, "objective is 'mlm'; allowed: blocks, ar, drafts"),
+        ({"groups": {"full": 1.0}}, "groups has 'full'; allowed: whole numbers above 0$"),
+        ({"groups": {"0": 1.0}}, "groups has '0'"),
+        ({"groups": {"2": -1.0}}, "groups gives 2 the weight -1.0"),
+        ({"groups": {}}, "groups draws nothing"),
+        ({"places": 0}, "places is 0; allowed: 1 or more"),
+        ({"first_layer": -1}, "first_layer is -1; allowed: 0 or more"),
     ],
 )
 def test_a_bad_config_is_refused(tmp_path: Path, change: dict, what: str) -> None:
