@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dllm.decode import Traits, resolve
 from dllm.settings import Choice, Settings, SettingsError
 
 REQUEST = st.fixed_dictionaries(
@@ -66,3 +67,63 @@ def test_bad_requests_are_named(request_: dict, message: str) -> None:
 def test_a_choice_in_every_form() -> None:
     assert Choice.of("d2", "cache") == Choice.of({"name": "d2"}, "cache") == Choice("d2")
     assert Choice("d2", {"k": 3}).as_json() == {"name": "d2", "k": 3}
+
+
+HYBRID, BLOCKWISE, WHOLE, AR = ("hybrid", "bidirectional"), ("block_causal",), ("bidirectional",), ("block_causal",)
+
+
+@pytest.mark.parametrize(
+    ("attentions", "changes", "rule"),
+    [
+        (HYBRID, {}, "verify"),
+        (HYBRID, {"attention": "hybrid"}, "verify"),
+        (HYBRID, {"cache": Choice("none")}, "verify"),
+        (HYBRID, {"cache": Choice("block")}, "verify"),
+        (HYBRID, {"block_size": 2}, "verify"),
+        (HYBRID, {"record": ("alternatives",)}, "verify"),
+        (HYBRID, {"temperature": 1.0}, "verify"),
+        (HYBRID, {"block_size": 1}, "threshold"),
+        (HYBRID, {"attention": "bidirectional"}, "threshold"),
+        (HYBRID, {"cache": Choice("sub_block")}, "threshold"),
+        (HYBRID, {"cache": Choice("dual")}, "threshold"),
+        (HYBRID, {"cache": Choice("d2")}, "threshold"),
+        (HYBRID, {"record": ("rollout",)}, "threshold"),
+        (HYBRID, {"record": ("alternatives", "attention")}, "threshold"),
+        (HYBRID, {"unmask": Choice("top_k")}, "top_k"),
+        (BLOCKWISE, {}, "threshold"),
+        (BLOCKWISE, {"unmask": Choice("factor")}, "factor"),
+        (WHOLE, {}, "threshold"),
+        (("bidirectional", "hybrid"), {}, "threshold"),
+    ],
+)
+def test_a_rule_left_open_is_verified_decoding_where_that_can_be(
+    attentions: tuple[str, ...], changes: dict, rule: str
+) -> None:
+    traits = Traits("made", 40, 512, 1, attentions, 39, (38,))
+    found = resolve(Settings(**changes), traits)
+    assert found.unmask is not None
+    assert found.rule.name == found.unmask.name == rule
+    assert None not in (found.attention, found.cache, found.sub_block_size, found.stop_ids)
+    assert resolve(found, traits) == found  # what is resolved stays as it is
+    if rule == "verify":
+        assert (found.attention, found.block_size, found.sub_block_size) == ("hybrid", 3, 3)
+        assert found.cache == changes.get("cache", Choice("block"))
+        assert not found.autoregressive
+    else:
+        assert found.block_size == changes.get("block_size", 32)
+
+
+def test_an_ar_model_takes_one_token_a_step() -> None:
+    found = resolve(Settings(block_size=1), Traits("made", 40, 512, 1, AR, None, (38,)))
+    assert (found.rule.name, found.cache, found.autoregressive) == ("threshold", Choice("block"), True)
+    with pytest.raises(SettingsError, match="block_size is 32; allowed: 1, because made is autoregressive"):
+        resolve(Settings(), Traits("made", 40, 512, 1, AR, None, (38,)))
+
+
+def test_a_block_of_one_under_hybrid_attention_is_autoregressive() -> None:
+    traits = Traits("made", 40, 512, 1, HYBRID, 39, (38,))
+    assert resolve(Settings(block_size=1), traits).autoregressive
+    assert not resolve(Settings(block_size=1, attention="bidirectional"), traits).autoregressive
+    # the drafts say how long a block is, whatever was asked for
+    verified = resolve(Settings(block_size=1, unmask=Choice("verify", {"drafts": 4})), traits)
+    assert (verified.block_size, verified.autoregressive) == (5, False)
