@@ -72,7 +72,7 @@ def grid() -> Grid:
         block = gr.Dropdown(
             [8, 16, 32], value=8, label="Block size", info="Of all lanes but AR and verified.", min_width=160
         )
-        sub = gr.Dropdown([4, 8], value=4, label="Sub-block size", info="Under block diffusion.", min_width=160)
+        sub = gr.Dropdown([2, 4, 8], value=2, label="Sub-block size", info="Under block diffusion.", min_width=160)
         laps = gr.Slider(1, 9, 3, step=1, label="Laps", info="How often each lane is timed.", min_width=200)
         live = gr.Checkbox(False, label="Show the warm-up lap live", info="It is not timed.", min_width=200)
     built: list[Any] = [length, block, sub, laps, live]

@@ -60,7 +60,9 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
         cache = Choice("block" if settings.block_size == 1 and causal else name)
     if cache.name == "d2" and traits.multiple > 1:
         cache = Choice(cache.name, {"multiple": traits.multiple, **cache.options})
-    sub = settings.sub_block_size or next(s for s in (8, 4, 2, 1) if settings.block_size % s == 0)
+    # under hybrid attention the next tokens go first: a guess kept far ahead of them costs more than it saves
+    sizes = (2, 1) if attention == "hybrid" else (8, 4, 2, 1)
+    sub = settings.sub_block_size or next(s for s in sizes if settings.block_size % s == 0)
     settings.rule.build(UNMASKS, "unmask")
     return replace(
         settings,

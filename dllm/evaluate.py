@@ -16,7 +16,7 @@ CHECKED_LENGTH = 48  # tokens of an answer that is checked, and of an open one
 OPEN_LENGTH = 64
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 DRAFTS = (1, 2, 3, 4)
-BLOCKS = ((32, 8), (8, 8), (4, 4))  # block, sub-block
+BLOCKS = ((32, 8), (8, 8), (4, 4), (8, 2))  # block, sub-block
 
 
 def ways(engine: Engine) -> dict[str, Settings]:
