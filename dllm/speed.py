@@ -17,7 +17,10 @@ from dllm.settings import VERIFY, Choice, Settings
 SCHEMA = "blockscope.speed/1"
 PROMPT = "Tell me a short story about a lost cat."
 LENGTH = 48
-BLOCKS = {"block 8": {"block_size": 8}, "block 32/8, sub-block cache": {"block_size": 32, "cache": Choice("sub_block")}}
+BLOCKS = {
+    "block 8": {"block_size": 8, "sub_block_size": 8},
+    "block 32/8, sub-block cache": {"block_size": 32, "sub_block_size": 8, "cache": Choice("sub_block")},
+}
 VERIFIED = {
     "verified, 2 drafts": {},
     "verified, 2 drafts, every case": {"least": 0.0},

@@ -33,6 +33,7 @@ def baseline(model: Model, *, stop_ids: Sequence[int] | None = None) -> Generate
     with torch.device("meta"):
         network = make_network(config)
     spec, ours = replace(model.spec, rename=HUGGING_FACE), model.net.state_dict()
+    ours.pop("mask_vector", None)  # AR meets no mask
     if strange := ours.keys() - {spec.tensor_name(name) for name in network.state_dict()}:
         raise ValueError(f"the model holds {min(strange)}; allowed: what transformers' {make_network.__name__} holds")
     network.load_state_dict({name: ours[spec.tensor_name(name)] for name in network.state_dict()}, assign=True)

@@ -86,7 +86,10 @@ def test_what_is_not_allowed_is_refused_with_its_value(controls: Controls, given
     [
         ({"unmask": "verify", "attention": "bidirectional"}, "attention is 'bidirectional'; allowed where unmask is"),
         ({"unmask": "verify", "cache": "dual"}, "cache is 'dual'; allowed where unmask is 'verify': none, block"),
-        ({"unmask": "verify", "record": ["attention"]}, "record holds 'attention'; allowed where unmask is 'verify'"),
+        (
+            {"unmask": "verify", "record": ["attention"]},
+            "record holds 'attention', which verified decoding does not keep",
+        ),
         ({"attention": "block_causal"}, "attention is 'block_causal'; allowed for llama: hybrid, bidirectional"),
         ({"attention": "hybrid", "cache": "dual"}, "cache is 'dual'; allowed under hybrid attention: "),
     ],

@@ -54,7 +54,7 @@ def test_every_way_is_timed_at_every_batch_size_and_ar_with_them(result: Result)
     made = engine(BOTH)
     names = [name for name in ways(made) if "0.9" in name or name == "AR"]
     assert [(row.name, row.batch) for row in result.benchmark.rows] == [(n, b) for b in (1, 2) for n in names]
-    assert len(names) == 6
+    assert len(names) == 8
 
 
 def test_a_row_is_what_the_same_settings_write_alone(result: Result) -> None:

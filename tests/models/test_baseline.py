@@ -6,7 +6,7 @@ import torch
 from dllm.models.baseline import baseline
 from dllm.models.families import FAST_DLLM_V2, LLADA, LLAMA, QWEN2, ModelSpec
 from dllm.models.loader import Model, tiny
-from tests.dllm.nets import naive_ar, shape_of
+from tests.dllm.nets import hybrid_engine, naive_ar, shape_of
 
 
 @pytest.mark.parametrize("spec", [LLAMA, QWEN2, FAST_DLLM_V2], ids=lambda spec: spec.name)
@@ -61,3 +61,8 @@ def test_it_shares_the_weights() -> None:
 def test_a_family_that_transformers_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="allowed: llama, qwen2, fast_dllm_v2"):
         baseline(Model("tiny", LLADA, tiny(shape_of(LLADA)), 39, (38,)))
+
+
+def test_an_adapter_for_masks_is_no_part_of_ar() -> None:
+    engine = hybrid_engine(3)
+    assert baseline(engine.model)([1, 2, 3, 4], 12) == naive_ar(engine, [1, 2, 3, 4], 12, engine.model.stop_ids)
