@@ -46,9 +46,10 @@ format: $(VENV)/.dev ## Let ruff sort the imports and lay out the code
 
 setup: $(VENV)/.dev $(VENV)/.browser ## Install what the app, the tests and the checks need
 
-# In fp32, where an exact cache gives exactly the answer of no cache.
+# In fp32, where an exact cache gives exactly the answer of no cache; what is shown for its speed as the page decodes.
 traces: $(VENV)/.app ## Record the gallery's runs, their drift and their references anew
 	@$(RUN) -m dllm decode --dtype float32 --requests assets/traces/requests.jsonl --traces assets/traces
+	@$(RUN) -m dllm decode --dtype bfloat16 --threads 1 --requests assets/traces/requests-bfloat16.jsonl --traces assets/traces
 	@for name in fact-d2 fact-sub-block sky-d2 sky-dual sky-prefix sky-sub-block; do \
 		$(RUN) -m dllm drift assets/traces/$$name.json.gz; done
 	@$(RUN) -m dllm judge assets/traces/*.json.gz

@@ -4,7 +4,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.app.conftest import CHROMIUM, ROOT, Server
 
-TRACE, STEP = "sky", 21
+TRACE, STEP = "verified", 4
 
 
 def main() -> None:

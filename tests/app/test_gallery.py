@@ -23,6 +23,10 @@ def asking(**query: str) -> Any:
     return SimpleNamespace(session_hash="me", query_params=query)
 
 
+def requests() -> list[str]:
+    return [line for path in sorted(FOLDER.glob("requests*.jsonl")) for line in path.read_text().splitlines()]
+
+
 @pytest.fixture(scope="module")
 def gallery() -> Gallery:
     return Gallery(Shelf())
@@ -46,7 +50,7 @@ def test_every_file_of_the_gallery_is_in_a_run() -> None:
     listed = {file.removesuffix(".json.gz") for run in RUNS.values() for file in run["traces"]}
     assert {path.name.split(".")[0] for path in FOLDER.glob("*.gz")} == listed
     assert {path.name.split(".")[0] for path in FOLDER.glob("*.npz")} <= listed
-    asked = [json.loads(line)["id"] for line in (FOLDER / "requests.jsonl").read_text().splitlines()]
+    asked = [json.loads(line)["id"] for line in requests()]
     assert set(asked) == listed
 
 
@@ -57,7 +61,7 @@ def test_the_gallery_shows_every_cache_policy_and_ar() -> None:
 
 
 def test_a_recorded_prompt_is_what_was_asked() -> None:
-    asked = [json.loads(line) for line in (FOLDER / "requests.jsonl").read_text().splitlines()]
+    asked = [json.loads(line) for line in requests()]
     prompts = {request["id"]: request["prompt"] for request in asked}
     for run in RUNS.values():
         assert {prompts[file.removesuffix(".json.gz")] for file in run["traces"]} == {run["prompt"]}
