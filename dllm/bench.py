@@ -227,7 +227,7 @@ class Bench:
         return Way(name, resolve(self.ways[name], self.engine.traits).as_json(), batch)
 
     def _reference(self, name: str, place: int) -> tuple[int, ...]:
-        return self.exact[blocks(resolve(self.ways[name], self.engine.traits))][place]
+        return self.exact[blocks(exactly(self.ways[name], self.engine.traits))][place]
 
     def _run(self, name: str, place: int) -> Run:
         item = self.items[place]

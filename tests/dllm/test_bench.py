@@ -26,7 +26,8 @@ from dllm.race import rotated
 from dllm.settings import Choice, Settings
 from dllm.suite import Item
 from dllm.trace import Trace
-from tests.dllm.test_evaluate import SUITE, engine
+from tests.dllm.nets import hybrid_engine
+from tests.dllm.test_evaluate import SUITE, engine, with_letters
 
 BOTH = replace(FAST_DLLM_V2, attentions=("block_causal", "bidirectional"))
 LENGTHS = {"a": CHECKED_LENGTH, "b": CHECKED_LENGTH, "c": OPEN_LENGTH}
@@ -262,3 +263,10 @@ def test_the_network_alone_is_measured_elsewhere(
     out, err = capsys.readouterr()
     assert json.loads((tmp_path / "cpu.json").read_text()) == {"rounds": 7}
     assert (out, err) == ("table of {'rounds': 7}\n", "so far\n")
+
+
+def test_verified_decoding_is_held_against_ar() -> None:
+    made = with_letters(hybrid_engine(echo=True))
+    rows = {row.name: row for row in last(made, Plan(only="verified, 2 drafts", rounds=1)).benchmark.rows}
+    assert set(rows) == {"AR", "verified, 2 drafts"}
+    assert rows["verified, 2 drafts"].same.value == 1
