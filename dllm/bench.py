@@ -16,12 +16,12 @@ from dllm.benchmark import AR, Answer, Benchmark, ModelName, Row, SuiteName, Way
 from dllm.decode import Traits, resolve
 from dllm.engine import Engine
 from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, named, ways
-from dllm.judge import autoregressive, with_gate
+from dllm.judge import one_by_one, with_gate
 from dllm.pace import median_lap
 from dllm.race import rotated
 from dllm.report import departure
 from dllm.run import Run
-from dllm.settings import VERIFY, Choice, Settings
+from dllm.settings import Settings
 from dllm.suite import Item, Suite
 from dllm.trace import Gate, Trace
 
@@ -236,10 +236,7 @@ class Bench:
 
 def exactly(settings: Settings, traits: Traits) -> Settings:
     """The same blocks and attention without what is approximate: no cache, one token a pass."""
-    resolved = resolve(settings, traits)
-    if resolved.rule.name == VERIFY:
-        return resolve(replace(autoregressive(resolved), attention=resolved.attention, cache=Choice("none")), traits)
-    return replace(resolved, cache=Choice("none"), unmask=Choice("top_k", {"k": 1}))
+    return resolve(one_by_one(resolve(settings, traits)), traits)
 
 
 def blocks(resolved: Settings) -> tuple[str | int | None, ...]:

@@ -155,6 +155,25 @@ def check_prompt(prompt: Sequence[int], settings: Settings, traits: Traits) -> N
         )
 
 
+def canvas_of(prompt: Sequence[int], settings: Settings, traits: Traits) -> Canvas:
+    """The canvas that resolved settings decode on, nothing of it written yet.
+
+    Raises:
+        SettingsError: the prompt does not suit the model.
+    """
+    check_prompt(prompt, settings, traits)
+    assert settings.attention is not None and settings.stop_ids is not None
+    return Canvas(
+        prompt,
+        settings.gen_length,
+        block_size=settings.block_size,
+        mask_id=traits.vocab if traits.mask_id is None else traits.mask_id,
+        shift=traits.shift,
+        attention=settings.attention,
+        stop_ids=settings.stop_ids,
+    )
+
+
 class Decoder:
     """One sequence being written. Drive it with `while plan := decoder.plan(): step = decoder.apply(answer(plan))`."""
 
@@ -164,20 +183,10 @@ class Decoder:
         Raises:
             SettingsError: the prompt does not suit the model.
         """
-        check_prompt(prompt, settings, traits)
         assert settings.cache is not None and settings.sub_block_size is not None
-        assert settings.attention is not None and settings.stop_ids is not None
         self.policy: CachePolicy = settings.cache.build(CACHES, "cache")
         self.unmask: Unmask = settings.rule.build(UNMASKS, "unmask")
-        self.canvas = Canvas(
-            prompt,
-            settings.gen_length,
-            block_size=settings.block_size,
-            mask_id=traits.vocab if traits.mask_id is None else traits.mask_id,
-            shift=traits.shift,
-            attention=settings.attention,
-            stop_ids=settings.stop_ids,
-        )
+        self.canvas = canvas_of(prompt, settings, traits)
         self.sub_block_size = settings.sub_block_size
         self.index = 0
         self._turn: tuple[Plan, Span, Span] | None = None

@@ -25,13 +25,16 @@ def references(settings: Settings) -> dict[str, Settings]:
     without = replace(settings, cache=Choice("none"), record=())
     if settings.autoregressive:
         return {"no_cache": without}
+    return {"no_cache": without, "one_by_one": one_by_one(without)}
+
+
+def one_by_one(settings: Settings) -> Settings:
+    """What decodes as these (resolved) settings do, without a cache and one token a pass; of verified decoding, AR."""
+    without = replace(settings, cache=Choice("none"))
     if settings.rule.name == VERIFY:
-        return {
-            "no_cache": without,
-            "one_by_one": replace(autoregressive(without), attention=settings.attention, cache=Choice("none")),
-        }
+        return replace(autoregressive(without), attention=settings.attention, cache=Choice("none"))
     score = {"score": settings.rule.options["score"]} if "score" in settings.rule.options else {}
-    return {"no_cache": without, "one_by_one": replace(without, unmask=Choice("top_k", {"k": 1, **score}))}
+    return replace(without, unmask=Choice("top_k", {"k": 1, **score}))
 
 
 def autoregressive(settings: Settings) -> Settings:

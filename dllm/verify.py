@@ -15,8 +15,7 @@ from time import perf_counter
 
 import numpy as np
 
-from dllm.canvas import Canvas
-from dllm.decode import Traits, check_prompt
+from dllm.decode import Traits, canvas_of
 from dllm.settings import Settings
 from dllm.step import Case, Layout, Plan, Readout, Step
 from dllm.unmask import UNMASKS, Verify
@@ -42,20 +41,10 @@ class VerifiedDecoder:
         Raises:
             SettingsError: the prompt does not suit the model.
         """
-        check_prompt(prompt, settings, traits)
-        assert settings.cache is not None and settings.attention is not None
-        assert settings.stop_ids is not None and traits.mask_id is not None
+        assert settings.cache is not None
         self.rule: Verify = settings.rule.build(UNMASKS, "unmask")
         self.keeps = settings.cache.name != "none"
-        self.canvas = Canvas(
-            prompt,
-            settings.gen_length,
-            block_size=settings.block_size,
-            mask_id=traits.mask_id,
-            shift=traits.shift,
-            attention=settings.attention,
-            stop_ids=settings.stop_ids,
-        )
+        self.canvas = canvas_of(prompt, settings, traits)
         self.index = 0
         self.drafts: list[int] = []
         self._sure: list[float] = []  # of each draft, that it is right if those before it are

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from dllm.cost import Cost, cost
-from dllm.trace import StepRecord, Trace
+from dllm.trace import Trace
 from visualize.figure import ACCENT, INK, PAPER, by_step, frame
 
 # part of a Cost, its name, its colour and its pattern: lightness and pattern tell them apart as well as hue
@@ -38,13 +38,8 @@ def costs(trace: Trace) -> list[Cost]:
         raise ValueError("the trace holds no sizes of its model; allowed: one recorded since they are kept")
     sizes, found = trace.model.sizes, []
     for s in trace.steps:
-        found.append(cost(s.query_count, s.visible + guesses(s), len(s.positions) + guesses(s), sizes))
+        found.append(cost(s.query_count, s.attended, len(s.positions) + s.guessing, sizes))
     return found
-
-
-def guesses(record: StepRecord) -> int:
-    """Masks that a pass of verified decoding added behind its drafts; their entries are kept by nobody."""
-    return sum(len(case.tokens) for case in record.cases or ())
 
 
 def operations(trace: Trace) -> go.Figure:

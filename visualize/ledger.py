@@ -7,7 +7,6 @@ import plotly.graph_objects as go
 
 from dllm.metrics import ABSENT, RECOMPUTED, STATES, ages, states
 from dllm.trace import Trace
-from visualize.cost import guesses
 from visualize.figure import CLEAR, by_step, frame, scale, sheet
 from visualize.score import heat, outlines, shades, width
 
@@ -85,7 +84,7 @@ def queries_by_reason(trace: Trace) -> go.Figure:
     done = states(trace)
     step = np.arange(1, len(done) + 1, dtype=np.int32)
     bars = [(LOOKS[code], (done == code).sum(axis=1, dtype=np.int32)) for code in _present(done, RECOMPUTED)]
-    if any(guessed := [guesses(record) for record in trace.steps]):
+    if any(guessed := [record.guessing for record in trace.steps]):
         bars.append((GUESSES, np.array(guessed, dtype=np.int32)))
     figure = frame(
         *(

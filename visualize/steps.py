@@ -6,7 +6,6 @@ from typing import Any
 
 from dllm.strict import REASONS
 from dllm.trace import StepRecord, Trace
-from visualize.cost import guesses
 
 
 def steps_csv(trace: Trace) -> str:
@@ -41,7 +40,7 @@ def _row(record: StepRecord) -> dict[str, Any]:
         "window_end": record.window[1],
         "queries": record.query_count,
         "visible": record.visible,
-        "reused": record.visible - (record.query_count - guesses(record)),
+        "reused": record.visible - (record.query_count - record.guessing),
         "asked": len(record.positions),
         "committed": len(record.committed),
         "remasked": len(record.remasked),
@@ -59,7 +58,7 @@ def _drafts(record: StepRecord) -> dict[str, int]:
     if record.tested is None:
         return {}
     confirmed = len(record.tested) - len(record.remasked)
-    return {"tested": len(record.tested), "confirmed": confirmed, "guesses": guesses(record)}
+    return {"tested": len(record.tested), "confirmed": confirmed, "guesses": record.guessing}
 
 
 COLUMNS = (

@@ -9,7 +9,7 @@ from torch import Tensor
 from dllm.models.loader import Model
 from dllm.training.config import FULL, Config
 from dllm.training.corpus import Corpus, Run
-from dllm.training.lora import wrap
+from dllm.training.lora import wrap_for_masks
 from dllm.training.noise import Mask, views
 from dllm.training.objective import Example, Measure, pack, total_loss
 
@@ -19,14 +19,7 @@ class Blocks:
 
     def __init__(self, model: Model, config: Config, corpus: Corpus) -> None:
         self.model, self.net, self.config, self.corpus = model, model.net, config, corpus
-        self.parameters = wrap(
-            self.net,
-            rank=config.rank,
-            scale=config.scale,
-            mask_id=config.mask_id,
-            seed=config.seed,
-            first=config.first_layer,
-        )
+        self.parameters = wrap_for_masks(self.net, config)
         drawn = {size for size, weight in config.blocks.items() if weight}
         kinds = {"block_causal": bool(drawn - {FULL}), "bidirectional": FULL in drawn}
         self.attentions = tuple(name for name, trained in kinds.items() if trained)

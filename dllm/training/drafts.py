@@ -16,7 +16,7 @@ from dllm.models.transformer import KVCache
 from dllm.training.config import Config
 from dllm.training.corpus import Corpus, Run
 from dllm.training.documents import Document
-from dllm.training.lora import wrap
+from dllm.training.lora import wrap_for_masks
 from dllm.training.objective import Measure, score
 from dllm.training.outlook import DRAFTS, Guessed, outlook
 from dllm.training.rows import Behind, Row, bias, states, turns
@@ -43,14 +43,7 @@ class Drafts:
         weight, kept = model.net.norm.weight, dict(model.net.state_dict())
         self.clean = fill(model.net.shape, kept.items(), device=weight.device, dtype=weight.dtype)
         self.net = model.net
-        self.parameters = wrap(
-            self.net,
-            rank=config.rank,
-            scale=config.scale,
-            mask_id=config.mask_id,
-            seed=config.seed,
-            first=config.first_layer,
-        )
+        self.parameters = wrap_for_masks(self.net, config)
 
     def loss(self, number: int, *, sharpen: float) -> tuple[Tensor, Measure]:
         """The loss of a micro-batch, summed over its labels, and what it is made of."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dllm.models.adapter import MASK
 from dllm.models.transformer import Transformer
+from dllm.training.config import Config
 
 TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
 
@@ -52,6 +53,18 @@ def wrap(
     net.mask_id = mask_id
     net.mask_vector = parameters[MASK] = nn.Parameter(net.embed.weight.float().mean(0))
     return parameters
+
+
+def wrap_for_masks(net: Transformer, config: Config) -> dict[str, nn.Parameter]:
+    """`wrap` as a config of an objective that learns at masks says."""
+    return wrap(
+        net,
+        rank=config.rank,
+        scale=config.scale,
+        mask_id=config.mask_id,
+        seed=config.seed,
+        first=config.first_layer,
+    )
 
 
 def save_adapter(path: Path, parameters: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
