@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MODELS = ("torch", "flash_attn", "numpy", "safetensors", "gguf", "tokenizers", "transformers", "huggingface_hub")
+MODELS = (
+    "torch",
+    "flash_attn",
+    "numpy",
+    "safetensors",
+    "gguf",
+    "tokenizers",
+    "transformers",
+    "huggingface_hub",
+    "tqdm",
+)
 
 
 @dataclass(frozen=True)
