@@ -16,10 +16,10 @@ from dllm.benchmark import AR, Answer, Benchmark, ModelName, Row, SuiteName, Way
 from dllm.decode import Traits, resolve
 from dllm.engine import Engine
 from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, named, ways
+from dllm.gate import departure, distance
 from dllm.judge import one_by_one, with_gate
 from dllm.pace import median_lap
 from dllm.race import rotated
-from dllm.report import departure
 from dllm.run import Run
 from dllm.settings import Settings
 from dllm.suite import Item, Suite
@@ -168,7 +168,6 @@ class Bench:
 
     def _judged(self, names: Sequence[str], places: Sequence[int], runs: Sequence[Run]) -> list[Answer]:
         """What these runs wrote, held against checks, the AR network and the exact decoder."""
-        from dllm.gate import distance
         from dllm.models.likelihood import log_probabilities
 
         logs: list[list[float]] = [[] for _ in runs]

@@ -8,7 +8,8 @@ from typing import Any
 from dllm import suite as suites
 from dllm.batch import decode_together
 from dllm.engine import Engine
-from dllm.report import SCHEMA, Answer, Row, departure, summarize
+from dllm.gate import departure
+from dllm.report import SCHEMA, Answer, Row, summarize
 from dllm.settings import VERIFY, Choice, Settings
 from dllm.suite import Item, Suite
 

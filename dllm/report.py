@@ -118,14 +118,6 @@ def distinct_2(ids: Sequence[int]) -> float | None:
     return len(set(pairs)) / len(pairs) if pairs else None
 
 
-def departure(ids: Sequence[int], reference: Sequence[int]) -> int | None:
-    """The first place where two answers differ, the end of the shorter one included; None where they are the same."""
-    if tuple(ids) == tuple(reference):
-        return None
-    both = enumerate(zip(ids, reference, strict=False))
-    return next((place for place, (a, b) in both if a != b), min(len(ids), len(reference)))
-
-
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Rows in their JSON form as a Markdown table, and what its columns mean."""
     titles = ("decoding", "score", "tokens/forward", "log-prob", "distinct-2", "as AR", "departs at")

@@ -47,7 +47,7 @@ HOUSE = (
             "dllm.hardware", "dllm.aims",
         ),
         ("floor 0",),
-        ("pydantic", "numpy"),
+        ("pydantic", "numpy", "rapidfuzz"),
         "a trace must be readable without a model",
     ),
     Room(

@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dllm.gate import Comparison, align, compare, gated
+from dllm.gate import Comparison, align, compare, compare_references
 from dllm.settings import VERIFY
 from dllm.strict import short
 from dllm.trace import Trace
@@ -29,7 +29,7 @@ def words(trace: Trace) -> str:
     """What the answer of a lane was held against, and how it came out; "" where it was not."""
     if trace.gate is None:
         return ""
-    known, names = gated(trace), _names(trace)
+    known, names = compare_references(trace), _names(trace)
     found = {name: known[name] for name in names if name in known}
     equal = [names[name] for name, each in found.items() if each.same]
     said = [f"Same answer as {' and '.join(equal)}."] if equal else []
@@ -46,7 +46,7 @@ def words(trace: Trace) -> str:
 
 def same(trace: Trace) -> bool | None:
     """Whether the answer equals every reference; None where there is none."""
-    found = gated(trace)
+    found = compare_references(trace)
     return all(each.same for each in found.values()) if found else None
 
 
@@ -62,7 +62,7 @@ def figures(lanes: Mapping[str, Trace]) -> list[go.Figure]:
 
 def distances(lanes: Mapping[str, Trace]) -> go.Figure:
     """Edits between each lane's answer and each reference, as bars beside each other."""
-    found = {title: gated(trace) for title, trace in lanes.items()}
+    found = {title: compare_references(trace) for title, trace in lanes.items()}
     bars = []
     for name, (colour, shape) in LOOKS.items():
         held = {title: each[name] for title, each in found.items() if name in each}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dllm.gate import gated
+from dllm.gate import compare_references
 from dllm.pace import Pace, comparable, laps, pace
 from dllm.trace import Trace
 from visualize import gate
@@ -25,7 +25,7 @@ class Lane:
     @property
     def held(self) -> bool:
         """Whether its answer was held against an exact decoder."""
-        return bool(gated(self.trace))
+        return bool(compare_references(self.trace))
 
     @property
     def tps(self) -> str:

@@ -9,20 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.report import DEFINITIONS, Answer, departure, distinct_2, estimate, summarize, table
+from dllm.report import DEFINITIONS, Answer, distinct_2, estimate, summarize, table
 
 IDS = st.lists(st.integers(0, 4), max_size=12)
-
-
-@given(IDS, IDS)
-def test_departure_by_definition(a: list[int], b: list[int]) -> None:
-    place = departure(a, b)
-    if place is None:
-        assert a == b
-    else:
-        assert a[:place] == b[:place]
-        assert a[place : place + 1] != b[place : place + 1]
-    assert place == departure(b, a)
 
 
 @given(IDS)
