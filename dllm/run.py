@@ -38,6 +38,7 @@ class Run:
         self.canvas = self.decoder.canvas
         self.records: list[StepRecord] = []
         self.recorder = 0.0
+        self.device = 0.0  # seconds of all passes on the device, see `Readout.device`
         self.rows = 1  # most runs that a pass of this one served
         self._begun = False
         self._noted: dict[str, Any] = {}  # what the environment was for this run
@@ -75,6 +76,7 @@ class Run:
             )
         self.records.append(kept)
         self.recorder += readout.overhead + perf_counter() - began
+        self.device += readout.device
         return step
 
     def session(self) -> "Session":

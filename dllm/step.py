@@ -62,6 +62,7 @@ class Readout:
     rollout: attention-rollout influence per canvas position; sums to `visible`.
     attention: probabilities (layers, heads, queries, visible), an array of the device library, for the side file.
     overhead: seconds spent on what only a recorder asked for; never part of a step's time.
+    device: seconds from handing the pass to the device to its answer on the host, overhead left out.
     computed: how many positions of this sequence really went through the network; None where nobody counted.
     """
 
@@ -74,6 +75,7 @@ class Readout:
     rollout: Sequence[float] | None = None
     attention: object | None = None
     overhead: float = 0.0
+    device: float = 0.0
     computed: int | None = None
 
 

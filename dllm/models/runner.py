@@ -159,8 +159,9 @@ def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     """Run a plan of each of several sessions of one network in one forward pass; what each gets is what it gets alone.
 
     Passes of a usual shape are replayed from a graph where the network has such (see `Graphs`), together; the others
-    make one pass more. Every readout's `overhead` is that of all, because all wait for it.
+    make one pass more. Every readout's `overhead` and `device` are those of all, because all wait for them.
     """
+    began = perf_counter()
     graphs = asked[0][0].net.graphs
     graph, chosen = graphs.choose(asked) if graphs else (None, [])
     parts = [(chosen, graph.answer)] if graph else []
@@ -170,7 +171,8 @@ def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     for part, run in parts:
         found |= zip(part, run([asked[n] for n in part]), strict=True)
     overhead = sum(found[part[0]].overhead for part, _ in parts)
-    return [replace(found[n], overhead=overhead) for n in range(len(asked))]
+    device = perf_counter() - began - overhead
+    return [replace(found[n], overhead=overhead, device=device) for n in range(len(asked))]
 
 
 def _pass(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
