@@ -8,7 +8,7 @@ import numpy as np
 
 from dllm.cache import CACHES, CachePolicy
 from dllm.cache.plans import seeds
-from dllm.canvas import Canvas
+from dllm.canvas import Canvas, length_of
 from dllm.settings import CAUSAL, VERIFY, Choice, Settings, SettingsError
 from dllm.step import Plan, Readout, Span, Step
 from dllm.unmask import UNMASKS, Candidates, EntropyBound, Unmask
@@ -138,7 +138,7 @@ def _attention(settings: Settings, traits: Traits) -> tuple[str, Choice | None]:
 
 
 def check_prompt(prompt: Sequence[int], settings: Settings, traits: Traits) -> None:
-    """Refuse a prompt the model cannot take.
+    """Refuse a prompt the model cannot take. `settings` must be resolved.
 
     Raises:
         SettingsError: empty, too long, or ids outside the vocabulary.
@@ -147,10 +147,13 @@ def check_prompt(prompt: Sequence[int], settings: Settings, traits: Traits) -> N
         raise SettingsError("the prompt is empty; allowed: at least one token")
     if wrong := [i for i in prompt if type(i) is not int or not 0 <= i < traits.vocab]:
         raise SettingsError(f"the prompt holds {wrong[0]!r}; allowed: token ids from 0 to {traits.vocab - 1}")
-    needed = len(prompt) + settings.gen_length
+    assert settings.attention is not None
+    end = len(prompt) + settings.gen_length
+    needed = length_of(end, settings.block_size, settings.attention)
     if needed > traits.context:
+        rounded = "" if needed == end else f", to the end of a block of {settings.block_size}"
         raise SettingsError(
-            f"prompt and answer take {needed} positions ({len(prompt)} + {settings.gen_length}); "
+            f"prompt and answer take {needed} positions ({len(prompt)} + {settings.gen_length}{rounded}); "
             f"allowed: {traits.context}"
         )
 

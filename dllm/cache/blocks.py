@@ -27,11 +27,9 @@ class Block:
     def plan(self, canvas: Canvas, block: Span, window: Span, asked: list[int]) -> Plan:
         """Whatever precedes the block and is not encoded yet, else the block; under hybrid attention both at once."""
         if canvas.hybrid:
-            known = canvas.written
             inside = self.within(canvas, block, window)
             # the last known token predicts the first mask, whether its own entry is final or not
-            queries = range(min(self.encoded, known - 1), inside.stop - canvas.shift)
-            self.encoded = known
+            queries = range(min(self.encoded, canvas.written - 1), inside.stop - canvas.shift)
             return part(canvas, queries, asked, visible=block[1] - canvas.shift)
         if self.encoded < block[0]:
             wanted = asked if seeds(canvas, block, asked) else ()
@@ -43,8 +41,10 @@ class Block:
         return range(*block)
 
     def update(self, step: Step, canvas: Canvas) -> None:
-        """A pass over decided positions is final."""
-        if not canvas.hybrid and step.plan.kind != "denoise":
+        """Entries of decided positions are final; under hybrid attention, of what was known without a gap."""
+        if canvas.hybrid:
+            self.encoded = min((*step.committed, canvas.written))
+        elif step.plan.kind != "denoise":
             self.encoded = step.plan.visible
 
 

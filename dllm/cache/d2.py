@@ -22,7 +22,8 @@ class D2:
     """After one full pass, each step recomputes M* ∪ (just committed) ∪ U, as published, and `multiple` adds to it.
 
     M*: the k masked positions with the highest confidence × certainty density, those of the current block first
-    (Eq. 4). U: the other positions with the most rollout influence, together at most a share p of it (Eq. 9).
+    (Eq. 4); none behind a stop token, where nothing is written any more. U: the other positions with the most rollout
+    influence, together at most a share p of it (Eq. 9).
     """
 
     exact: ClassVar[bool] = False
@@ -76,19 +77,18 @@ class D2:
         self.reasons = {name: np.flatnonzero(part).tolist() for name, part in parts.items()}
 
     def _likely(self, canvas: Canvas, block: Span) -> list[int]:
-        """M*: offsets into the answer. The search ends with the block that holds the k-th mask."""
+        """M*: offsets into the answer, of masks before a stop token. The search ends with the k-th mask's block."""
         assert self.confidence is not None
-        start = canvas.prompt_length
+        start, stop = canvas.prompt_length, canvas.stop_at
         masked = np.frombuffer(canvas.masked, dtype=bool)[start:]
-        if not masked.any():
+        offsets = np.flatnonzero(masked if stop is None else masked[: stop - start])
+        if not len(offsets):
             return []
-        score = self.confidence * certainty_density(~masked, self.sigma)
-        score[block[0] - start : block[1] - start] += 1 + score.max()  # the current block goes first
-        enough = masked.cumsum() >= self.k
-        last = int(enough.argmax()) if enough.any() else len(masked) - 1
-        end = (last // canvas.block_size + 1) * canvas.block_size
-        offsets = np.flatnonzero(masked[:end])
-        return offsets[np.argsort(-score[offsets], kind="stable")[: self.k]].tolist()
+        last = offsets[min(self.k, len(offsets)) - 1]
+        offsets = offsets[offsets < (last // canvas.block_size + 1) * canvas.block_size]
+        score = (self.confidence * certainty_density(~masked, self.sigma))[offsets]
+        outside = (offsets < block[0] - start) | (offsets >= block[1] - start)
+        return offsets[np.lexsort((-score, outside))[: self.k]].tolist()
 
     def _influential(self, influence: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """U: a mask of the positions not chosen yet whose influence sums to at most p; at least one."""

@@ -38,7 +38,7 @@ class Adapter:
         """Read a file made for a base with this sha256.
 
         Raises:
-            ValueError: no such file, another format, or an adapter made for another base.
+            ValueError: no such file, another format, no pairs, or an adapter made for another base.
         """
         if not path.is_file():
             raise ValueError(f"there is no adapter {path}")
@@ -48,6 +48,8 @@ class Adapter:
         whole = ("mask_id" in metadata) == (MASK in pairs)
         if metadata.get("format") != FORMAT or set(KEYS) - set(metadata) or not whole:
             raise ValueError(f"{path} is no adapter: its format is {metadata.get('format')!r}; allowed: {FORMAT!r}")
+        if not set(pairs) - {MASK}:
+            raise ValueError(f"{path.name} changes no layer; allowed: at least one pair of matrices")
         if sha256 != metadata["base_sha256"]:
             raise ValueError(f"{path.name} was made for weights with sha256 {metadata['base_sha256']}, not {sha256}")
         attentions = tuple(json.loads(metadata["attentions"])) if "attentions" in metadata else WHOLE

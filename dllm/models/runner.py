@@ -63,13 +63,22 @@ class Session:
         return answer([(self, plan)])[0]
 
     def rows(self, plan: Plan) -> list[int]:
-        """Where among the queries the asked positions are predicted."""
+        """Where among the queries the asked positions are predicted.
+
+        Raises:
+            ValueError: an asked position that no query predicts.
+        """
         if plan.layout is not None and plan.layout.rows is not None:
             return list(plan.layout.rows)
-        if isinstance(plan.queries, range):
-            return [p - self.shift - plan.queries.start for p in plan.asked]
-        place = {q: i for i, q in enumerate(plan.queries)}
-        return [place[p - self.shift] for p in plan.asked]
+        queries = plan.queries if isinstance(plan.queries, range) else {q: i for i, q in enumerate(plan.queries)}
+        if missed := [p for p in plan.asked if p - self.shift not in queries]:
+            raise ValueError(
+                f"asked holds position {missed[0]}, which query {missed[0] - self.shift} predicts; "
+                f"allowed: what the queries {plan.queries} predict"
+            )
+        if isinstance(queries, range):
+            return [p - self.shift - queries.start for p in plan.asked]
+        return [queries[p - self.shift] for p in plan.asked]
 
     def needs_mask(self, plan: Plan) -> bool:
         """Whether some query's block ends before `visible`: nothing else is masked under block-causal attention."""

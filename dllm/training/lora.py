@@ -37,6 +37,8 @@ def wrap(
     """
     if rank < 1:
         raise ValueError(f"rank is {rank}; allowed: 1 or more")
+    if not 0 <= first < len(net.layers):
+        raise ValueError(f"first_layer is {first}; allowed: 0 to {len(net.layers) - 1}, the network's last layer")
     device = net.norm.weight.device
     generator = torch.Generator().manual_seed(seed)
     parameters: dict[str, nn.Parameter] = {}

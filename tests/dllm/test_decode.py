@@ -155,7 +155,9 @@ def test_a_policy_that_reaches_no_mask_is_an_error() -> None:
         ([1, VOCAB], {}, f"holds {VOCAB}; allowed: token ids from 0 to {VOCAB - 1}"),
         ([1, -1], {}, "holds -1"),
         ([1, True], {}, "holds True"),
-        ([1] * 500, {"gen_length": 64}, "564 positions .* allowed: 512"),
+        ([1] * 500, {"gen_length": 64}, r"576 positions \(500 \+ 64, to the end of a block of 32\); allowed: 512"),
+        ([1] * 500, {"gen_length": 12, "block_size": 24}, r"528 positions \(500 \+ 12, .* of 24\); allowed: 512"),
+        ([1] * 500, {"gen_length": 13, "block_size": 1}, r"513 positions \(500 \+ 13\); allowed: 512"),
         ([1], {"cache": Choice("dual")}, "allowed under block_causal attention: none, block, sub_block"),
         ([1], {"cache": Choice("lru")}, "cache is 'lru'; allowed: none, prefix"),
         ([1], {"cache": Choice("block", {"k": 3})}, "no option 'k'; allowed: none"),
@@ -168,6 +170,14 @@ def test_a_policy_that_reaches_no_mask_is_an_error() -> None:
 def test_bad_input_is_named(prompt: list[int], changes: dict, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         engine_of(FAST_DLLM_V2).run(prompt, Settings(**changes))
+
+
+def test_a_prompt_that_just_fits_is_taken() -> None:
+    engine = engine_of(FAST_DLLM_V2, context=64)
+    for size, length in ((16, 4), (1, 4), (32, 1)):
+        run = engine.run([1] * 60, Settings(gen_length=length, block_size=size, stop_ids=()))
+        list(run)
+        assert run.canvas.length <= 64
 
 
 def test_an_autoregressive_model_has_blocks_of_one() -> None:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pytest
@@ -36,6 +37,20 @@ def test_a_record_that_counts_otherwise_is_refused() -> None:
     with pytest.raises(RuntimeError, match="step 0 records 7 positions, but the network computed 6"):
         run.apply(replace(readout, computed=6))
     assert run.records == []
+
+
+@pytest.mark.parametrize("spec", [LLADA, DREAM], ids=lambda spec: spec.name)
+def test_a_plan_that_misses_the_query_of_a_position_is_refused(spec: ModelSpec) -> None:
+    """The query before the asked one, behind the last one, or between two: never another row's answer."""
+    run = engine_of(spec).run([1, 2, 3], Settings(gen_length=4, block_size=4))
+    session, plan = run.session(), run.plan()
+    assert plan is not None
+    shift = run.canvas.shift
+    for queries, asked in ((range(4, 7), 3), (range(3, 5), 6), ([3, 4, 6], 5), ([4, 5], 3)):
+        short = replace(plan, queries=queries, tokens=[39] * len(queries), asked=(asked + shift,))
+        message = f"asked holds position {asked + shift}, which query {asked} predicts; allowed: what the queries "
+        with pytest.raises(ValueError, match=re.escape(message + str(queries))):
+            session.forward(short)
 
 
 def test_a_plan_whose_tokens_are_not_its_queries_never_passes() -> None:

@@ -135,6 +135,17 @@ def test_layers_below_the_first_keep_the_bases_products(tmp_path: Path) -> None:
     assert lows == [[False] * 4, [True] * 4]
 
 
+def test_an_adapter_of_no_layer_is_refused(tmp_path: Path) -> None:
+    for first in (-1, 2):
+        with pytest.raises(ValueError, match=f"first_layer is {first}; allowed: 0 to 1"):
+            saved(tmp_path / "a.safetensors", first=first)
+    metadata = {"format": FORMAT, "base_sha256": SHA, "rank": "3", "scale": "1.5", "attentions": '["hybrid"]'}
+    save_adapter(tmp_path / "b.safetensors", {"mask_vector": torch.zeros(16)}, metadata | {"mask_id": str(MASK)})
+    for put in (attach, merge):
+        with pytest.raises(ValueError, match=r"b\.safetensors changes no layer; allowed: at least one pair"):
+            put(base(), tmp_path / "b.safetensors")
+
+
 def test_all_weights_are_the_bases_own(tmp_path: Path) -> None:
     model = base()
     other = attach(model, saved(tmp_path / "a.safetensors"))
