@@ -103,7 +103,7 @@ def _decode(args: argparse.Namespace) -> int:
             args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar, passes=passes
         )
         bar.finish()
-        engine.warm()
+        engine.warm(peaks=args.traces is not None)
         folder = None if args.traces is None else Folder(args.traces, traces=True)
         if place not in ("-", None):
             out = files.enter_context(Path(place).open("w", encoding="utf-8"))

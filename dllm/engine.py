@@ -159,16 +159,20 @@ class Engine:
             "context": self.traits.context,
         }
 
-    def warm(self) -> None:
-        """Run a few passes, so that the first timed run does not pay for first calls, and measure the machine."""
+    def warm(self, *, peaks: bool = True) -> None:
+        """Run a few passes, so that the first timed run does not pay for first calls.
+
+        peaks: also measure the machine's peak FLOP/s and bandwidth, for the rooflines of traces (0.3 s, once).
+        """
         lengths = {1: 2, 8: 8} if self.model.net.graphs is None else {1: 16, 8: 64, 32: 96}  # graphs: until captured
         for size, length in lengths.items():
             if size == 1 or not self.autoregressive:
                 for _ in self.run([0] * 8, Settings(gen_length=length, block_size=size)):
                     self.warm_up += 1
-        from dllm.models.ceilings import ceilings
+        if peaks and self._peaks is None:
+            from dllm.models.ceilings import ceilings
 
-        self._peaks = self._peaks or ceilings(self.model.device, self.model.net.norm.weight.dtype)
+            self._peaks = ceilings(self.model.device, self.model.net.norm.weight.dtype)
 
     def log_prob(self, prompt: Sequence[int], answer: Sequence[int]) -> float | None:
         """Mean log-probability in nats of an answer's token under the AR network; None without network or token."""

@@ -3,7 +3,7 @@
 import gc
 import json
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dllm.cost import cost
 from dllm.engine import Engine
 from dllm.gpu import NETWORKS, TOGETHER, Plan, measure
 from dllm.hardware import BLOCKS, D2, NO_CACHE, THEIRS, Hardware, Network
-from dllm.models import ceilings, memory
+from dllm.models import memory
 from dllm.models.families import FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.models.graphs import Graphs
 from dllm.models.loader import Model, tiny
@@ -35,14 +35,6 @@ def engine(name: str, spec: ModelSpec | None = None) -> Engine:
     spec = spec or (LLADA if "LLaDA" in name else FAST_DLLM_V2)
     net = tiny(shape_of(spec), mask_id=MASK)
     return Engine(Model(name, spec, net, None if spec.mask_id is None else MASK, (STOP,)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def peaks() -> Iterator[None]:
-    """The machine's, which take a second to measure."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ceilings, "ceilings", lambda device, dtype: (1e12, 1e10))
-        yield
 
 
 @pytest.fixture(scope="module")
