@@ -147,6 +147,11 @@ def stopped(nonce: str) -> str:
     return dumps({"schema": SCHEMA, "stopped": nonce})
 
 
+def waiting(note: str) -> str:
+    """What is being waited for before a run begins; the run on show stays as it is."""
+    return dumps({"schema": SCHEMA, "lanes": [], "waiting": note})
+
+
 def notice(run: str, note: str, **extra: Any) -> str:
     """A word about a run that stays as it is: what is being done with it, or what there is now to see of it."""
     return dumps({"schema": SCHEMA, "run": run, "lanes": [], "note": note, **extra})

@@ -36,6 +36,10 @@ class Store {
       if (this.cancelled) for (const lane of this.lanes.values()) if (lane.state === "running") lane.state = "cancelled";
       return false;
     }
+    if (message.waiting) {
+      this.waiting = message.waiting; // the run on show stays
+      return false;
+    }
     const begins = message.run !== this.run;
     if (begins && !message.planned) return false; // a word about a run that is no longer on show
     if (begins) this.reset(message.run, message.planned);
