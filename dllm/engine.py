@@ -7,10 +7,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dllm.batch import Table
 from dllm.cards import MODELS, Card
 from dllm.decode import Traits, resolve
-from dllm.run import Run, model_record
+from dllm.run import Run, Table, model_record
 from dllm.settings import Settings, SettingsError
 from dllm.step import Step
 from dllm.trace import Environment

@@ -179,5 +179,6 @@ def _first(readout: Readout, count: int) -> Readout:
         readout.confidence[:count],
         alternatives=None if rows is None else rows[:count],
         overhead=readout.overhead,
+        device=readout.device,
         computed=readout.computed,
     )

@@ -170,6 +170,16 @@ def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     Passes of a usual shape are replayed from a graph where the network has such (see `Graphs`), together; the others
     make one pass more. Every readout's `overhead` and `device` are those of all, because all wait for them.
     """
+    drawn = [(session.generator, session.generator.get_state()) for session, _ in asked if session.generator]
+    try:
+        return _answer(asked)
+    except Exception:
+        for generator, state in drawn:  # who tries again draws the same
+            generator.set_state(state)
+        raise
+
+
+def _answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
     began = perf_counter()
     graphs = asked[0][0].net.graphs
     graph, chosen = graphs.choose(asked) if graphs else (None, [])

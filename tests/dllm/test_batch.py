@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dllm.batch import decode_together
 from dllm.cache import CACHES
 from dllm.engine import Engine
+from dllm.models import runner
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.models.loader import Model, tiny
 from dllm.records import StepRecord
 from dllm.run import Run
 from dllm.settings import Choice, Settings
+from dllm.trace import record
 from dllm.unmask import UNMASKS
 from tests.dllm.nets import MASK, STOP, both_engine, engine_of, prompts, shape_of
 
@@ -209,7 +213,7 @@ def test_runs_at_a_table_write_what_they_write_alone(data: st.DataObject) -> Non
         index = data.draw(st.sampled_from(sorted(going)))
         if next(going[index], None) is None or (index == leaves and len(runs[index].records) > 2):
             going.pop(index).close()
-    assert engine._table._seats == []
+    assert engine._table.rows == []
     for index, (run, solo) in enumerate(zip(runs, alone(engine, jobs), strict=True)):
         made = len(run.records) if index == leaves else len(solo.records)
         for ours, theirs in zip(run.records, solo.records[:made], strict=True):
@@ -253,14 +257,14 @@ def test_networks_do_not_mix_at_a_table() -> None:
 def test_an_error_at_a_table_reaches_its_own_run_only(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engine_of(FAST_DLLM_V2)
     good, bad = (engine.run([1, 2, 3], Settings(gen_length=6, block_size=4, stop_ids=())) for _ in range(2))
-    apply = bad.apply
+    commit = bad.commit
 
     def fail(readout: object) -> object:
         if len(bad.records) == 2:
             raise RuntimeError("no mask is reached")
-        return apply(readout)  # type: ignore[arg-type]
+        return commit(readout)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bad, "apply", fail)
+    monkeypatch.setattr(bad, "commit", fail)
     steps, broken = engine.steps(good), engine.steps(bad)
     assert all(next(broken).index == next(steps).index for _ in range(2))
     next(steps)
@@ -268,3 +272,100 @@ def test_an_error_at_a_table_reaches_its_own_run_only(monkeypatch: pytest.Monkey
         next(broken)
     assert list(steps)[-1].index == len(good.records) - 1
     assert good.canvas.output == alone(engine, [([1, 2, 3], good.settings)])[0].canvas.output
+
+
+@pytest.mark.parametrize("part", ["plan", "commit", "record"])
+def test_an_error_of_any_kind_ends_its_own_run_only(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_of(FAST_DLLM_V2)
+    good, bad = (engine.run([1, 2, 3], Settings(gen_length=6, block_size=4, stop_ids=())) for _ in range(2))
+    steps, broken = engine.steps(good), engine.steps(bad)
+    assert next(steps).index == next(broken).index == 0
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError(part)
+
+    monkeypatch.setattr(bad, part, fail)
+    rest = list(steps)  # these passes are made for the other run, too
+    with pytest.raises(ZeroDivisionError, match=part):
+        next(broken)
+    assert rest[-1].index == len(good.records) - 1
+    assert good.canvas.output == alone(engine, [([1, 2, 3], good.settings)])[0].canvas.output
+    assert engine._table.rows == []
+
+
+def test_a_pass_that_fails_ends_only_the_run_that_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run's session is out of memory from its third pass on; whoever takes a step, the others go on."""
+    engine = engine_of(FAST_DLLM_V2)
+    settings = Settings(gen_length=9, block_size=4, stop_ids=())
+    one, bad, two = (engine.run([1, 2, n], settings) for n in range(3))
+    begin = bad.session
+
+    def session() -> object:
+        made = begin()
+        rows = made.rows
+
+        def full(plan: object) -> list[int]:
+            if len(bad.records) >= 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return rows(plan)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(made, "rows", full)
+        return made
+
+    monkeypatch.setattr(bad, "session", session)
+    first, broken, third = map(engine.steps, (one, bad, two))
+    assert next(broken).index == 0
+    list(zip_longest(first, third))
+    assert next(broken).index == 1
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        next(broken)
+    for run in (one, two):
+        assert run.canvas.output == alone(engine, [(run.prompt, settings)])[0].canvas.output
+        assert run.rows > 1
+    assert len(bad.records) == 2
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.2])
+def test_runs_that_fit_alone_but_not_together_write_what_they_write_alone(
+    temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory ends where the readouts of a shared pass are brought to the host: after tokens were drawn."""
+    engine = engine_of(LLADA)
+    settings = Settings(gen_length=8, block_size=4, stop_ids=(), temperature=temperature)
+    fetch = runner._fetch
+
+    def full(parts: Sequence[torch.Tensor], device: torch.device) -> list[float]:
+        if len(parts) > 2:  # more than the tokens and the confidences of one
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return fetch(parts, device)
+
+    jobs = [([1, 2, n], replace(settings, seed=n)) for n in range(3)]
+    solo = alone(engine, jobs)
+    monkeypatch.setattr(runner, "_fetch", full)
+    runs = [engine.run(*job) for job in jobs]
+    list(zip_longest(*map(engine.steps, runs)))
+    assert [run.canvas.output for run in runs] == [run.canvas.output for run in solo]
+    assert {run.rows for run in runs} == {1}
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):  # a batch that is measured must not shrink
+        list(decode_together([engine.run(*job) for job in jobs]))
+
+
+@pytest.mark.parametrize("drive", ["batch", "table"])
+def test_no_step_contains_the_recording_of_another_row(drive: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that only recording moves, steps take no time and recording takes it all."""
+    now = 0.0
+
+    def slow(*args: Any, **more: Any) -> StepRecord:
+        nonlocal now
+        now += 1
+        return record(*args, **more)
+
+    monkeypatch.setattr("dllm.run.record", slow)
+    for module in ("run", "decode", "models.runner"):
+        monkeypatch.setattr(f"dllm.{module}.perf_counter", lambda: now)
+    engine = engine_of(FAST_DLLM_V2)
+    runs = [engine.run([1, 2, n], Settings(gen_length=8, block_size=4, stop_ids=())) for n in range(4)]
+    list(decode_together(runs)) if drive == "batch" else list(zip_longest(*map(engine.steps, runs)))
+    for run in runs:
+        assert [step.seconds for step in run.records] == [0.0] * len(run.records)
+        assert run.trace().timing.recorder == len(run.records)
