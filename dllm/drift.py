@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dllm.attention import read_array, reading
+from dllm.files import replacing
 from dllm.trace import Trace, TraceError
 
 SCHEMA = "blockscope.drift/1"
@@ -56,9 +57,9 @@ class Drift:
     changed: tuple[Change, ...]
 
     def save(self, path: str | Path) -> None:
-        """Write a compressed .npz."""
+        """Write a compressed .npz, whole or not at all."""
         changed = np.array([astuple(change) for change in self.changed], _CHANGE).reshape(-1, _FIELDS)
-        with Path(path).open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             np.savez_compressed(
                 file, keys=self.keys, values=self.values, paths=self.paths, changed=changed, schema=_schema()
             )

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from dllm.cost import Sizes
+from dllm.files import write_file
 from dllm.records import FAST, MAX_POSITIONS, STRICT, Amount, CaseRecord, Count, Id, Span, StepRecord
 from dllm.step import Case, Step
 from dllm.strict import MAX_TEXT, TraceError, check, faults, resolved, short
@@ -158,9 +159,9 @@ class Trace(_Record):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def save(self, path: str | Path) -> None:
-        """Write the trace; gzip when the name ends in .gz."""
+        """Write the trace, whole or not at all; gzip when the name ends in .gz."""
         text = self.to_json().encode()
-        Path(path).write_bytes(gzip.compress(text, mtime=0) if str(path).endswith(".gz") else text)
+        write_file(path, gzip.compress(text, mtime=0) if str(path).endswith(".gz") else text)
 
 
 def spans(positions: Iterable[int]) -> list[Span]:

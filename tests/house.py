@@ -36,13 +36,14 @@ class Room:
 
 HOUSE = (
     Room(
-        "floor 0", ("dllm", "dllm.step", "dllm.canvas", "dllm.settings", "dllm.sandbox"), (), (),
+        "floor 0", ("dllm", "dllm.step", "dllm.canvas", "dllm.settings", "dllm.sandbox", "dllm.files"), (), (),
         "it is what all others are made of", types=("numpy",),
     ),
     Room(
         "floor 1",
         (
-            "dllm.trace", "dllm.records", "dllm.strict", "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift",
+            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.strict", "dllm.metrics", "dllm.cost",
+            "dllm.attention", "dllm.drift",
             "dllm.suite", "dllm.report", "dllm.pace", "dllm.gate", "dllm.benchmark", "dllm.published",
             "dllm.hardware", "dllm.aims",
         ),
@@ -91,7 +92,8 @@ HOUSE = (
         "it reads arguments and prints",
     ),
     Room(
-        "the page", ("app",), ("floor 0", "floor 1", "floor 2", "the engine", "the pictures"), ("gradio", "spaces"),
+        "the page", ("app",), ("floor 0", "floor 1", "floor 2", "the engine", "the pictures"),
+        ("gradio", "starlette", "anyio"),
         "it lays out and wires up; no torch, no maths",
     ),
     Room("the start", ("app.py",), ("the page",), ("gradio", "spaces"), "it only builds the page and launches it"),

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dllm.files import replacing
 from dllm.models.adapter import FORMAT, MASK, merge
 from dllm.models.fetch import fetch_base
 from dllm.models.loader import Model, load
@@ -135,9 +136,8 @@ class Trainer:
         for name, p in self.parameters.items():
             for moment in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{name}/{moment}"] = self.optimizer.state[p][moment]
-        part = self.checkpoint.with_suffix(".part")
-        save_file(tensors, part, metadata={"step": str(self.step)})
-        part.replace(self.checkpoint)
+        with replacing(self.checkpoint) as part:
+            save_file(tensors, part, metadata={"step": str(self.step)})
         metadata = {
             "format": FORMAT,
             "base": self.model.id,

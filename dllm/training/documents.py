@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dllm.files import write_file
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -84,8 +86,5 @@ def _resume(out: Path) -> list[Document]:
         lines.pop()
     batches = [json.loads(line)["batch"] for line in lines]
     kept = [line for line, number in zip(lines, batches, strict=True) if number != batches[-1]]
-    # a whole new file takes the old one's place, so that being cut off here loses nothing either
-    fresh = out.with_suffix(".part")
-    fresh.write_text("".join(kept))
-    fresh.replace(out)
+    write_file(out, "".join(kept))
     return read(out)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dllm.files import replacing
 from dllm.models.adapter import MASK
 from dllm.models.transformer import Transformer
 from dllm.training.config import Config
@@ -73,6 +74,5 @@ def save_adapter(path: Path, parameters: Mapping[str, Tensor], metadata: Mapping
     """Write the parameters in bf16 as safetensors; the file takes its place whole or not at all."""
     tensors = {name: p.detach().to("cpu", torch.bfloat16).contiguous() for name, p in parameters.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata=dict(metadata))
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(tensors, part, metadata=dict(metadata))

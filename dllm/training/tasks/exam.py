@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dllm.files import write_file
 from dllm.suite import OPEN
 from dllm.training.tasks import SKILLS, Skill, Task, draw_of
 
@@ -124,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--open", type=int, default=OPEN_COUNT, help="items without a check (default: %(default)s)")
     asked = parser.parse_args(arguments)
     try:
-        asked.out.write_text(text(exam(asked.seed, asked.per_skill, asked.open)), encoding="utf-8")
+        write_file(asked.out, text(exam(asked.seed, asked.per_skill, asked.open)))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

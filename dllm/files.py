@@ -1,0 +1,80 @@
+"""Writing results: a file is replaced whole or not at all, and never one that is being read."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+
+@contextmanager
+def replacing(path: str | Path, *, keep_on: tuple[type[BaseException], ...] = ()) -> Iterator[Path]:
+    """A temporary file's path in the same folder; what is written there becomes `path` when the block ends.
+
+    When the block raises, or the process is killed, `path` stays as it was. The mode bits of an old file are kept, and
+    a symbolic link goes on pointing to its file. A device or a pipe is written as it is.
+
+    Args:
+        path: the file to write.
+        keep_on: exceptions after which what was written so far becomes `path`, too.
+
+    Raises:
+        OSError: the folder does not exist or cannot be written; names `path`, not the temporary file.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    part = target.with_name(f".{token_hex(8)}.part")  # not made from the name, which may be as long as is allowed
+    try:
+        try:
+            yield part
+        except keep_on:
+            if part.exists():
+                _move(part, target)
+            raise
+        _move(part, target)
+    except OSError as error:
+        if str(error.filename) == str(part):  # a name that nobody has heard of
+            error.filename = str(path)
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_file(path: str | Path, data: str | bytes) -> None:
+    """Write a whole file by `replacing`; text is written as UTF-8."""
+    with replacing(path) as part:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one regular file, also by symbolic or hard links."""
+    try:
+        return path.is_file() and path.samefile(other)
+    except OSError:  # the other does not exist
+        return False
+
+
+def check_output(name: str, path: Path, inputs: Mapping[str, str | Path] | None = None) -> None:
+    """Refuse a place for a result before the work begins.
+
+    Args:
+        name: what the place is called in the message.
+        path: where the result is to be written.
+        inputs: files that the work reads, by what they are called in the message.
+
+    Raises:
+        ValueError: the place is a folder, is in no folder, or is the same file as an input.
+    """
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(f"{name} is {str(path)!r}; allowed: a file in a folder that exists")
+    for what, read in (inputs or {}).items():
+        if is_same_file(path, Path(read)):
+            raise ValueError(f"{name} is {str(path)!r}, the same file as {what} {str(read)!r}; allowed: another file")
+
+
+def _move(part: Path, target: Path) -> None:
+    if target.exists():
+        part.chmod(target.stat().st_mode & 0o7777)
+    part.replace(target)
