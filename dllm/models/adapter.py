@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from dllm.models.beside import Low
+from dllm.models.beside import LowRank
 from dllm.models.loader import Model, digest, fill
 
 FORMAT = "blockscope.adapter/1"
@@ -98,7 +98,7 @@ def attach(model: Model, path: str | Path) -> Model:
     net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
     left = dict(adapter.pairs)
     for index, layer in enumerate(net.layers):
-        for beside, parts in layer.products():  # type: ignore[operator]
+        for product, parts in layer.products():  # type: ignore[operator]
             names = [next(name for name, part in layer.named_children() if part is p) for p in parts]
             pairs = [
                 _pair(left, f"layers.{index}.{name}", part.weight) for name, part in zip(names, parts, strict=True)
@@ -106,7 +106,7 @@ def attach(model: Model, path: str | Path) -> Model:
             if any(pair is not None for pair in pairs):
                 sizes = [part.out_features for part in parts]
                 wide = torch.promote_types(weight.dtype, torch.float32) if weight.device.type == "cpu" else weight.dtype
-                beside.low = Low(pairs, sizes, adapter.scale).to(weight.device, wide)
+                product.adapter = LowRank(pairs, sizes, adapter.scale).to(weight.device, wide)
     _all_used(left, model)
     spec = replace(model.spec, attentions=adapter.attentions)
     return replace(model, spec=spec, net=net, mask_id=adapter.mask_id)

@@ -23,7 +23,7 @@ def packable(weight: Tensor) -> bool:
 Rows = slice | Tensor  # tokens of a pass: a run of them, or their indices (int64)
 
 
-class Low(nn.Module):
+class LowRank(nn.Module):
     """Low-rank parts of maps that read one input: x ↦ B (A x) of each map that has one.
 
     They are applied to a few rows, where a product takes as long as its call: A is one for all maps, and on a CPU both
@@ -55,17 +55,17 @@ class Low(nn.Module):
             out[0, rows] = chosen
 
 
-class Beside(nn.Module):
+class PackedLinear(nn.Module):
     """Calls linear maps on one input, their outputs side by side. It holds no weights but, once packed, a copy.
 
-    low: what an adapter adds at some rows.
+    adapter: what an adapter adds at some rows.
     """
 
-    low: Low | None
+    adapter: LowRank | None
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_module("low", None)
+        self.register_module("adapter", None)
         self._packed: Tensor | None = None  # in oneDNN's order
         self._joined: Tensor | None = None
         self._bias: Tensor | None = None
@@ -76,8 +76,8 @@ class Beside(nn.Module):
         adapted: rows of x (1, n, in) at which the adapter acts.
         """
         out, added = self._product(x, parts, onto)
-        if adapted is not None and self.low is not None:
-            self.low.add(x, out, adapted)
+        if adapted is not None and self.adapter is not None:
+            self.adapter.add(x, out, adapted)
         return out if onto is None or added else onto + out
 
     def _product(self, x: Tensor, parts: Sequence[nn.Module], onto: Tensor | None) -> tuple[Tensor, bool]:
@@ -106,12 +106,12 @@ class Beside(nn.Module):
                 part.weight.data = rows
             self._bias = _side_by_side(parts)
 
-    def __deepcopy__(self, memo: dict[int, object]) -> "Beside":
-        copied = Beside()  # a copied network is made to be changed, but what acts at masks is a part of it
-        copied.low = deepcopy(self.low, memo)
+    def __deepcopy__(self, memo: dict[int, object]) -> "PackedLinear":
+        copied = PackedLinear()  # a copied network is made to be changed, but what acts at masks is a part of it
+        copied.adapter = deepcopy(self.adapter, memo)
         return copied
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Beside":
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PackedLinear":
         self._packed = self._joined = self._bias = None  # of weights that are being changed
         return super()._apply(fn, recurse)
 

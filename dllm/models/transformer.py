@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dllm.models.attend import Kernel, Look, observed, sdpa
-from dllm.models.beside import Beside, Rows, packable
+from dllm.models.beside import PackedLinear, Rows, packable
 from dllm.models.families import Shape
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Layer(nn.Module):
         self.gate = nn.Linear(shape.hidden, shape.intermediate, bias=False)
         self.up = nn.Linear(shape.hidden, shape.intermediate, bias=False)
         self.down = nn.Linear(shape.intermediate, shape.hidden, bias=False)
-        self.read_in, self.read_out, self.mlp_in, self.mlp_out = (Beside() for _ in range(4))
+        self.read_in, self.read_out, self.mlp_in, self.mlp_out = (PackedLinear() for _ in range(4))
 
     def project(self, x: Tensor, rope: Tensor, masks: Rows | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries, rotated keys and values of x (batch, n, hidden), heads first."""
@@ -133,7 +133,7 @@ class Layer(nn.Module):
         gate, up = self.mlp_in(self.mlp_norm(x), self.gate, self.up, adapted=masks).chunk(2, dim=-1)
         return self.mlp_out(F.silu(gate) * up, self.down, onto=x, adapted=masks)
 
-    def products(self) -> Iterator[tuple[Beside, tuple[nn.Linear, ...]]]:
+    def products(self) -> Iterator[tuple[PackedLinear, tuple[nn.Linear, ...]]]:
         """The four products of a layer, and the linear maps in each."""
         yield self.read_in, (self.q, self.k, self.v)
         yield self.read_out, (self.o,)
@@ -159,7 +159,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.hidden, shape.norm_eps)
         self.head = nn.Linear(shape.hidden, shape.vocab, bias=False)
-        self.predict = Beside()
+        self.predict = PackedLinear()
         self.register_buffer("mask_vector", None)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Transformer":
@@ -169,11 +169,11 @@ class Transformer(nn.Module):
     def pack(self) -> "Transformer":
         """Make decoding on this device as fast as can be, where weights can be laid out for it; returns itself."""
         products = [product for layer in self.layers for product in layer.products()]  # type: ignore[operator]
-        for beside, parts in products:
+        for product, parts in products:
             if packable(self.norm.weight):
-                beside.pack(*parts)
+                product.pack(*parts)
             elif self.norm.weight.is_cuda:
-                beside.join(*parts)
+                product.join(*parts)
         if packable(self.norm.weight):
             self.predict.pack(self.head)
         return self

@@ -7,7 +7,7 @@ import torch
 from hypothesis import strategies as st
 
 from dllm.engine import Engine
-from dllm.models.beside import Low
+from dllm.models.beside import LowRank
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, LLAMA, ModelSpec, Shape
 from dllm.models.loader import Model, tiny
 
@@ -56,7 +56,7 @@ def hybrid_engine(seed: int = 0, *, echo: bool = False, vocab: int = VOCAB, std_
     net = tiny(shape_of(LLAMA, vocab=vocab), seed=seed).double()
     generator = torch.Generator().manual_seed(seed)
     for layer in net.layers:
-        for beside, parts in layer.products():
+        for product, parts in layer.products():
             pairs = [
                 (
                     torch.randn(3, p.in_features, generator=generator),
@@ -64,7 +64,7 @@ def hybrid_engine(seed: int = 0, *, echo: bool = False, vocab: int = VOCAB, std_
                 )
                 for p in parts
             ]
-            beside.low = Low(pairs, [p.out_features for p in parts], 0.0 if echo else 0.1).double()
+            product.adapter = LowRank(pairs, [p.out_features for p in parts], 0.0 if echo else 0.1).double()
     if echo:
         with torch.no_grad():
             net.embed.weight.mul_(0.02).add_(torch.randn(1, net.shape.hidden, generator=generator))

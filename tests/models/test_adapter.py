@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dllm.models.adapter import FORMAT, attach, merge
 from dllm.models.attend import Look
-from dllm.models.beside import Beside, Low, packable
+from dllm.models.beside import LowRank, PackedLinear, packable
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
 from dllm.models.transformer import KVCache, Transformer, View, rope_table
@@ -60,9 +60,9 @@ def test_known_tokens_are_the_base_bit_by_bit(tmp_path: Path) -> None:
     torch.testing.assert_close(got[:5], want, rtol=0, atol=1e-14)  # a sum over more columns may round differently
     for layer, plain in zip(net.layers, model.net.layers, strict=True):
         x = torch.randn(1, 7, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-        for (beside, parts), (bare, own) in zip(layer.products(), plain.products(), strict=True):
+        for (product, parts), (bare, own) in zip(layer.products(), plain.products(), strict=True):
             wide = x if parts[0].in_features == 16 else x.repeat(1, 1, 2)[..., : parts[0].in_features]
-            assert torch.equal(beside(wide, *parts, adapted=slice(5, 7))[:, :5], bare(wide, *own)[:, :5])
+            assert torch.equal(product(wide, *parts, adapted=slice(5, 7))[:, :5], bare(wide, *own)[:, :5])
 
 
 def merged_exactly(path: Path) -> Transformer:
@@ -84,10 +84,10 @@ def test_masks_are_the_merged_network(tmp_path: Path) -> None:
     got = states(net, [MASK] * 6, whole, slice(0, 6))
     torch.testing.assert_close(got, states(merged, [MASK] * 6, whole), rtol=0, atol=1e-12)
     for layer, other in zip(net.layers, merged.layers, strict=True):
-        for (beside, parts), (_, dense) in zip(layer.products(), other.products(), strict=True):
+        for (product, parts), (_, dense) in zip(layer.products(), other.products(), strict=True):
             x = torch.randn(1, 5, parts[0].in_features, dtype=torch.float64)
             want = torch.cat([x @ part.weight.T for part in dense], dim=-1)
-            torch.testing.assert_close(beside(x, *parts, adapted=slice(0, 5)), want, rtol=0, atol=1e-12)
+            torch.testing.assert_close(product(x, *parts, adapted=slice(0, 5)), want, rtol=0, atol=1e-12)
 
 
 def test_rows_in_a_run_and_rows_by_index_are_alike(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_copy_in_another_dtype_keeps_the_adapter(tmp_path: Path) -> None:
 
 def test_layers_below_the_first_keep_the_bases_products(tmp_path: Path) -> None:
     net = attach(base(), saved(tmp_path / "a.safetensors", first=1)).net
-    lows = [[beside.low is not None for beside, _ in layer.products()] for layer in net.layers]
+    lows = [[product.adapter is not None for product, _ in layer.products()] for layer in net.layers]
     assert lows == [[False] * 4, [True] * 4]
 
 
@@ -154,7 +154,7 @@ def test_all_weights_are_the_bases_own(tmp_path: Path) -> None:
     assert other.parameters == model.parameters
     assert (other.mask_id, other.spec.attentions, other.sha256) == (MASK, ("hybrid",), SHA)
     assert model.net.mask_vector is None
-    assert all(beside.low is None for layer in model.net.layers for beside, _ in layer.products())
+    assert all(product.adapter is None for layer in model.net.layers for product, _ in layer.products())
 
 
 @pytest.mark.skipif(not packable(torch.zeros(1, dtype=torch.bfloat16)), reason="oneDNN is not there")
@@ -170,7 +170,7 @@ def test_packed_weights_answer_as_plain_ones(tmp_path: Path) -> None:
     bound = 2 * (said["p"] - want).abs().max() + 0.02
     assert (said["q"] - want).abs().max() <= bound
     assert packed.layers[0].read_in._packed is not None
-    assert packed.layers[0].read_in.low is not None
+    assert packed.layers[0].read_in.adapter is not None
 
 
 def test_joined_weights_answer_as_plain_ones(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_joined_weights_answer_as_plain_ones(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors")
     plain, joined = (attach(base(), path).net for _ in range(2))
     for layer in joined.layers:
-        for beside, parts in layer.products():
-            beside.join(*parts)
+        for product, parts in layer.products():
+            product.join(*parts)
     tokens, sees = [1, 2, 3, MASK, MASK], hybrid_sees(5, [3, 4])
     for rows in (slice(3, 5), torch.tensor([3, 4])):
         torch.testing.assert_close(states(joined, tokens, sees, rows), states(plain, tokens, sees, rows))
@@ -195,15 +195,15 @@ def test_low_by_definition(rows: slice | Tensor) -> None:
     want = out.clone()
     want[0, rows, :4] += 0.5 * x[0, rows] @ a.T @ b.T
     want[0, rows, 11:] += 0.5 * x[0, rows] @ c.T @ d.T
-    Low([(a, b), None, (c, d)], [4, 7, 5], 0.5).add(x, out, rows)
+    LowRank([(a, b), None, (c, d)], [4, 7, 5], 0.5).add(x, out, rows)
     torch.testing.assert_close(out, want)
 
 
 def test_without_rows_the_adapter_is_silent() -> None:
     part, x = torch.nn.Linear(4, 3, bias=False), torch.randn(1, 5, 4)
-    beside = Beside()
-    beside.low = Low([(torch.randn(2, 4), torch.randn(3, 2))], [3], 1.0)
-    assert torch.equal(beside(x, part), part(x))
+    product = PackedLinear()
+    product.adapter = LowRank([(torch.randn(2, 4), torch.randn(3, 2))], [3], 1.0)
+    assert torch.equal(product(x, part), part(x))
 
 
 def test_what_is_not_for_masks_alone_is_refused(tmp_path: Path) -> None:

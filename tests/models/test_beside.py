@@ -3,7 +3,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from dllm.models.beside import Beside, packable
+from dllm.models.beside import PackedLinear, packable
 from dllm.models.families import QWEN2
 from dllm.models.loader import tiny
 from dllm.models.transformer import KVCache, Transformer, rope_table
@@ -41,7 +41,7 @@ def test_a_packed_network_says_what_it_said_before() -> None:
 def test_what_changes_the_weights_unpacks_them() -> None:
     """A copy in another dtype must not answer by the weights it was made from."""
     wide = deepcopy(bf16_net().pack()).float()
-    assert all(part._packed is None for part in wide.modules() if isinstance(part, Beside))
+    assert all(part._packed is None for part in wide.modules() if isinstance(part, PackedLinear))
     assert torch.equal(states(wide), states(bf16_net().float()))
 
 
@@ -56,20 +56,20 @@ def test_training_sees_the_weights_themselves() -> None:
 
 def test_only_bf16_on_a_cpu_is_packed() -> None:
     net = tiny(shape_of(QWEN2)).pack()
-    assert all(part._packed is None for part in net.modules() if isinstance(part, Beside))
+    assert all(part._packed is None for part in net.modules() if isinstance(part, PackedLinear))
     assert not packable(torch.zeros(1, dtype=torch.bfloat16, device="meta"))
 
 
 def test_outputs_lie_side_by_side() -> None:
     left, right, x = torch.nn.Linear(4, 3), torch.nn.Linear(4, 5), torch.randn(2, 4)
-    assert torch.equal(Beside()(x, left, right), torch.cat((left(x), right(x)), dim=-1))
+    assert torch.equal(PackedLinear()(x, left, right), torch.cat((left(x), right(x)), dim=-1))
 
 
 def joined(net: Transformer) -> Transformer:
     """As `pack` leaves it on a CUDA device."""
     for layer in net.layers:
-        for beside, parts in layer.products():  # type: ignore[operator]
-            beside.join(*parts)
+        for product, parts in layer.products():  # type: ignore[operator]
+            product.join(*parts)
     return net
 
 
@@ -94,8 +94,8 @@ def test_joined_weights_are_held_once_and_are_still_the_maps_own() -> None:
 def test_a_product_can_be_added_to_what_is_there() -> None:
     part, x, onto = torch.nn.Linear(4, 3, bias=False), torch.randn(1, 5, 4), torch.randn(1, 5, 3)
     want = onto + x @ part.weight.T
-    beside = Beside()
+    product = PackedLinear()
     with torch.inference_mode():
-        torch.testing.assert_close(beside(x, part, onto=onto.clone()), want)
-        beside.join(part)
-        torch.testing.assert_close(beside(x, part, onto=onto.clone()), want)
+        torch.testing.assert_close(product(x, part, onto=onto.clone()), want)
+        product.join(part)
+        torch.testing.assert_close(product(x, part, onto=onto.clone()), want)
