@@ -13,78 +13,78 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class AttentionMask:
     """What the queries of one layer may look at.
 
-    mask: bool (True: may look), or a bias added to the scores; (n, visible) for all rows alike, or (batch, 1, n or 1,
+    allowed: bool (True: may look), or a bias added to scores; (n, visible) for all rows alike, or (batch, 1, n or 1,
     visible) for each its own. visible: int32 (batch,), where counts are known on the device only: entries from there
-    on are not looked at, which `mask` must say too. slots: int64 (batch,), whose entries among the keys' rows are
+    on are not looked at, which `allowed` must say too. slots: int64 (batch,), whose entries among the keys' rows are
     each query row's own; None: row by row.
     """
 
-    mask: Tensor | None = None
+    allowed: Tensor | None = None
     visible: Tensor | None = None
     slots: Tensor | None = None
 
 
 # q (batch, heads, n, d); k, v (batch or slots, kv_heads, visible, d) → (batch, heads, n, d)
-Kernel = Callable[[Tensor, Tensor, Tensor, Look], Tensor]
+Kernel = Callable[[Tensor, Tensor, Tensor, AttentionMask], Tensor]
 
 
-def sdpa(q: Tensor, k: Tensor, v: Tensor, look: Look = Look()) -> Tensor:
+def sdpa(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()) -> Tensor:
     """By whichever kernel torch finds best."""
-    k, v = _own(k, v, look)
-    folded, mask = _folded(q, k, look)
-    return F.scaled_dot_product_attention(folded, k, v, attn_mask=mask).reshape(q.shape)
+    k, v = _own(k, v, mask)
+    folded, allowed = _folded(q, k, mask)
+    return F.scaled_dot_product_attention(folded, k, v, attn_mask=allowed).reshape(q.shape)
 
 
-def eager(q: Tensor, k: Tensor, v: Tensor, look: Look = Look()) -> Tensor:
+def eager(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()) -> Tensor:
     """By the definition."""
-    return observed(q, k, v, look)[0]
+    return observed(q, k, v, mask)[0]
 
 
-def observed(q: Tensor, k: Tensor, v: Tensor, look: Look = Look()) -> tuple[Tensor, Tensor]:
+def observed(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()) -> tuple[Tensor, Tensor]:
     """By the definition, with the probabilities (batch, heads, n, visible) in fp32: no other kernel hands them out."""
-    k, v = _own(k, v, look)
-    folded, mask = _folded(q, k, look)
+    k, v = _own(k, v, mask)
+    folded, allowed = _folded(q, k, mask)
     wide = torch.promote_types(q.dtype, torch.float32)  # half a score's digits would be lost before the softmax
     scores = (folded.to(wide) @ k.to(wide).transpose(-1, -2)).float() * q.shape[-1] ** -0.5
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf")) if allowed.dtype == torch.bool else scores + allowed
     probs = scores.softmax(-1)
     out = (probs.to(wide) @ v.to(wide)).to(v.dtype)
     return out.reshape(q.shape), probs.reshape(*q.shape[:3], -1)
 
 
-def flash2(q: Tensor, k: Tensor, v: Tensor, look: Look = Look()) -> Tensor:
-    """By flash-attn 2 (arXiv 2307.08691), which reads the KV cache in place; another mask than a count is SDPA's."""
-    if look.mask is not None and look.visible is None:
-        return sdpa(q, k, v, look)
+def flash2(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()) -> Tensor:
+    """By flash-attn 2 (arXiv 2307.08691), which reads the KV cache in place; any other mask than a count is SDPA's."""
+    if mask.allowed is not None and mask.visible is None:
+        return sdpa(q, k, v, mask)
     from flash_attn import flash_attn_with_kvcache  # pyright: ignore[reportMissingImports]
 
-    slots = None if look.slots is None else look.slots.int()
+    slots = None if mask.slots is None else mask.slots.int()
     q, k, v = (t.transpose(1, 2) for t in (q, k, v))
-    return flash_attn_with_kvcache(q, k, v, cache_seqlens=look.visible, cache_batch_idx=slots).transpose(1, 2)
+    return flash_attn_with_kvcache(q, k, v, cache_seqlens=mask.visible, cache_batch_idx=slots).transpose(1, 2)
 
 
-def flash4(q: Tensor, k: Tensor, v: Tensor, look: Look = Look()) -> Tensor:
+def flash4(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()) -> Tensor:
     """By flash-attn 4, the same for Hopper and later."""
-    if look.mask is not None and look.visible is None:
-        return sdpa(q, k, v, look)
+    if mask.allowed is not None and mask.visible is None:
+        return sdpa(q, k, v, mask)
     from flash_attn.cute import flash_attn_varlen_func  # pyright: ignore[reportMissingImports]
 
-    q, k, v = (t.transpose(1, 2) for t in (q, *_own(k, v, look)))
-    return flash_attn_varlen_func(q, k, v, seqused_k=look.visible)[0].transpose(1, 2)
+    q, k, v = (t.transpose(1, 2) for t in (q, *_own(k, v, mask)))
+    return flash_attn_varlen_func(q, k, v, seqused_k=mask.visible)[0].transpose(1, 2)
 
 
-def _own(k: Tensor, v: Tensor, look: Look) -> tuple[Tensor, Tensor]:
+def _own(k: Tensor, v: Tensor, mask: AttentionMask) -> tuple[Tensor, Tensor]:
     """The entries of each query row's own sequence: a copy where several sequences share one storage."""
-    return (k, v) if look.slots is None else (k[look.slots], v[look.slots])
+    return (k, v) if mask.slots is None else (k[mask.slots], v[mask.slots])
 
 
-def _folded(q: Tensor, k: Tensor, look: Look) -> tuple[Tensor, Tensor | None]:
+def _folded(q: Tensor, k: Tensor, mask: AttentionMask) -> tuple[Tensor, Tensor | None]:
     """Queries (batch, kv_heads, group · n, d), and a mask that suits them."""
-    group, mask = q.shape[1] // k.shape[1], look.mask
-    if mask is not None and mask.shape[-2] > 1:
-        mask = mask.repeat(*(1,) * (mask.ndim - 2), group, 1)
-    return q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1]), mask
+    group, allowed = q.shape[1] // k.shape[1], mask.allowed
+    if allowed is not None and allowed.shape[-2] > 1:
+        allowed = allowed.repeat(*(1,) * (allowed.ndim - 2), group, 1)
+    return q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1]), allowed

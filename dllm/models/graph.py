@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dllm.models.attend import Kernel, Look, observed
+from dllm.models.attend import AttentionMask, Kernel, observed
 from dllm.models.rollout import influence
 from dllm.models.runner import Session, proposed
 from dllm.models.sampling import Sampler
-from dllm.models.transformer import KVCache, Transformer, View
+from dllm.models.transformer import KVCache, KVView, Transformer
 from dllm.step import Plan, Readout
 
 VISIBLE, ASKED = 256, 32  # what the two numbers are rounded up to a multiple of
@@ -76,13 +76,13 @@ def _memory() -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Several:
-    """What the queries of several sequences see, all as many: a `View` of each, in one call a layer.
+class BatchedKVView:
+    """What the queries of several sequences see, all as many: a `KVView` of each, in one call a layer.
 
-    entries: by layer, keys and values of all slots (slots, kv_heads, visible, d). at: (batch, n). look: of all.
+    entries: by layer, keys and values of all slots (slots, kv_heads, visible, d). at: (batch, n). mask: of all.
     """
 
-    look: Look
+    mask: AttentionMask
     entries: Sequence[tuple[Tensor, Tensor]]
     at: Tensor
     kernel: Kernel
@@ -91,13 +91,13 @@ class Several:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         apart = [t[0].unflatten(1, self.at.shape).transpose(0, 1) for t in (q, k, v)]  # (batch, heads, n, d) each
         keys, values = self.entries[layer]
-        assert self.look.slots is not None
-        place = (self.look.slots[:, None], slice(None), self.at)
+        assert self.mask.slots is not None
+        place = (self.mask.slots[:, None], slice(None), self.at)
         keys[place], values[place] = (t.transpose(1, 2) for t in apart[1:])  # (batch, n, kv_heads, d)
         if self.observe is None:
-            out = self.kernel(apart[0], keys, values, self.look)
+            out = self.kernel(apart[0], keys, values, self.mask)
         else:
-            out, probs = observed(apart[0], keys, values, self.look)
+            out, probs = observed(apart[0], keys, values, self.mask)
             self.observe(layer, probs)
         return out.transpose(0, 1).flatten(1, 2)[None]
 
@@ -166,15 +166,15 @@ class Graph:
         wanted = wanted or [visible.view(batch, 1).double()]  # something must be read, so that time means work done
         return torch.cat(wanted, dim=1), logits.view(batch, key.asked, self.net.shape.vocab), len(hidden) // batch
 
-    def _view(self, at: Tensor, visible: Tensor, slots: Tensor, maps: list[Tensor]) -> "View | Several":
+    def _view(self, at: Tensor, visible: Tensor, slots: Tensor, maps: list[Tensor]) -> "KVView | BatchedKVView":
         key, weight = self.key, self.net.norm.weight
         beyond = torch.arange(key.visible, device=weight.device) >= visible[:, None, None, None]
-        mask = torch.zeros(beyond.shape, dtype=weight.dtype, device=weight.device).masked_fill(beyond, float("-inf"))
+        bias = torch.zeros(beyond.shape, dtype=weight.dtype, device=weight.device).masked_fill(beyond, float("-inf"))
         observe = (lambda _, probs: maps.append(probs.mean(1))) if key.rollout else None
-        look = Look(mask, visible.int(), slots if key.slot is None else None)
+        mask = AttentionMask(bias, visible.int(), slots if key.slot is None else None)
         if key.slot is None:
-            return Several(look, self.storage.seen(key.visible), at, self.kernel, observe)
-        return View(look, self.storage.row(key.slot).seen(key.visible), at[0], observe, self.kernel)
+            return BatchedKVView(mask, self.storage.seen(key.visible), at, self.kernel, observe)
+        return KVView(mask, self.storage.row(key.slot).seen(key.visible), at[0], observe, self.kernel)
 
 
 def _columns(row: list[float], width: int) -> Callable[[int], list[float]]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from dllm.models.attend import Look
-from dllm.models.transformer import Transformer, View, rope_table
+from dllm.models.attend import AttentionMask
+from dllm.models.transformer import KVView, Transformer, rope_table
 
 GROUP = 16  # sequences a pass
 
@@ -33,7 +33,7 @@ def _group(net: Transformer, sequences: Sequence[tuple[Sequence[int], Sequence[i
     sizes = [len(ids) for ids in whole]
     rope = rope_table(net.shape, max(sizes), device)
     tokens = torch.tensor([[i for ids in whole for i in ids]], device=device)
-    views = [View(Look(torch.ones(n, n, dtype=torch.bool, device=device).tril())) for n in sizes]
+    views = [KVView(AttentionMask(torch.ones(n, n, dtype=torch.bool, device=device).tril())) for n in sizes]
     states = net.together(tokens, torch.cat([rope[:, :n] for n in sizes], dim=1), views, sizes)[0].split(sizes)
     out = []
     for (prompt, answer), hidden in zip(sequences, states, strict=True):

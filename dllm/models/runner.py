@@ -8,12 +8,12 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from dllm.models.attend import Look
+from dllm.models.attend import AttentionMask
 from dllm.models.beside import Rows
 from dllm.models.resolver import resolve
 from dllm.models.rollout import influence
 from dllm.models.sampling import Sampler
-from dllm.models.transformer import KVCache, Transformer, View, rope_table
+from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
 from dllm.step import Plan, Readout
 
 
@@ -135,7 +135,7 @@ class Turn:
         entries = session.cache.seen(plan.visible)
         slots = plan.layout and plan.layout.slots
         place = self.at if slots is None else session._place(slots)
-        self.view = View(Look(session._mask(plan)), entries, place, observe, session.attention.kernel)
+        self.view = KVView(AttentionMask(session._mask(plan)), entries, place, observe, session.attention.kernel)
 
     def _note(self, layer: int, probs: Tensor) -> None:
         if self.session.observe.rollout:

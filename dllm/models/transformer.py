@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dllm.models.attend import Kernel, Look, observed, sdpa
+from dllm.models.attend import AttentionMask, Kernel, observed, sdpa
 from dllm.models.beside import PackedLinear, Rows, packable
 from dllm.models.families import Shape
 
@@ -68,21 +68,21 @@ def rotate(x: Tensor, rope: Tensor) -> Tensor:
     return torch.addcmul(x * rope[0], x.roll(x.shape[-1] // 2, -1), rope[1]).to(x.dtype)
 
 
-class Attends(Protocol):
+class AttentionOp(Protocol):
     """Attention of one layer; q (batch, heads, n, d) and k, v (batch, kv_heads, n, d) → (batch, heads, n, d)."""
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class KVView:
     """What the queries of one sequence see.
 
     entries: by layer, the keys and values that they attend to; theirs are written at `at` among them. Without entries
     they attend to each other. observe: called with the probabilities of every layer, which makes attention eager.
     """
 
-    look: Look
+    mask: AttentionMask
     entries: Sequence[tuple[Tensor, Tensor]] | None = None
     at: "slice | Tensor | None" = None
     observe: Observer | None = None
@@ -94,8 +94,8 @@ class View:
             keys[:, :, self.at], values[:, :, self.at] = k, v
             k, v = keys, values
         if self.observe is None:
-            return self.kernel(q, k, v, self.look)
-        attended, probs = observed(q, k, v, self.look)
+            return self.kernel(q, k, v, self.mask)
+        attended, probs = observed(q, k, v, self.mask)
         self.observe(layer, probs)
         return attended
 
@@ -213,13 +213,13 @@ class Transformer(nn.Module):
         they attend to each other. `mask` is bool (n, visible) or (batch, 1, n, visible), True where a query may look.
         """
         entries = None if cache is None else cache.seen(visible)
-        return self.together(tokens, rope, [View(Look(mask), entries, at, observe)], [tokens.shape[1]])
+        return self.together(tokens, rope, [KVView(AttentionMask(mask), entries, at, observe)], [tokens.shape[1]])
 
     def together(
         self,
         tokens: Tensor,
         rope: Tensor,
-        views: Sequence[Attends],
+        views: Sequence[AttentionOp],
         sizes: Sequence[int],
         *,
         masks: Rows | None = None,

@@ -7,8 +7,8 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from dllm.models.attend import Look, sdpa
-from dllm.models.transformer import KVCache, Transformer, View, rope_table
+from dllm.models.attend import AttentionMask, sdpa
+from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
 from dllm.training.documents import Document
 
 SHARED = -1  # the owner of the common beginning
@@ -67,9 +67,9 @@ def turns(net: Transformer, positions: Tensor) -> Tensor:
 
 def states(net: Transformer, row: Row, cache: KVCache | None = None) -> Tensor:
     """Hidden states (slots, hidden) of a row read causally; keys and values go into `cache` where there is one."""
-    look = Look(bias(row.sees(row.owner, row.positions), net.norm.weight.dtype))
+    mask = AttentionMask(bias(row.sees(row.owner, row.positions), net.norm.weight.dtype))
     n = len(row.tokens)
-    view = View(look) if cache is None else View(look, cache.seen(n), slice(0, n))
+    view = KVView(mask) if cache is None else KVView(mask, cache.seen(n), slice(0, n))
     return net.together(row.tokens[None], turns(net, row.positions), [view], [n])[0]
 
 
@@ -84,6 +84,6 @@ class Behind:
     bias: Tensor
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """As `View.attend`."""
+        """As `KVView.attend`."""
         keys, values = self.entries[layer]
-        return sdpa(q, torch.cat((keys, k), dim=2), torch.cat((values, v), dim=2), Look(self.bias))
+        return sdpa(q, torch.cat((keys, k), dim=2), torch.cat((values, v), dim=2), AttentionMask(self.bias))

@@ -14,14 +14,14 @@ from dllm import drift as drifts
 from dllm import shadow as shadows
 from dllm.drift import Change, Drift
 from dllm.engine import Engine
-from dllm.metrics import canvas_at
-from dllm.models.attend import Look
+from dllm.models.attend import AttentionMask
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
-from dllm.models.transformer import KVCache, View, rope_table
+from dllm.models.transformer import KVCache, KVView, rope_table
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.shadow import Shadow, paths
 from dllm.trace import Trace
 from tests.dllm.nets import MASK, VOCAB, both_engine, engine_of, hybrid_engine
+from tests.dllm.traces import canvas_at
 
 PROMPT = [1, 2, 3, 4, 5, 6, 7]
 FEW = Choice("threshold", {"threshold": 0.2, "k": 2})
@@ -368,7 +368,7 @@ def fresh_hybrid_pass(engine: Engine, trace: Trace, step: int) -> KVCache:
     masks = [p for p, token in enumerate(ids) if token == MASK]
     sees = torch.tensor([[q in masks or (k not in masks and k <= q) for k in range(visible)] for q in range(visible)])
     cache = KVCache.empty(net.shape, visible, batch=1, dtype=torch.float64, device=torch.device("cpu"))
-    view = View(Look(sees), cache.seen(visible), slice(0, visible))
+    view = KVView(AttentionMask(sees), cache.seen(visible), slice(0, visible))
     rope = rope_table(net.shape, visible, torch.device("cpu"))
     rows = torch.tensor(masks, dtype=torch.int64)
     net.together(torch.tensor([ids]), rope, [view], [visible], masks=rows if masks else None)

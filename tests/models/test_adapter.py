@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dllm.models.adapter import FORMAT, attach, merge
-from dllm.models.attend import Look
+from dllm.models.attend import AttentionMask
 from dllm.models.beside import LowRank, PackedLinear, packable
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
-from dllm.models.transformer import KVCache, Transformer, View, rope_table
+from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
 from dllm.training.lora import TARGETS, save_adapter, wrap
 from tests.dllm.nets import MASK, shape_of
 
@@ -42,7 +42,7 @@ def states(net: Transformer, tokens: list[int], sees: Tensor, masks: slice | Ten
     """Hidden states (n, hidden) where each token sees what `sees` (n, n) says."""
     n = len(tokens)
     rope = rope_table(net.shape, n, CPU)
-    return net.together(torch.tensor([tokens]), rope, [View(Look(sees))], [n], masks=masks)[0]
+    return net.together(torch.tensor([tokens]), rope, [KVView(AttentionMask(sees))], [n], masks=masks)[0]
 
 
 def hybrid_sees(n: int, masks: list[int]) -> Tensor:
@@ -266,9 +266,9 @@ def test_a_cache_beside_masks_holds_what_ar_holds(tmp_path: Path) -> None:
     caches = [KVCache.empty(net.shape, 6, batch=1, dtype=torch.float64, device=CPU) for _ in range(2)]
     rope = rope_table(net.shape, 6, CPU)
     with torch.inference_mode():
-        view = View(Look(hybrid_sees(6, [4, 5])), caches[0].seen(6), slice(0, 6))
+        view = KVView(AttentionMask(hybrid_sees(6, [4, 5])), caches[0].seen(6), slice(0, 6))
         net.together(torch.tensor([tokens]), rope, [view], [6], masks=slice(4, 6))
-        view = View(Look(torch.ones(4, 4, dtype=torch.bool).tril()), caches[1].seen(4), slice(0, 4))
+        view = KVView(AttentionMask(torch.ones(4, 4, dtype=torch.bool).tril()), caches[1].seen(4), slice(0, 4))
         model.net.together(torch.tensor([tokens[:4]]), rope[:, :4], [view], [4])
     for ours, ar in zip((caches[0].keys, caches[0].values), (caches[1].keys, caches[1].values), strict=True):
         torch.testing.assert_close(ours[:, :, :, :4], ar[:, :, :, :4], rtol=0, atol=1e-14)

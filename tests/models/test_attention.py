@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dllm.models.attend import Look, eager, flash2, flash4, observed, sdpa
+from dllm.models.attend import AttentionMask, eager, flash2, flash4, observed, sdpa
 from dllm.models.resolver import resolve
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -97,10 +97,10 @@ def asked(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, list[int]]:
     return q, k, v, draw(st.lists(st.integers(1, visible), min_size=batch, max_size=batch))
 
 
-def look_of(counts: list[int], visible: int, slots: list[int] | None = None, *, bias: bool = False) -> Look:
+def look_of(counts: list[int], visible: int, slots: list[int] | None = None, *, bias: bool = False) -> AttentionMask:
     allowed = torch.arange(visible) < torch.tensor(counts)[:, None, None, None]
     mask = torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf) if bias else allowed
-    return Look(mask, torch.tensor(counts).int(), None if slots is None else torch.tensor(slots))
+    return AttentionMask(mask, torch.tensor(counts).int(), None if slots is None else torch.tensor(slots))
 
 
 @pytest.mark.parametrize("kernel", [eager, sdpa, flash2, flash4])
@@ -116,7 +116,7 @@ def test_every_kernel_is_attention(kernel: Any, bias: bool, asked: Any, shuffled
         q, k, v, counts = asked
         batch, visible = len(q), k.shape[2]
         whole = by_definition(q, k, v, [visible] * batch, list(range(batch)))
-        torch.testing.assert_close(kernel(q, k, v, Look()).double(), whole, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(kernel(q, k, v, AttentionMask()).double(), whole, rtol=1e-4, atol=1e-5)
         slots = shuffled.sample(range(batch), batch)
         for rows in (None, slots):
             want = by_definition(q, k, v, counts, rows or list(range(batch)))
@@ -129,9 +129,9 @@ def test_a_mask_that_is_no_count_is_never_left_to_flash(asked: Any, seed: int) -
     q, k, v, _ = asked
     mask = torch.rand(q.shape[2], k.shape[2], generator=torch.Generator().manual_seed(seed)) < 0.5
     mask[:, 0] = True
-    want = observed(q, k, v, Look(mask))[0]
+    want = observed(q, k, v, AttentionMask(mask))[0]
     for kernel in (flash2, flash4):  # neither is installed: they would raise
-        torch.testing.assert_close(kernel(q, k, v, Look(mask)), want, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(kernel(q, k, v, AttentionMask(mask)), want, rtol=1e-4, atol=1e-5)
 
 
 @given(asked=asked())
@@ -224,9 +224,9 @@ def test_on_a_gpu_the_best_kernel_is_eager_within_bf16(n: int) -> None:
     counts, slots = torch.tensor([300, 512], device="cuda"), torch.tensor([2, 0], device="cuda")
     mask = torch.zeros(2, 1, 1, 512, device="cuda", dtype=BF16)
     mask.masked_fill_(torch.arange(512, device="cuda") >= counts[:, None, None, None], -torch.inf)
-    look = Look(mask, counts.int(), slots)
-    want = eager(q.float(), k.float(), v.float(), Look(mask.float(), counts.int(), slots))
-    torch.testing.assert_close(best.kernel(q, k, v, look).float(), want, rtol=2e-2, atol=2e-2)
+    masked = AttentionMask(mask, counts.int(), slots)
+    want = eager(q.float(), k.float(), v.float(), AttentionMask(mask.float(), counts.int(), slots))
+    torch.testing.assert_close(best.kernel(q, k, v, masked).float(), want, rtol=2e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -237,5 +237,5 @@ def test_observed_attention_is_as_exact_as_what_it_stands_for(dtype: torch.dtype
     q = (scale * torch.randn(1, 4, 3, 64, generator=generator)).to(dtype)
     k, v = (torch.randn(1, 2, 40, 64, generator=generator).to(dtype) for _ in range(2))
     want = by_definition(q, k, v, [40], [0])
-    off = {kernel: (kernel(q, k, v, Look()).double() - want).abs().max() for kernel in (eager, sdpa)}
+    off = {kernel: (kernel(q, k, v, AttentionMask()).double() - want).abs().max() for kernel in (eager, sdpa)}
     assert off[eager] <= 2 * off[sdpa] + torch.finfo(dtype).eps

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from dllm.engine import Engine
 from dllm.models.adapter import FORMAT, attach
-from dllm.models.attend import Look
+from dllm.models.attend import AttentionMask
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
-from dllm.models.transformer import Transformer, View, rope_table
+from dllm.models.transformer import KVView, Transformer, rope_table
 from dllm.settings import Choice, Settings
 from dllm.training.config import Config
 from dllm.training.corpus import Corpus
@@ -72,9 +72,9 @@ def guessed_alone(net: Transformer, ids: tuple[int, ...], size: int) -> Tensor:
     sees = torch.ones(n, n, dtype=torch.bool).tril()
     sees[known:] = True
     tokens = torch.tensor([[*ids, *[MASK] * size]])
-    return net.together(tokens, rope_table(net.shape, n, CPU), [View(Look(sees))], [n], masks=slice(known, n))[
-        0, known:
-    ]
+    return net.together(
+        tokens, rope_table(net.shape, n, CPU), [KVView(AttentionMask(sees))], [n], masks=slice(known, n)
+    )[0, known:]
 
 
 IDS = st.integers(0, MASK)  # among them the mask's own id, which is a token like any other in a text
