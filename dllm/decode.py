@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from dllm.cache import CACHES, CachePolicy
-from dllm.cache.plans import seeds
+from dllm.cache.plans import predicts_block_start
 from dllm.canvas import Canvas, length_of
 from dllm.settings import CAUSAL, VERIFY, Choice, Settings, SettingsError
 from dllm.step import Plan, Readout, Span, Step
@@ -257,7 +257,7 @@ class Decoder:
     def _commit(self, plan: Plan, block: Span, window: Span, readout: Readout) -> tuple[int, ...]:
         if not plan.asked:
             return ()
-        if seeds(self.canvas, block, plan.asked):
+        if predicts_block_start(self.canvas, block, plan.asked):
             chosen = [0]
         else:
             allowed = set(self._eligible([p for p in readout.positions if window[0] <= p < window[1]]))

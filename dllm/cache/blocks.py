@@ -7,7 +7,7 @@ it was computed: no commit pass, and a block's first token is predicted in the p
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dllm.cache.plans import denoise, encode, part, seeds
+from dllm.cache.plans import denoise, encode, part, predicts_block_start
 from dllm.canvas import Canvas
 from dllm.step import Plan, Span, Step
 
@@ -32,7 +32,7 @@ class Block:
             queries = range(min(self.encoded, canvas.written - 1), inside.stop - canvas.shift)
             return part(canvas, queries, asked, visible=block[1] - canvas.shift)
         if self.encoded < block[0]:
-            wanted = asked if seeds(canvas, block, asked) else ()
+            wanted = asked if predicts_block_start(canvas, block, asked) else ()
             return encode(canvas, range(self.encoded, block[0]), wanted)
         return denoise(canvas, self.within(canvas, block, window), asked, visible=block[1])
 

@@ -8,7 +8,7 @@ from dllm.canvas import Canvas
 from dllm.step import Kind, Layout, Plan, Span
 
 
-def seeds(canvas: Canvas, block: Span, asked: Sequence[int]) -> bool:
+def predicts_block_start(canvas: Canvas, block: Span, asked: Sequence[int]) -> bool:
     """Whether a block's first token is asked for, which the finished block before it predicts."""
     return canvas.block_causal and bool(asked) and asked[0] - canvas.shift < block[0]
 

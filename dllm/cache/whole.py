@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dllm.cache.plans import denoise, encode, part, seeds
+from dllm.cache.plans import denoise, encode, part, predicts_block_start
 from dllm.canvas import Canvas
 from dllm.step import Plan, Span, Step
 
@@ -18,7 +18,7 @@ class NoCache:
 
     def plan(self, canvas: Canvas, block: Span, window: Span, asked: list[int]) -> Plan:
         """Everything up to the end of the block (block-causal, hybrid) or of the canvas."""
-        if seeds(canvas, block, asked):
+        if predicts_block_start(canvas, block, asked):
             return encode(canvas, range(block[0]), asked)
         if canvas.hybrid:
             return part(canvas, range(block[1] - canvas.shift), asked)
