@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _decode(args: argparse.Namespace) -> int:
-    from dllm.engine import Engine, Passes
+    from dllm.engine import Engine, ForwardOptions
     from dllm.models.progress import TerminalBar
     from dllm.requests import Folder, answer_all
 
@@ -98,9 +98,9 @@ def _decode(args: argparse.Namespace) -> int:
         if args.requests != "-":  # bytes that are no text must spoil their own line only
             lines = files.enter_context(Path(args.requests).open(encoding="utf-8", errors="surrogateescape"))
         bar = TerminalBar(sys.stderr)
-        passes = Passes(args.attention, graphs=False if args.no_graphs else None)
+        options = ForwardOptions(args.attention, graphs=False if args.no_graphs else None)
         engine = Engine.load(
-            args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar, passes=passes
+            args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar, options=options
         )
         bar.finish()
         engine.warm(peaks=args.traces is not None)

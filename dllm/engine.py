@@ -29,7 +29,7 @@ MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: so
 
 
 @dataclass(frozen=True, slots=True)
-class Passes:
+class ForwardOptions:
     """How forward passes are made; None is the best there is.
 
     attention: "eager", "sdpa" or "flash". graphs: whether passes of a usual shape are replayed from CUDA graphs.
@@ -59,16 +59,18 @@ class Passes:
 class Engine:
     """A loaded model, ready to run requests. Runs are independent and share nothing but the weights."""
 
-    def __init__(self, model: "Model", *, full: "Model | None" = None, passes: Passes = Passes()) -> None:
+    def __init__(
+        self, model: "Model", *, full: "Model | None" = None, options: ForwardOptions = ForwardOptions()
+    ) -> None:
         """`full`: the network for full attention where it is another (the default model's second adapter).
 
         Raises:
             ValueError: attention or graphs were asked for that the device has not.
         """
         self.model, self.tokenizer, self.full = model, model.tokenizer, full
-        self._attention = passes.prepare(model.net)
+        self._attention = options.prepare(model.net)
         if full is not None:
-            passes.prepare(full.net)
+            options.prepare(full.net)
         self.warm_up = 0
         self._peaks: tuple[float, float] | None = None
         self._table = Table()
@@ -83,7 +85,7 @@ class Engine:
         threads: int | None = None,
         progress: "Progress | None" = None,
         folder: Path | None = None,
-        passes: Passes = Passes(),
+        options: ForwardOptions = ForwardOptions(),
     ) -> "Engine":
         """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
 
@@ -105,9 +107,9 @@ class Engine:
             if name.startswith(RANDOM):
                 card = _card(name)
                 model = loader.load_random(name, card.spec, card.shape, device=device, dtype=dtype)
-                return cls(model, passes=passes)
+                return cls(model, options=options)
             source = f"{name}@{MODELS[name].revision}" if name in MODELS else name
-            return cls(loader.load(source, device=device, dtype=dtype, progress=progress), passes=passes)
+            return cls(loader.load(source, device=device, dtype=dtype, progress=progress), options=options)
         from dllm.models.adapter import attach, merge
         from dllm.models.fetch import fetch_base
 
@@ -115,7 +117,7 @@ class Engine:
         base = loader.load(fetch_base(progress), device=device, dtype=dtype)
         twin = replace(merge(base, folder / TWIN), id="default")
         full = merge(twin, folder / FULL)
-        return cls(attach(twin, folder / DRAFTS), full=full, passes=passes)
+        return cls(attach(twin, folder / DRAFTS), full=full, options=options)
 
     @cached_property
     def traits(self) -> Traits:

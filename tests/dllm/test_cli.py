@@ -3,7 +3,11 @@
 import io
 import json
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from dllm.attention import Maps
 from dllm.cards import MODELS
 from dllm.cli import main
 from dllm.drift import Drift
-from dllm.engine import Engine, Passes
+from dllm.engine import Engine, ForwardOptions
 from dllm.trace import Trace
 from tests.goldens_io import GOLDENS
 
@@ -64,14 +68,35 @@ def test_one_bad_request_never_stops_the_others(tmp_path: Path) -> None:
         assert trace.settings["cache"] == {"name": "sub_block" if result["id"] == "first" else "block"}
 
 
-def test_bytes_that_are_no_text_spoil_one_line_only(tmp_path: Path) -> None:
+LINES = (
+    b'{"id": "bad", "prompt_ids": [1], "note": "\xff"}',
+    b"[" * 5000,
+    b'{"id": "deep", "prompt_ids": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"id": "good", "prompt_ids": [1], "gen_length": 1}',
+)
+
+
+def standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """As Python opens it where the locale's encoding is UTF-8: a byte that is none raises."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", errors="strict"))
+
+
+@pytest.mark.parametrize("source", ["file", "-"])
+def test_bytes_that_are_no_text_spoil_one_line_only(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     requests, out = tmp_path / "requests.jsonl", tmp_path / "out.jsonl"
-    requests.write_bytes(
-        b'{"id": "\xff", "prompt": "\xff"}\n' + b"[" * 5000 + b'\n{"prompt_ids": [1], "gen_length": 1}\n'
-    )
-    assert main(["decode", "--model", V2, "--requests", str(requests), "--out", str(out)]) == 1
+    requests.write_bytes(b"\n".join(LINES))
+    standard_input(monkeypatch, requests.read_bytes())
+    asked = str(requests) if source == "file" else "-"
+    assert main(["decode", "--model", V2, "--requests", asked, "--out", str(out)]) == 1
     results = [json.loads(line) for line in out.read_text().splitlines()]
-    assert ["trace" in r for r in results] == [False, False, True]
+    assert [(r["id"], r.get("error")) for r in results] == [
+        ("bad", "the request holds the byte 0xff, which is not UTF-8; allowed: JSON in UTF-8"),
+        (None, "the request is nested too deeply; allowed: a JSON object of settings"),
+        (None, "the request is nested too deeply; allowed: a JSON object of settings"),
+        ("good", None),
+    ]
 
 
 def test_what_is_recorded(tmp_path: Path) -> None:
@@ -149,6 +174,140 @@ def test_standard_streams(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setattr("sys.stdin", io.StringIO('{"prompt_ids": [1, 2], "gen_length": 2, "block_size": 2}\n'))
     assert main(["decode", "--model", V2]) == 0
     assert json.loads(capsys.readouterr().out)["trace"]["prompt"] == [1, 2]
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> Path:
+    path = tmp_path / "requests.jsonl"
+    path.write_text(json.dumps({"id": "a", "prompt_ids": [1], "gen_length": 1}) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("link", ["itself", "soft", "hard"])
+def test_requests_are_not_overwritten_by_their_answers(
+    link: str, requests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, before = tmp_path / link, requests.read_text()
+    if link == "soft":
+        place.symlink_to(requests)
+    elif link == "hard":
+        place.hardlink_to(requests)
+    else:
+        place = requests
+    assert main(["decode", "--model", V2, "--requests", str(requests), "--out", str(place)]) == 2
+    said = capsys.readouterr().err
+    assert f"out is '{place}', the same file as requests '{requests}'; allowed: another file" in said
+    assert requests.read_text() == before
+
+
+def test_traces_overwrite_neither_the_requests_nor_the_answers(tmp_path: Path) -> None:
+    requests, out = tmp_path / "a.json.gz", tmp_path / "c.json.gz"
+    lines = [{"id": name, "prompt_ids": [1], "gen_length": 1} for name in ("a", "b", "c", "d")]
+    before = "\n".join(map(json.dumps, lines))
+    requests.write_text(before)
+    (tmp_path / "d.json.gz").symlink_to(requests)
+    args = ["decode", "--model", V2, "--requests", str(requests), "--traces", str(tmp_path), "--out", str(out)]
+    assert main(args) == 1
+    assert requests.read_text() == before
+    results = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [result.get("error", "") for result in results] == [
+        f"id is 'a'; allowed: one whose file is not '{requests}', which is read or written already",
+        "",
+        f"id is 'c'; allowed: one whose file is not '{out}', which is read or written already",
+        f"id is 'd'; allowed: one whose file is not '{requests}', which is read or written already",
+    ]
+    assert Trace.load(tmp_path / "b.json.gz")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--batch", "0"], "batch is 0; allowed: 1 or more"),
+        (["--threads", "0"], "threads is 0; allowed: 1 and more"),
+        (["--traces", "old.jsonl"], "traces is 'old.jsonl'; allowed: a folder"),
+        (["--model", "nowhere"], "model is 'nowhere'"),
+    ],
+)
+def test_what_is_refused_leaves_the_old_answers(
+    args: list[str],
+    message: str,
+    requests: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(requests.parent)
+    old = Path("old.jsonl")
+    old.write_text("old")
+    assert main(["decode", "--model", V2, "--requests", str(requests), "--out", "old.jsonl", *args]) == 2
+    assert message in capsys.readouterr().err
+    assert old.read_text() == "old"
+
+
+@pytest.mark.parametrize("place", [".", "none/x.jsonl"])
+def test_answers_go_to_a_file_in_a_folder(
+    place: str, requests: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(requests.parent)
+    assert main(["decode", "--model", "never loaded", "--requests", str(requests), "--out", place]) == 2
+    assert f"out is '{place}'; allowed: a file in a folder that exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"), [(KeyboardInterrupt(), ["a"]), (MemoryError(), "old"), (SystemExit(3), "old")]
+)
+def test_answers_are_there_when_all_are_or_when_one_stops_it(
+    error: BaseException, kept: list[str] | str, tmp_path: Path, requests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process moves nothing, as after any other exception."""
+    out = tmp_path / "out.jsonl"
+    out.write_text("old")
+
+    def lines(*args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
+        yield {"id": "a"}
+        assert out.read_text() == "old"
+        raise error
+
+    monkeypatch.setattr("dllm.requests.answer_all", lines)
+    args = ["decode", "--model", V2, "--requests", str(requests), "--out", str(out)]
+    if isinstance(error, KeyboardInterrupt):
+        assert main(args) == 130
+    else:
+        with pytest.raises(type(error)):
+            main(args)
+    found = out.read_text()
+    assert (found if kept == "old" else [json.loads(line)["id"] for line in found.splitlines()]) == kept
+    assert {path.name for path in tmp_path.iterdir()} == {"out.jsonl", "requests.jsonl"}
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly() -> None:
+    command = [sys.executable, "-m", "dllm", "models", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+@pytest.mark.parametrize("link", ["itself", "soft", "hard", "attention"])
+def test_a_trace_is_not_overwritten_by_its_drift(link: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, (result,) = decode(tmp_path, {"prompt_ids": [1, 2], "gen_length": 2, "block_size": 2})
+    trace, place = tmp_path / "a.json", tmp_path / "link"
+    trace.write_text(json.dumps(result["trace"]))
+    before = trace.read_bytes()
+    if link == "soft":
+        place.symlink_to(trace)
+    elif link == "hard":
+        place.hardlink_to(trace)
+    elif link == "attention":
+        place = tmp_path / "a.attention.npz"
+        place.write_bytes(b"maps")
+    else:
+        place = trace
+    assert main(["drift", str(trace), "--model", V2, "--out", str(place)]) == 2
+    assert f"out is '{place}', the same file as" in capsys.readouterr().err
+    assert trace.read_bytes() == before
+    assert link != "attention" or place.read_bytes() == b"maps"
 
 
 def test_attention_needs_a_place(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -274,4 +433,4 @@ def test_attention_can_be_chosen_and_changes_no_token(tmp_path: Path, capsys: py
 
 def test_graphs_need_a_device_that_has_them() -> None:
     with pytest.raises(ValueError, match="graphs are asked for on cpu; allowed: on a CUDA device"):
-        Engine.load(V2, device="cpu", passes=Passes(graphs=True))
+        Engine.load(V2, device="cpu", options=ForwardOptions(graphs=True))
