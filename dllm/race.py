@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dllm.pace import median_lap
 from dllm.run import Run
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 LANES = (2, 4)  # how many a race has
 LAPS = (1, 20)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RacePass:
     """One pass of a race. lap 0 is the warm-up, which is not timed; `run` stands where the pass left it."""
 
     lane: str
@@ -48,13 +49,13 @@ class Race:
         self._refuse_twins()
         self._timed: dict[str, list[Run]] = {name: [] for name in lanes}
 
-    def __iter__(self) -> Iterator[Turn]:
+    def __iter__(self) -> Iterator[RacePass]:
         names = list(self.runs)
         for lap in range(self.laps + 1):
             for name in rotated(names, lap):
                 run = self.runs[name] = self.engine.run(self.prompt, self.settings[name])
                 for _ in run:
-                    yield Turn(name, lap, run)
+                    yield RacePass(name, lap, run)
                 if lap:
                     self._timed[name].append(run)
 
@@ -70,7 +71,7 @@ class Race:
                 raise SettingsError(f"lanes {twin} and {name} decode in the same way; allowed: ways that differ")
 
 
-def rotated(names: Sequence[str], turn: int) -> list[str]:
-    """The names, beginning with another one every turn."""
-    start = turn % len(names)
-    return [*names[start:], *names[:start]]
+def rotated(items: Sequence[Item], turn: int) -> list[Item]:
+    """The items, beginning with another one every turn."""
+    start = turn % len(items)
+    return [*items[start:], *items[:start]]
