@@ -1,50 +1,48 @@
-"""The commands that measure: `evaluate`, `bench` and `judge`."""
+"""The commands that measure: `bench` and `judge`."""
 
 import argparse
-import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dllm.files import check_output, write_file
 from dllm.trace import Trace
+
+if TYPE_CHECKING:
+    from dllm.engine import Engine
+    from dllm.passes import Load
+    from dllm.presets import Preset
+
+UNTIMED_BATCH = "16"  # prompts decoded together if nothing is timed
 
 
 def add_measuring(commands: Any) -> None:
     """Enter them into the command line."""
-    evaluate = commands.add_parser("evaluate", help="measure ways of decoding on a suite of prompts")
-    evaluate.add_argument("--suite", default="tasks", help="a suite of assets/suites, or a JSON file like those")
-    evaluate.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
-    evaluate.add_argument("--folder", type=Path, help="of adapters, instead of the default model's own")
-    evaluate.add_argument(
-        "--only", default="", metavar="WORDS", help="only ways whose name holds this, as verified or 0.9; | is or"
-    )
-    evaluate.add_argument("--limit", type=int, help="only so many prompts of each kind")
-    evaluate.add_argument("--rows", type=int, default=16, help="prompts decoded together")
-    evaluate.add_argument("--out", type=Path, help="the numbers as JSON; without it only the table is printed")
-    evaluate.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
-    evaluate.set_defaults(run=_evaluate)
-
-    bench = commands.add_parser("bench", help="time ways of decoding on this machine, and say what their speed costs")
+    bench = commands.add_parser("bench", help="compare ways of decoding on this machine: speed, score, exactness")
     bench.add_argument(
         "--suite",
         default="tasks",
-        help="of assets/suites, a JSON file like those; or cpu: the network; or gpu: large shapes with random weights",
+        help="prompts: a name in assets/suites, or a JSON file; or cpu, gpu: forward passes and speeds of networks",
     )
     bench.add_argument("--model", default="default", help="a folder, a .gguf file, a name that `models` lists")
-    bench.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
-    bench.add_argument("--dtype", help="float32, bfloat16 or float16; by default as the weights and the device suit")
+    bench.add_argument("--folder", type=Path, help="adapters of the default model, other than its own")
+    bench.add_argument("--device", help="cpu, cuda or cuda:N; default: CUDA if there is a device")
+    bench.add_argument("--dtype", help="float32, bfloat16 or float16; default: chosen from weights and device")
     bench.add_argument("--threads", type=int, help="CPU threads of the network")
-    bench.add_argument("--batch", default="1", metavar="SIZES", help="prompts decoded together, such as 1,4,16")
+    bench.add_argument(
+        "--batch", metavar="SIZES", help="prompts decoded together, such as 1,4,16; default: 1, or 16 with --rounds 0"
+    )
     bench.add_argument(
         "--only",
         default="",
         metavar="WORDS",
-        help="only ways (gpu: networks) whose name holds this, such as 0.9; and AR",
+        help="ways of decoding (gpu: networks) whose name contains a word, such as 'verified|0.9'; and AR",
     )
-    bench.add_argument("--limit", type=int, help="only so many prompts of each kind")
-    bench.add_argument("--rounds", type=int, default=3, help="how often everything is decoded; the median counts")
-    bench.add_argument("--out", type=Path, help="the numbers as JSON; without it only the table is printed")
-    bench.add_argument("--traces", type=Path, metavar="DIR", help="of a sample prompt; by default beside --out")
+    bench.add_argument("--limit", type=int, help="at most this many prompts of each kind")
+    bench.add_argument("--rounds", type=int, default=3, help="timed decodings; the median counts; 0: not timed")
+    bench.add_argument("--out", type=Path, help="the numbers as JSON; default: only the table is printed")
+    bench.add_argument("--traces", type=Path, metavar="DIR", help="traces of a sample prompt; default: beside --out")
     bench.set_defaults(run=_bench)
 
     judge = commands.add_parser(
@@ -56,46 +54,29 @@ def add_measuring(commands: Any) -> None:
     judge.set_defaults(run=_judge)
 
 
-def _evaluate(args: argparse.Namespace) -> int:
-    from dllm.engine import Engine
-    from dllm.evaluate import document, evaluate
-    from dllm.report import table
-    from dllm.suite import Suite
-
-    if args.out is not None and not args.out.resolve().parent.is_dir():  # said before minutes of decoding, not after
-        raise ValueError(f"out is {str(args.out)!r}; allowed: a file in a folder that exists")
-    suite = Suite.load(args.suite)
-    engine = Engine.load(args.model, device=args.device, folder=args.folder)
-    rows = []
-    for row in evaluate(engine, suite, only=args.only, rows=args.rows, limit=args.limit):
-        rows.append(row)
-        print(f"{row.name}: {row.answers} answers in {row.seconds:.0f} s", file=sys.stderr, flush=True)
-        if args.out is not None:  # after each, so that being cut off loses one row
-            args.out.write_text(json.dumps(document(engine, suite, rows), indent=1) + "\n")
-    print(table([row.as_json() for row in rows]))
-    return 0
-
-
 def _bench(args: argparse.Namespace) -> int:
-    from dllm.bench import Bench, Plan
-    from dllm.benchmark import table
-    from dllm.engine import Engine
-    from dllm.suite import Suite
-
-    _check_folder(args.out)
-    if args.suite == "cpu":
-        return _bench_network(args)
-    if args.suite == "gpu":
+    if args.out is not None:  # before minutes of measuring, not after
+        check_output("out", args.out)
+    if args.suite in ("cpu", "gpu"):
         return _bench_hardware(args)
+    return _bench_suite(args)
+
+
+def _bench_suite(args: argparse.Namespace) -> int:
+    """Ways of decoding on the prompts of a suite."""
+    from dllm.bench import Bench, Plan
+    from dllm.suite import Suite
+    from dllm.summary import table
+
     folder = args.traces or (args.out and args.out.with_suffix(""))
     if args.traces and args.out is None:
         raise ValueError(f"traces is {str(args.traces)!r} without out; allowed: both, because the numbers name them")
-    batches = tuple(int(size) if size.isdecimal() else 0 for size in args.batch.split(","))
+    sizes = (args.batch or ("1" if args.rounds else UNTIMED_BATCH)).split(",")
+    batches = tuple(int(size) if size.isdecimal() else 0 for size in sizes)
     plan = Plan(args.only, batches, args.rounds, args.limit, traces=folder is not None)
     suite = Suite.load(args.suite)
-    engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads)
     result = None
-    for result in Bench(engine, suite, plan, report=_progress):
+    for result in Bench(_engine(args), suite, plan, report=_progress):
         if args.out is not None:  # each time, so that being cut off loses little
             result.save(args.out, folder)
     assert result is not None
@@ -103,50 +84,50 @@ def _bench(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bench_network(args: argparse.Namespace) -> int:
-    """What the network does on this machine, without a suite."""
-    from dllm.engine import Engine
-    from dllm.speed import measure, table
+def _bench_hardware(args: argparse.Namespace) -> int:
+    """Forward passes and decoding speeds: of one network, or of published shapes on a CUDA device."""
+    from dllm.passes import measure
+    from dllm.targets import tables
 
-    engine = Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads)
-    result = measure(engine, rounds=args.rounds, report=_progress)
-    if args.out is not None:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(table(result))
+    load, preset = _gpu(args) if args.suite == "gpu" else _cpu(args)
+    result = None
+    for result in measure(load, replace(preset, rounds=args.rounds), _progress):
+        if args.out is not None:  # each time, so that being cut off loses little
+            write_file(args.out, result.to_json())
+    assert result is not None
+    print(tables(result))
     return 0
 
 
-def _bench_hardware(args: argparse.Namespace) -> int:
-    """What a CUDA device does with networks of published shapes."""
-    from dllm.aims import table
-    from dllm.engine import Engine
-    from dllm.gpu import NETWORKS, Plan, measure
-    from dllm.models.memory import has_cuda
+def _cpu(args: argparse.Namespace) -> "tuple[Load, Preset]":
+    from dllm.hardware import TITLES, Way
+    from dllm.presets import CPU, SETTINGS
+    from dllm.ways import select
 
-    names = [name for name in NETWORKS if args.only in name]
+    wanted = select({TITLES[way]: SETTINGS[way] for way in CPU.ways}, args.only)
+    ways = tuple(way for way in CPU.ways if way == Way.AR or TITLES[way] in wanted)
+    return lambda _: _engine(args), replace(CPU, networks=(args.model,), ways=ways)
+
+
+def _gpu(args: argparse.Namespace) -> "tuple[Load, Preset]":
+    from dllm.engine import Engine
+    from dllm.models.memory import has_cuda
+    from dllm.presets import GPU
+
+    names = tuple(name for name in GPU.networks if args.only in name)
     if not names:
-        raise ValueError(f"only is {args.only!r}; allowed with suite gpu: a part of {', '.join(NETWORKS)}")
+        raise ValueError(f"only is {args.only!r}; allowed with suite gpu: a part of {', '.join(GPU.networks)}")
     if not has_cuda():
         raise ValueError(
             "suite is 'gpu', but this machine has no CUDA device; allowed here: cpu, or a suite of prompts"
         )
-
-    def load(name: str) -> Engine:
-        return Engine.load(name, device="cuda", dtype="bfloat16")
-
-    result = None
-    for result in measure(load, names, _progress, plan=Plan(rounds=args.rounds)):
-        if args.out is not None:  # each time, so that being cut off loses little
-            args.out.write_text(result.to_json())
-    assert result is not None
-    print(table(result))
-    return 0
+    return lambda name: Engine.load(name, device="cuda", dtype="bfloat16"), replace(GPU, networks=names)
 
 
-def _check_folder(out: Path | None) -> None:
-    """Said before minutes of measuring, not after."""
-    if out is not None and not out.resolve().parent.is_dir():
-        raise ValueError(f"out is {str(out)!r}; allowed: a file in a folder that exists")
+def _engine(args: argparse.Namespace) -> "Engine":
+    from dllm.engine import Engine
+
+    return Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, folder=args.folder)
 
 
 def _progress(line: str) -> None:
@@ -157,7 +138,7 @@ def _judge(args: argparse.Namespace) -> int:
     """Each trace in the dtype it was decoded in: in another an exact decoder writes another answer."""
     from dllm.engine import Engine
     from dllm.judge import Judge
-    from visualize.gate import words
+    from visualize.comparison import comparison_sentence
 
     traces = {path: Trace.load(path) for path in args.traces}
     if len(dtypes := sorted({trace.model.dtype for trace in traces.values()})) > 1:
@@ -171,5 +152,5 @@ def _judge(args: argparse.Namespace) -> int:
             pass
         judged = judge.judged(trace)
         judged.save(path)
-        print(f"{path}: {words(judged)}")
+        print(f"{path}: {comparison_sentence(judged)}")
     return 0

@@ -1,6 +1,7 @@
-"""Attention through denoising: the maps of a step as the page draws them, and where attention goes."""
+"""Attention through denoising: the maps of a step, and which share of attention goes where."""
 
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,16 @@ import plotly.graph_objects as go
 
 from dllm.attention import Maps, quantise
 from dllm.trace import Trace
-from visualize.figure import ACCENT, INK, QUIET, VIRIDIS, by_step, frame
-from visualize.score import MARK
+from visualize.figure import ACCENT, INK, QUIET, VIRIDIS, base_figure, by_step, spec
+from visualize.sheet import MARK
 from visualize.unlocked import query_rows, rollout, shift_of, sources, written
+from visualize.view import LaneData, Options, View, number_option
 
-FLOOR = (
-    "The identity floor: a position that was not recomputed in a step draws on itself alone there, so it counts at "
-    "least 1 in its own column. Without the floor only what was computed in the step is left."
+IDENTITY = (
+    "The identity term: a position that was not recomputed in a step draws on itself alone there, so it counts at "
+    "least 1 in its own column. Without this term only what was computed in the step is left."
 )
+NOT_KEPT = "No attention was kept for this step."
 SHARES = (  # name, colour, dash; the first three add up to 1
     ("masks", INK, "dot"),
     ("the prompt", QUIET, "solid"),
@@ -24,7 +27,7 @@ SHARES = (  # name, colour, dash; the first three add up to 1
 )
 
 
-def picture(trace: Trace, maps: Maps, step: int, layer: int) -> dict[str, Any]:
+def layer_maps(trace: Trace, maps: Maps, step: int, layer: int) -> dict[str, Any]:
     """One layer's attention at one step (both from 0) for the page.
 
     Returns:
@@ -39,11 +42,11 @@ def picture(trace: Trace, maps: Maps, step: int, layer: int) -> dict[str, Any]:
     return _payload(trace, maps, step, planes) | {"layer": layer}
 
 
-def rollout_picture(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
-    """The rollout over all layers at one step for the page: as `picture`, every visible position a row.
+def rollout_maps(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
+    """The rollout over all layers at one step for the page: as `layer_maps`, every visible position a row.
 
-    "layer" is None; "planes" are with the identity floor and without (see `rollout`). "influence" holds each plane's
-    column sums: how much all positions draw on each. "note" explains the floor. "unlocked": what the tokens of this
+    "layer" is None; "planes" are without the identity term and with it (see `rollout`). "influence" holds each plane's
+    column sums: how much all positions draw on each. "note" explains the term. "unlocked": what the tokens of this
     step drew on (see `sources`).
 
     Raises:
@@ -53,10 +56,10 @@ def rollout_picture(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
     whole = rollout(maps.mean(step), rows)
     computed = np.zeros_like(whole)
     computed[rows] = whole[rows]  # the same as identity=False, at half the price
-    planes = {"with identity floor": whole, "without": computed}
+    planes = {"without the identity term": computed, "with the identity term": whole}
     return _payload(trace, maps, step, planes) | {
         "layer": None,
-        "note": FLOOR,
+        "note": IDENTITY,
         "queries": [[0, trace.steps[step].visible]],
         "influence": [plane.sum(0).round(4).tolist() for plane in planes.values()],
         "unlocked": sources(trace, whole, step=step, shift=shift_of(trace)),
@@ -82,16 +85,16 @@ def shares(trace: Trace, maps: Maps) -> go.Figure:
         )
         for (name, colour, dash), values in zip(SHARES, _shares(trace, maps), strict=True)
     ]
-    figure = frame(*lines, meta={"step": "x"})
+    figure = base_figure(*lines, meta={"step": "x"})
     by_step(figure, len(step))
     return figure.update_yaxes(title_text="share of attention", tickformat=".0%", range=[-0.02, 1.02], automargin=True)
 
 
-def template() -> go.Figure:
+def map_template() -> go.Figure:
     """The empty heat map into which the page puts a plane: query by attended position."""
     bar = {"title": {"text": "probability", "side": "right"}, "thickness": 12, "outlinewidth": 0}
     hover = "query %{y} attends to %{x}<extra></extra>"
-    figure = frame(
+    figure = base_figure(
         go.Heatmap(colorscale=VIRIDIS, colorbar=bar, hovertemplate=hover), height=480, meta={"position": "x"}
     )
     figure.update_xaxes(title_text="attends to", showgrid=False)
@@ -121,3 +124,54 @@ def _shares(trace: Trace, maps: Maps) -> np.ndarray:
         parts = [holder < 0, holder == 0, holder > 0, future]
         out[:, step] = [np.where(part, probs, 0).sum() / max(1, len(probs)) for part in parts]
     return out
+
+
+def _maps_at(lane: LaneData, options: Options) -> dict[str, Any]:
+    """Attention of one layer at one step, all heads."""
+    maps, step = lane.known_maps, number_option(options, "step", len(lane.trace.steps))
+    if step not in maps.steps:
+        return {"empty": maps.note or NOT_KEPT}
+    return layer_maps(lane.trace, maps, step, number_option(options, "layer", maps.layers))
+
+
+def _rollout_at(lane: LaneData, options: Options) -> dict[str, Any]:
+    """Rollout at one step, and what its tokens drew on."""
+    maps, step = lane.known_maps, number_option(options, "step", len(lane.trace.steps))
+    if step not in maps.steps:
+        return {"empty": maps.note or NOT_KEPT}
+    return rollout_maps(lane.trace, maps, step)
+
+
+def _extra(lane: LaneData, _: Options) -> dict[str, Any]:
+    maps = lane.known_maps
+    return {"layers": maps.layers, "note": maps.note, "template": spec(map_template())}
+
+
+def _saved(lane: LaneData) -> Iterator[dict[str, Any]]:
+    if lane.maps is None:
+        return
+    yield from ({"view": "rollout_at", "step": step} for step in lane.maps.steps)
+    for layer in reversed(range(lane.maps.layers)):
+        yield from ({"view": "maps", "layer": layer, "step": step} for step in lane.maps.steps)
+
+
+VIEW = View(
+    title="Attention",
+    look_for=(
+        "Look for the share that goes to the future: autoregressive decoding has none, and block diffusion reads its "
+        "own guesses there. Attention is not explanation."
+    ),
+    empty=(
+        "Attention was not recorded in this lane. Tick “attention” under “Record for the inspector” in the settings "
+        "and decode again, or open a recorded run that has it."
+    ),
+    has_data=lambda lane: lane.maps is not None,
+    charts={
+        "Share of attention to the future, to masks, to the prompt and to written tokens": (
+            lambda lane, _: shares(lane.trace, lane.known_maps)
+        ),
+    },
+    extra=_extra,
+    details={"maps": _maps_at, "rollout_at": _rollout_at},
+    saved=_saved,
+)

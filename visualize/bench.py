@@ -1,4 +1,4 @@
-"""A benchmark as charts: speed and score, both beside AR's own and what others published, and speed by batch size."""
+"""Charts of a benchmark: speed and score, beside AR and beside published numbers, and speed by batch size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dllm.benchmark import AR, Benchmark, Number, Row
+from dllm.document import AR, Benchmark, Number, Row
 from dllm.published import Published, Series
-from visualize.figure import INK, QUIET, RULE, frame
+from visualize.figure import INK, QUIET, RULE, base_figure
 
 # of families in the order of their rows: hue and shape tell them apart, and both are seen on light and dark paper
 MARKS = (
@@ -31,7 +31,9 @@ class Drawn:
 
 
 def charts(bench: Benchmark, published: Published) -> list[Drawn]:
-    """All charts of a benchmark."""
+    """All charts of a benchmark; none if nothing was timed."""
+    if not any(row.tps for row in bench.rows):
+        return []
     return [
         Drawn(
             "Speed and score",
@@ -63,23 +65,27 @@ def charts(bench: Benchmark, published: Published) -> list[Drawn]:
 
 def pareto(bench: Benchmark) -> go.Figure:
     """Tokens per second against score, each row decoded alone a dot; customdata are its index and its trace."""
-    rows = [(n, row) for n, row in enumerate(bench.rows) if row.batch == 1 and row.score is not None]
-    figure = frame(height=480, xaxis_title="tokens per second", yaxis_title="right answers, %", hovermode="closest")
-    best = front([(row.tps.value, row.score.value) for _, row in rows if row.score])
+    rows = [(n, row) for n, row in enumerate(bench.rows) if row.batch == 1 and row.tps and row.score]
+    figure = base_figure(
+        height=480, xaxis_title="tokens per second", yaxis_title="right answers, %", hovermode="closest"
+    )
+    points = [(row.tps.value, PERCENT * row.score.value) for _, row in rows if row.tps and row.score]
+    best = [points[n] for n in front(points)]
     figure.add_scatter(
-        x=[rows[n][1].tps.value for n in best],
-        y=[PERCENT * rows[n][1].score.value for n in best],  # type: ignore[union-attr]
+        x=[x for x, _ in best],
+        y=[y for _, y in best],
         mode="lines",
         line={"dash": "dot", "color": QUIET, "shape": "vh"},
         name="nothing is faster and better",
         hoverinfo="skip",
     )
     for family, members, style in _families(rows):
+        speeds = [row.tps for _, row in members if row.tps]
         scores = [row.score for _, row in members if row.score]
         figure.add_scatter(
-            x=[row.tps.value for _, row in members],
+            x=[speed.value for speed in speeds],
             y=[PERCENT * score.value for score in scores],
-            error_x=bars([row.tps for _, row in members], 1, style["marker"]["color"]),
+            error_x=bars(speeds, 1, style["marker"]["color"]),
             error_y=bars(scores, PERCENT, style["marker"]["color"]),
             name=family,
             **_dots(members),
@@ -102,7 +108,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 def relative(bench: Benchmark, published: Published) -> go.Figure:
     """Speed as a multiple of the own baseline's against the difference in score, in points."""
-    figure = frame(
+    figure = base_figure(
         height=700,
         xaxis_title="times the baseline's speed (here: AR)",
         yaxis_title="score above the baseline's, points",
@@ -116,11 +122,12 @@ def relative(bench: Benchmark, published: Published) -> go.Figure:
             **_hollow(series, n, mode="markers", texts=[p.at for p in points]),
         )
     base = bench.baseline()
-    rows = [(n, row) for n, row in enumerate(bench.rows) if row.batch == 1 and row.score]
-    for family, members, style in _families(rows if base and base.score else []):
+    rows = [(n, row) for n, row in enumerate(bench.rows) if row.batch == 1 and row.tps and row.score]
+    for family, members, style in _families(rows if base and base.tps and base.score else []):
         assert base is not None
+        assert base.tps is not None
         figure.add_scatter(
-            x=[row.tps.value / base.tps.value for _, row in members],
+            x=[row.tps.value / base.tps.value for _, row in members if row.tps],
             y=[PERCENT * (row.score.value - base.score.value) for _, row in members if row.score and base.score],
             name=family,
             **_dots(members),
@@ -135,10 +142,11 @@ def throughput(bench: Benchmark) -> go.Figure:
     """Tokens per second by batch size, a line for each family."""
     figure = _by_batch("tokens per second")
     for members, style in _usual(bench):
+        speeds = [row.tps for _, row in members if row.tps]
         figure.add_scatter(
             x=[row.batch for _, row in members],
-            y=[row.tps.value for _, row in members],
-            error_y=bars([row.tps for _, row in members], 1, style["marker"]["color"]),
+            y=[speed.value for speed in speeds],
+            error_y=bars(speeds, 1, style["marker"]["color"]),
             name=members[0][1].name,
             **_dots(members),
             **style,
@@ -149,11 +157,11 @@ def throughput(bench: Benchmark) -> go.Figure:
 def speedup(bench: Benchmark, published: Published) -> go.Figure:
     """Speed as a multiple of AR's at the same batch size, a line for each family."""
     figure = _by_batch("times AR")
-    base = {row.batch: row.tps.value for row in bench.rows if row.name == AR}
+    base = {row.batch: row.tps.value for row in bench.rows if row.name == AR and row.tps}
     for members, style in _usual(bench):
         beside = [(n, row) for n, row in members if row.name != AR and row.batch in base]
         if beside:
-            x, y = [row.batch for _, row in beside], [row.tps.value / base[row.batch] for _, row in beside]
+            x, y = [row.batch for _, row in beside], [row.tps.value / base[row.batch] for _, row in beside if row.tps]
             figure.add_scatter(x=x, y=y, name=beside[0][1].name, **_dots(beside), **style)
     for n, series in enumerate(published.batches):
         figure.add_scatter(
@@ -184,7 +192,7 @@ def _families(rows: Members) -> list[tuple[str, Members, dict[str, Any]]]:
 def _usual(bench: Benchmark) -> list[tuple[Members, dict[str, Any]]]:
     """Of each family the way of the usual threshold, or of the highest below it, or the lowest: by batch size."""
     found = []
-    for _, members, style in _families(list(enumerate(bench.rows))):
+    for _, members, style in _families([(n, row) for n, row in enumerate(bench.rows) if row.tps]):
         thresholds = sorted({row.threshold or 0 for _, row in members})
         chosen = max((t for t in thresholds if t <= USUAL), default=thresholds[0])
         line = sorted((m for m in members if (m[1].threshold or 0) == chosen), key=lambda m: m[1].batch)
@@ -231,6 +239,6 @@ def bars(numbers: Sequence[Number], factor: float, colour: str) -> dict[str, Any
 
 
 def _by_batch(title: str) -> go.Figure:
-    figure = frame(height=500, yaxis_title=title, hovermode="closest")
+    figure = base_figure(height=500, yaxis_title=title, hovermode="closest")
     figure.update_xaxes(type="log", dtick=log10(2), title_text="prompts decoded together")
     return figure.update_yaxes(rangemode="tozero")

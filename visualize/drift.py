@@ -1,5 +1,6 @@
-"""Drift: how far cached keys and values are from fresh ones, where that changed a token, and the paths of keys."""
+"""Drift: how far cached keys and values are from fresh ones, where that changed a token, and the path of keys."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,14 @@ import plotly.graph_objects as go
 from dllm.drift import Drift
 from dllm.metrics import REUSED, states
 from dllm.trace import Trace
-from visualize.figure import ACCENT, INK, QUIET, RULE, VIRIDIS, frame, sheet
-from visualize.score import MARK, heat, marks, shades, top_of
+from visualize.comparison import is_verified
+from visualize.figure import ACCENT, INK, QUIET, RULE, VIRIDIS, base_figure, spec
+from visualize.sheet import MARK, cell_markers, heatmap, scale_top, shades, sheet
 from visualize.unlocked import query_rows
+from visualize.view import LaneData, Options, View, choice_option, number_option
 
 ENTRIES = ("keys", "values")
-NONE = "There is no drift to measure: every entry that verified decoding keeps is exact by construction."
+NO_DRIFT = "There is no drift to measure: verified decoding keeps entries of final tokens only, so none is ever stale."
 PHASES = {  # name, colour, symbol
     1: ("phase 1: before", QUIET, "circle"),
     2: ("phase 2: half of the way, up to the commit", MARK, "diamond"),
@@ -31,11 +34,11 @@ def drift_sheet(drift: Drift, *, what: str = "keys", layer: int | None = None) -
     """
     entries = _entries(drift, what)
     values = _mean(entries, 1) if layer is None else entries[:, _within("layer", layer, entries.shape[1])]
-    top = top_of(values)
+    top = scale_top(values)
     figure = sheet(
-        heat(shades(values.astype(np.float32), top), label="1 − cos", ticks=("0", f"≥ {top:.2g}")),
-        *marks(_cells(drift, False), "stale best token", {"symbol": "x", "size": 8, "color": MARK}),
-        *marks(_cells(drift, True), "stale token committed", {"symbol": "star", "size": 11, "color": MARK}),
+        heatmap(shades(values.astype(np.float32), top), label="1 − cos", ticks=("0", f"≥ {top:.2g}")),
+        *cell_markers(_cells(drift, False), "stale best token", {"symbol": "x", "size": 8, "color": MARK}),
+        *cell_markers(_cells(drift, True), "stale token committed", {"symbol": "star", "size": 11, "color": MARK}),
         steps=len(values),
         positions=max([values.shape[1], *(change.position + 1 for change in drift.changed)]),
     )
@@ -58,7 +61,7 @@ def drift_by_layer(drift: Drift, trace: Trace, step: int, what: str = "keys") ->
         x0=0,
         y0=1,
         zmin=0,
-        zmax=top_of(entries),
+        zmax=scale_top(entries),
         colorscale=VIRIDIS,
         colorbar={"title": {"text": "1 − cos", "side": "right"}, "thickness": 12, "outlinewidth": 0},
         hoverongaps=False,
@@ -72,7 +75,7 @@ def drift_by_layer(drift: Drift, trace: Trace, step: int, what: str = "keys") ->
         marker={"symbol": "square", "size": 5, "color": ACCENT},
         hoverinfo="skip",
     )
-    figure = frame(cells, below, meta={"position": "x"}, showlegend=True)
+    figure = base_figure(cells, below, meta={"position": "x"}, showlegend=True)
     figure.update_xaxes(title_text="position", range=[-0.5, values.shape[1] - 0.5], showgrid=False)
     return figure.update_yaxes(
         title_text="layer", range=[-0.75, len(values) + 0.5], showgrid=False, tickvals=_ticks(len(values))
@@ -97,7 +100,7 @@ def drift_depth(drift: Drift, trace: Trace | None = None) -> go.Figure:
         )
         for what, colour, dash in (("keys", ACCENT, "solid"), ("values", INK, "dot"))
     ]
-    figure = frame(*lines)
+    figure = base_figure(*lines)
     figure.update_xaxes(title_text="layer", range=[0.5, max(1, layers) + 0.5], tickvals=_ticks(layers))
     title = "mean 1 − cos" if trace is None else "mean 1 − cos of reused entries"
     return figure.update_yaxes(title_text=title, rangemode="tozero", automargin=True)
@@ -126,7 +129,7 @@ def phases(path: np.ndarray, committed_step: int | None) -> list[int]:
     return [1] * (end - fast) + [2] * fast + [3] * (len(path) - end)
 
 
-def trajectory(drift: Drift, trace: Trace, layer: int, position: int) -> go.Figure:
+def key_path(drift: Drift, trace: Trace, layer: int, position: int) -> go.Figure:
     """The path of one position's fresh keys in one layer (both from 0) over the steps, by phase (see `phases`).
 
     Raises:
@@ -137,7 +140,7 @@ def trajectory(drift: Drift, trace: Trace, layer: int, position: int) -> go.Figu
     commits = [record.index for record in trace.steps if position in record.committed and record.index < steps]
     committed = max(commits, default=None)
     phase, step = np.array(phases(path, committed), dtype=np.uint8), np.arange(1, steps + 1, dtype=np.int32)
-    figure = frame(go.Scatter(x=path[:, 0], y=path[:, 1], mode="lines", line={"color": RULE}, hoverinfo="skip"))
+    figure = base_figure(go.Scatter(x=path[:, 0], y=path[:, 1], mode="lines", line={"color": RULE}, hoverinfo="skip"))
     figure.data[0].showlegend = False
     for number, (name, colour, symbol) in PHASES.items():
         at = (phase == number) & ~np.isnan(path[:, 0])
@@ -154,7 +157,7 @@ def trajectory(drift: Drift, trace: Trace, layer: int, position: int) -> go.Figu
     return figure.update_yaxes(title_text="second principal component", scaleanchor="x")
 
 
-def changes(drift: Drift, trace: Trace) -> list[dict[str, Any]]:
+def changed_tokens(drift: Drift, trace: Trace) -> list[dict[str, Any]]:
     """Where stale entries changed a best token, for the page's table; steps are counted from 1.
 
     Each: {"step", "position", "token", "confidence", "fresh", "fresh_confidence", "committed"}; token is the id that
@@ -214,3 +217,66 @@ def _points(path: np.ndarray, step: np.ndarray, name: str, marker: dict[str, Any
         marker=marker,
         hovertemplate="step %{customdata}<extra></extra>",
     )
+
+
+def _layer(lane: LaneData, options: Options) -> int | None:
+    """A layer, or None for the mean of all."""
+    layers = lane.known_drift.keys.shape[1]
+    return None if options.get("layer") is None else number_option(options, "layer", layers)
+
+
+def _what(options: Options) -> str:
+    return choice_option(options, "what", ENTRIES)
+
+
+def _drift_at(lane: LaneData, options: Options) -> dict[str, Any]:
+    """Drift at one step, layer by position."""
+    step = number_option(options, "step", len(lane.trace.steps))
+    figure = drift_by_layer(lane.known_drift, lane.trace, step, _what(options))
+    return {"figures": [spec(figure)], "captions": ["Drift at the cursor's step, layer by position"]}
+
+
+def _path_of(lane: LaneData, options: Options) -> dict[str, Any]:
+    """The path of one position's keys over the steps."""
+    _, layers, positions = lane.known_drift.keys.shape
+    layer, position = number_option(options, "layer", layers), number_option(options, "position", positions)
+    figure = key_path(lane.known_drift, lane.trace, layer, position)
+    return {"figures": [spec(figure)], "captions": [f"Keys of position {position} in layer {layer + 1}"]}
+
+
+def _saved(lane: LaneData) -> Iterator[dict[str, Any]]:
+    if lane.drift is None:
+        return
+    steps, layers, positions = lane.drift.keys.shape
+    for what in ENTRIES:
+        yield from ({"view": "drift", "what": what, "layer": layer} for layer in range(layers))
+        yield from ({"view": "drift_at", "step": step, "what": what} for step in range(steps))
+    yield from ({"view": "trajectory", "layer": layers - 1, "position": p} for p in range(positions))
+
+
+VIEW = View(
+    title="Drift",
+    look_for=(
+        "Look for stars: there a token was committed that fresh keys and values would not have chosen. That is the "
+        "price of the cache."
+    ),
+    empty=(
+        "The drift of this lane was not measured. Measuring it decodes once more with a full pass beside every step, "
+        "so it takes a while."
+    ),
+    has_data=lambda lane: lane.drift is not None,
+    never=lambda lane: NO_DRIFT if is_verified(lane.trace) else "",
+    charts={
+        "Drift of cached from fresh entries, step by position": (
+            lambda lane, options: drift_sheet(lane.known_drift, what=_what(options), layer=_layer(lane, options))
+        ),
+        "Mean drift by layer": lambda lane, _: drift_depth(lane.known_drift, lane.trace),
+    },
+    choices={"what": ENTRIES},
+    extra=lambda lane, _: {
+        "layers": lane.known_drift.keys.shape[1],
+        "changes": changed_tokens(lane.known_drift, lane.trace),
+    },
+    details={"drift_at": _drift_at, "trajectory": _path_of},
+    saved=_saved,
+)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from visualize.gif import gif
+from visualize.page import page
 from visualize.replay import Replay
 from visualize.steps import steps_csv
 
@@ -29,7 +30,7 @@ EXPORTS: dict[str, Export] = {
         ".html",
         "text/html",
         "A page that plays without network",
-        lambda replay, _: replay.html().encode(),
+        lambda replay, _: page(replay).encode(),
     ),
     "gif": Export(".gif", "image/gif", "An animation for slides", lambda replay, lane: gif(replay.traces[lane])),
     "csv": Export(

@@ -1,16 +1,15 @@
 """One lane of the stage: how its canvas is laid out, and one frame per forward pass."""
 
-from collections import Counter as Counts
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from dllm.pace import laps
+from dllm.pace import Meter, laps
 from dllm.settings import VERIFY
 from dllm.trace import StepRecord, Trace
+from visualize.comparison import comparison_sentence, matches_references
 from visualize.facts import decoder_words, drafts_words, short_words
-from visualize.gate import same, words
-from visualize.tally import Counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Ti
 
 def _alike(titles: Mapping[str, Title]) -> list[str]:
     """The lanes whose title another lane has too."""
-    count = Counts(title.title for title in titles.values())
+    count = Counter(title.title for title in titles.values())
     return [name for name, title in titles.items() if count[title.title] > 1]
 
 
@@ -129,12 +128,11 @@ class Lane:
         self.frames: list[dict[str, Any]] = []
         self.state = "running"
         self.known: dict[str, Any] = dict.fromkeys(("recorder", "gate", "same", "spread"))
-        self.counter = Counter(len(layout["prompt"]), layout["end"], layout["stop_ids"])
+        self.meter = Meter(len(layout["prompt"]), layout["end"], layout["stop_ids"])
 
     def add(self, record: StepRecord) -> dict[str, Any]:
-        """Keep one more pass; returns its frame with the running totals."""
-        totals = asdict(self.counter.add(record))
-        self.frames.append({**frame(record), "totals": totals})
+        """Keep one more pass; returns its frame with the numbers of the run so far."""
+        self.frames.append({**frame(record), "totals": self.meter.add(record).as_json()})
         return self.frames[-1]
 
     def end(self, trace: Trace) -> None:
@@ -142,8 +140,8 @@ class Lane:
         self.state = trace.stop_reason
         self.known = {
             "recorder": trace.timing.recorder,
-            "gate": words(trace) or None,
-            "same": same(trace),
+            "gate": comparison_sentence(trace) or None,
+            "same": matches_references(trace),
             "spread": spread(trace),
         }
 

@@ -1,4 +1,4 @@
-"""The cache ledger: which entries each step reused, which it recomputed and why, and how old they are."""
+"""The cache ledger: which KV entries each step reused, which it recomputed and why, and their age."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,25 @@ import plotly.graph_objects as go
 
 from dllm.metrics import ABSENT, RECOMPUTED, STATES, ages, states
 from dllm.trace import Trace
-from visualize.figure import CLEAR, by_step, frame, scale, sheet
-from visualize.score import heat, outlines, shades, width
+from visualize.figure import CLEAR, base_figure, by_step, discrete_scale
+from visualize.sheet import committed_outlines, heatmap, position_count, shades, sheet
+from visualize.view import View
 
-K = 4  # a cell is drawn as K × K pixels
-MAX_DRAWN = 40_000  # cells; above this one is about a pixel on the page, and a pattern could not be seen
+K = 4  # a pattern has K × K pixels
+MAX_PATTERNED = 40_000  # cells; above this a cell is about a pixel on the page, and a pattern could not be seen
+MAX_REPEATS = 4  # of a pattern along one side of a cell
+PAGE = (1000, 400)  # pixels of a chart on a page of ordinary width: across, down
+PIXEL = 3  # pixels of the page that one pixel of a pattern should take
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How a state is drawn: its name, its hue with a pale ground, and one pattern in three vocabularies.
+class StateStyle:
+    """How a state of a cache entry is drawn: its name, its hue on a pale ground, and one pattern in three vocabularies.
 
-    bitmap: K rows of K; "#" is the hue. symbol: of a plotly marker. shape: of a plotly bar's pattern.
+    Attributes:
+        bitmap: K rows of K characters; "#" is the hue, "." the ground.
+        symbol: of a Plotly marker.
+        pattern: of a Plotly bar.
     """
 
     name: str
@@ -26,36 +33,44 @@ class Look:
     ground: str
     bitmap: str
     symbol: str
-    shape: str
+    pattern: str
 
 
 SOLID = "#### #### #### ####"
-LOOKS = (
-    Look("absent", CLEAR, CLEAR, SOLID, "square", ""),
-    Look("reused", "rgba(128,138,150,.22)", CLEAR, SOLID, "square", ""),
-    Look("recomputed", "#0072b2", CLEAR, SOLID, "square", ""),
-    Look(
+STATE_STYLES = (
+    StateStyle("absent", CLEAR, CLEAR, SOLID, "square", ""),
+    StateStyle("reused", "rgba(128,138,150,.22)", CLEAR, SOLID, "square", ""),
+    StateStyle("recomputed", "#0072b2", CLEAR, SOLID, "square", ""),
+    StateStyle(
         "recomputed: certainty density", "#d98c00", "rgba(217,140,0,.3)", ".... .#.. .... ...#", "square-open-dot", "."
     ),
-    Look(
+    StateStyle(
         "recomputed: just committed", "#009e73", "rgba(0,158,115,.3)", "##.. ##.. ..## ..##", "square-cross-open", "+"
     ),
-    Look("recomputed: attention rollout", "#8a63d2", "rgba(138,99,210,.3)", "...# ..#. .#.. #...", "line-ne-open", "/"),
-    Look("recomputed: inflated gap", "#a6761d", "rgba(166,118,29,.3)", "#### .... #### ....", "line-ew-open", "-"),
-    Look("recomputed: to fill a multiple", "#c2527f", "rgba(194,82,127,.3)", "#..# .##. .##. #..#", "x-open", "x"),
+    StateStyle(
+        "recomputed: attention rollout", "#8a63d2", "rgba(138,99,210,.3)", "...# ..#. .#.. #...", "line-ne-open", "/"
+    ),
+    StateStyle(
+        "recomputed: inflated gap", "#a6761d", "rgba(166,118,29,.3)", "#### .... #### ....", "line-ew-open", "-"
+    ),
+    StateStyle(
+        "recomputed: to fill a multiple", "#c2527f", "rgba(194,82,127,.3)", "#..# .##. .##. #..#", "x-open", "x"
+    ),
 )
-# masks that share positions and leave no entry, so that no cell of the ledger is theirs
-GUESSES = Look("masks that guess, kept by nobody", "#d55e00", "rgba(213,94,0,.3)", SOLID, "square", "\\")
+# they share positions and leave no entry, so no cell of the ledger shows them
+GUESSES = StateStyle(
+    "masks that guess; their entries are not kept", "#d55e00", "rgba(213,94,0,.3)", SOLID, "square", "\\"
+)
 
 
 def ledger(trace: Trace) -> go.Figure:
     """What the cache did with every position in every step: a hue and a pattern for each of `dllm.metrics.STATES`.
 
-    z: uint8 (k · steps, k · positions), a state's code where its hue is, its code + 8 where its ground is; k is 4, or
-    1 above MAX_DRAWN cells. x and y stay positions and steps.
+    z: uint8 (k · steps, k · positions), a state's code where its hue is, its code + 8 where its ground is; k is that of
+    `resolution`. x and y stay positions and steps.
     """
     done = states(trace)
-    k = K if done.size <= MAX_DRAWN else 1
+    k = resolution(*done.shape)
     cells = go.Heatmap(
         z=patterned(done, k),
         x0=-0.5 + 0.5 / k,
@@ -63,39 +78,41 @@ def ledger(trace: Trace) -> go.Figure:
         y0=0.5 + 0.5 / k,
         dy=1 / k,
         zmin=-0.5,
-        zmax=2 * len(LOOKS) - 0.5,
-        colorscale=scale([*(look.hue for look in LOOKS), *(look.ground for look in LOOKS)]),
+        zmax=2 * len(STATE_STYLES) - 0.5,
+        colorscale=discrete_scale([*(style.hue for style in STATE_STYLES), *(style.ground for style in STATE_STYLES)]),
         showscale=False,
         hoverinfo="none",
     )
-    return sheet(cells, *_legend(done), *outlines(trace), steps=len(trace.steps), positions=width(trace))
+    return sheet(
+        cells, *_legend(done), *committed_outlines(trace), steps=len(trace.steps), positions=position_count(trace)
+    )
 
 
 def entry_age(trace: Trace) -> go.Figure:
     """Steps since every cache entry was computed, after every step; clear where there is none."""
     age = ages(trace)
     top = max(1, int(age.max(initial=0)))
-    cells = heat(shades(np.where(age < 0, np.nan, age), top), label="steps since computed", ticks=("0", str(top)))
-    return sheet(cells, *outlines(trace), steps=len(trace.steps), positions=width(trace))
+    cells = heatmap(shades(np.where(age < 0, np.nan, age), top), label="steps since computed", ticks=("0", str(top)))
+    return sheet(cells, *committed_outlines(trace), steps=len(trace.steps), positions=position_count(trace))
 
 
 def queries_by_reason(trace: Trace) -> go.Figure:
-    """How many positions each step recomputed, stacked by reason; masks whose entries nobody keeps are one more."""
+    """How many positions each step recomputed, stacked by reason; masks that guess are one more bar."""
     done = states(trace)
     step = np.arange(1, len(done) + 1, dtype=np.int32)
-    bars = [(LOOKS[code], (done == code).sum(axis=1, dtype=np.int32)) for code in _present(done, RECOMPUTED)]
+    bars = [(STATE_STYLES[code], (done == code).sum(axis=1, dtype=np.int32)) for code in _present(done, RECOMPUTED)]
     if any(guessed := [record.guessing for record in trace.steps]):
         bars.append((GUESSES, np.array(guessed, dtype=np.int32)))
-    figure = frame(
+    figure = base_figure(
         *(
             go.Bar(
                 x=step,
                 y=counts,
-                name=look.name,
-                marker={"color": look.hue, "pattern": {"shape": look.shape, "bgcolor": look.ground}},
-                hovertemplate=f"step %{{x}}: %{{y}} {look.name}<extra></extra>",
+                name=style.name,
+                marker={"color": style.hue, "pattern": {"shape": style.pattern, "bgcolor": style.ground}},
+                hovertemplate=f"step %{{x}}: %{{y}} {style.name}<extra></extra>",
             )
-            for look, counts in bars
+            for style, counts in bars
         ),
         barmode="stack",
         bargap=0,
@@ -105,14 +122,26 @@ def queries_by_reason(trace: Trace) -> go.Figure:
     return by_step(figure, len(done)).update_yaxes(title_text="positions recomputed", rangemode="tozero")
 
 
+def resolution(steps: int, positions: int) -> int:
+    """Pixels along one side of a cell: a multiple of K, larger where cells are large; 1 where there are too many."""
+    if steps * positions > MAX_PATTERNED:
+        return 1
+    side = min(PAGE[0] // max(1, positions), PAGE[1] // max(1, steps))
+    return K * max(1, min(MAX_REPEATS, side // (K * PIXEL)))
+
+
 def patterned(done: np.ndarray, k: int) -> np.ndarray:
-    """States (steps, positions) as bitmaps (k · steps, k · positions); with k = 1 every state is its plain hue."""
-    tiles = np.array([[list(row) for row in look.bitmap.split()] for look in LOOKS]) == "."  # (states, K, K)
-    codes = np.arange(len(LOOKS), dtype=np.uint8)[:, None, None] + len(LOOKS) * tiles.astype(np.uint8)
+    """States (steps, positions) as bitmaps (k · steps, k · positions).
+
+    k: 1, which draws every state in its plain hue, or a multiple of K, which repeats its pattern within a cell.
+    """
+    tiles = np.array([[list(row) for row in style.bitmap.split()] for style in STATE_STYLES]) == "."  # (states, K, K)
+    codes = np.arange(len(STATE_STYLES), dtype=np.uint8)[:, None, None] + len(STATE_STYLES) * tiles.astype(np.uint8)
     if k == 1:
         return done
     steps, positions = done.shape
-    return codes[done].transpose(0, 2, 1, 3).reshape(K * steps, K * positions)
+    tiled = np.tile(codes, (1, k // K, k // K))
+    return tiled[done].transpose(0, 2, 1, 3).reshape(k * steps, k * positions)
 
 
 def _present(done: np.ndarray, first: int) -> list[int]:
@@ -127,9 +156,24 @@ def _legend(done: np.ndarray) -> list[go.Scatter]:
             x=[None],
             y=[None],
             mode="markers",
-            name=look.name,
-            marker={"symbol": look.symbol, "size": 11, "color": look.hue, "line": {"width": 2, "color": look.hue}},
+            name=style.name,
+            marker={"symbol": style.symbol, "size": 11, "color": style.hue, "line": {"width": 2, "color": style.hue}},
             hoverinfo="skip",
         )
-        for look in (LOOKS[code] for code in _present(done, ABSENT + 1))
+        for style in (STATE_STYLES[code] for code in _present(done, ABSENT + 1))
     ]
+
+
+VIEW = View(
+    title="Cache ledger",
+    look_for=(
+        "Look for columns that stay reused for many steps: their keys and values are old, computed before every token "
+        "that was written since."
+    ),
+    empty="No pass was made in this lane.",
+    charts={
+        "What the cache did with every position in every step": lambda lane, _: ledger(lane.trace),
+        "Positions recomputed in each step, by reason": lambda lane, _: queries_by_reason(lane.trace),
+        "Age of every cache entry, in steps": lambda lane, _: entry_age(lane.trace),
+    },
+)

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly
 
-from dllm.metrics import DEFINITIONS
+from dllm.pace import DEFINITIONS
 from visualize.lane import WAITING
+from visualize.replay import Replay
 from visualize.stage import dumps
-from visualize.views import CHOICES, VIEWS
-
-if TYPE_CHECKING:
-    from visualize.replay import Replay
+from visualize.views import VIEWS
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets/viewer"
 PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
@@ -27,11 +25,11 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.body.classList.toggle("dark", dark.matches);
 dark.addEventListener("change", follow);
 follow();
-mount(document.querySelector(".bs"), {
+viewer.mount(document.querySelector(".bs"), {
   ...carried.words,
   read: () => carried.message,
   listen: () => {},
-  ask: async (question) => carried.answers[keyOf(question)] ?? { empty: carried.missing },
+  ask: async (question) => carried.answers[viewer.keyOf(question)] ?? { empty: carried.missing },
   plotly: async () => window.Plotly,
 });
 """
@@ -39,20 +37,23 @@ MISSING = "This saved page does not carry that picture; the app draws it from th
 
 
 def template() -> str:
-    """The static page of the viewer with its style sheet."""
-    style, body = (FOLDER / "viewer.css").read_text(), (FOLDER / "viewer.html").read_text()
-    return f"<style>{style}</style>\n{body}"
+    """The static page of the viewer with its style sheets."""
+    return "\n".join([_style("tokens.css", "viewer.css"), (FOLDER / "viewer.html").read_text(encoding="utf-8")])
 
 
 def script() -> str:
-    """The viewer's script: its parts in the order of their names. It defines `mount`."""
-    return "\n".join(part.read_text() for part in sorted(FOLDER.glob("*.js")))
+    """The viewer's script, as `make bundle` makes it. It defines `viewer`, with `mount` and `keyOf`."""
+    return (FOLDER / "viewer.js").read_text(encoding="utf-8")
+
+
+def _style(*names: str) -> str:
+    return "\n".join(f"<style>{(FOLDER / name).read_text(encoding='utf-8')}</style>" for name in names)
 
 
 def words() -> dict[str, Any]:
     """What the viewer says that depends on no run."""
     views = {
-        name: {"title": v.title, "look_for": v.look_for, "empty": v.empty, "choices": CHOICES.get(name, {})}
+        name: {"title": v.title, "look_for": v.look_for, "empty": v.empty, "choices": v.choices}
         for name, v in VIEWS.items()
     }
     return {
@@ -62,7 +63,7 @@ def words() -> dict[str, Any]:
     }
 
 
-def page(replay: "Replay") -> str:
+def page(replay: Replay) -> str:
     """A replay as one HTML file."""
     carried = {
         "words": words(),
@@ -75,7 +76,7 @@ def page(replay: "Replay") -> str:
         '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
         "<title>Blockscope: a recorded run</title>",
-        f"<style>{(FOLDER / 'standalone.css').read_text()}</style></head><body><main>",
+        f'{_style("standalone.css")}</head><body class="bs-page"><main>',
         template(),
         "</main>",
         f'<script type="application/json" id="bs-data">{dumps(carried)}</script>',
@@ -86,7 +87,7 @@ def page(replay: "Replay") -> str:
     return "\n".join(parts)
 
 
-def answers(replay: "Replay", budget: int = BUDGET) -> dict[str, Mapping[str, Any]]:
+def answers(replay: Replay, budget: int = BUDGET) -> dict[str, Mapping[str, Any]]:
     """The answers to what a reader will ask first, as far as the budget reaches: views, then steps, then layers."""
     found: dict[str, Mapping[str, Any]] = {}
     for question in questions(replay):
@@ -98,24 +99,18 @@ def answers(replay: "Replay", budget: int = BUDGET) -> dict[str, Mapping[str, An
     return found
 
 
-def questions(replay: "Replay") -> Iterator[dict[str, Any]]:
-    """What can be asked of a replay, the most general first. The script's `keyOf` names questions alike."""
+def questions(replay: Replay) -> Iterator[dict[str, Any]]:
+    """What can be asked of a replay: every view of every lane first, the maps of attention, the most bytes, last.
+
+    The script's `keyOf` names questions alike.
+    """
     for lane in replay.traces:
-        for name in VIEWS:
-            options = CHOICES.get(name, {})
-            for values in product(*options.values()):
-                yield {"lane": lane, "view": name, **dict(zip(options, values, strict=True))}
-    for lane, maps in replay.maps.items():
-        yield from ({"lane": lane, "view": "rollout_at", "step": step} for step in maps.steps)
-    for lane, drift in replay.drifts.items():
-        steps, layers, positions = drift.keys.shape
-        for what in CHOICES["drift"]["what"]:
-            yield from ({"lane": lane, "view": "drift", "what": what, "layer": layer} for layer in range(layers))
-            yield from ({"lane": lane, "view": "drift_at", "step": step, "what": what} for step in range(steps))
-        yield from ({"lane": lane, "view": "trajectory", "layer": layers - 1, "position": p} for p in range(positions))
-    for lane, maps in replay.maps.items():
-        for layer in reversed(range(maps.layers)):
-            yield from ({"lane": lane, "view": "maps", "layer": layer, "step": step} for step in maps.steps)
+        for name, view in VIEWS.items():
+            for values in product(*view.choices.values()):
+                yield {"lane": lane, "view": name, **dict(zip(view.choices, values, strict=True))}
+    for view in reversed(VIEWS.values()):
+        for lane in replay.traces:
+            yield from ({"lane": lane, **question} for question in view.saved(replay.lane_data(lane)))
 
 
 def key_of(question: Mapping[str, Any]) -> str:

@@ -13,9 +13,9 @@ from dllm.settings import Settings
 from dllm.trace import Trace, TraceError
 from visualize.facts import decoder_words, facts
 from visualize.lane import Title, titles_of
-from visualize.page import page
 from visualize.stage import Stage
-from visualize.views import QuestionError, Shown, answer
+from visualize.view import LaneData, QuestionError
+from visualize.views import answer
 
 SUFFIXES = (".json.gz", ".json")
 NAME = re.compile(r"[a-z0-9_.-]{1,40}")
@@ -111,16 +111,18 @@ class Replay:
         lane = question.get("lane") if isinstance(question, Mapping) else None
         if not isinstance(lane, str) or lane not in self.traces:
             raise QuestionError(f"lane is {lane!r}; allowed: {', '.join(self.traces)}")
-        lanes = {title.title: self.traces[name] for name, title in self.titles().items()}
-        return answer(Shown(self.traces[lane], self.maps.get(lane), self.drifts.get(lane), lanes), question)
+        return answer(self.lane_data(lane), question)
 
-    def html(self) -> str:
-        """One self-contained page that plays from a file, without network."""
-        return page(self)
+    def lane_data(self, lane: str) -> LaneData:
+        """What the views of a lane are drawn from."""
+        lanes = {title.title: self.traces[name] for name, title in self.titles().items()}
+        return LaneData(self.traces[lane], self.maps.get(lane), self.drifts.get(lane), lanes)
 
     def _repr_html_(self) -> str:
-        """The same inside a notebook, in a frame of its own so that neither disturbs the other."""
-        source = html.escape(self.html(), quote=True)
+        """The page of `visualize.page` inside a notebook, in a frame so that neither disturbs the other."""
+        from visualize.page import page
+
+        source = html.escape(page(self), quote=True)
         style = "width:100%;height:900px;border:0"
         return f'<iframe sandbox="allow-scripts allow-downloads" style="{style}" srcdoc="{source}"></iframe>'
 

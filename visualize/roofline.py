@@ -1,38 +1,47 @@
-"""Every pass against what the machine can do at most (the roofline model, Williams et al. 2009)."""
+"""Every pass against the peaks of the machine (the roofline model, Williams et al. 2009), and the tab of costs."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
 
+from dllm.cost import FORMULAS
 from dllm.trace import Environment, Trace
-from visualize.cost import costs, has_sizes
-from visualize.figure import INK, QUIET, frame
-from visualize.race import Look, looks
+from visualize.cost import costs, has_sizes, intensity, moved, operations
+from visualize.figure import INK, QUIET, Style, base_figure
+from visualize.race import lane_styles
+from visualize.view import LaneData, View
 
-UNMEASURED = "What this machine does at most was not measured, so there is no roof."
+UNMEASURED = "The peaks of this machine were not measured, so there is no roof."
+SHARED = "Not drawn, because their passes were shared with other runs: {}."
 MEASURED = "this machine, measured"
 
 
 def roofline(lanes: Mapping[str, Trace], environment: Environment) -> go.Figure:
-    """Operations a second against operations a byte: a dot for every pass of every lane, and the ceilings over them.
+    """Operations a second against operations a byte: a dot for every pass of every lane, and the peaks above them.
 
-    environment: whose peaks are drawn; where they were not measured, that is said instead. Lanes without
-    sizes and passes without a time have no place here.
+    Args:
+        lanes: traces by title. Those without sizes are left out, as are passes without a time. Lanes whose passes were
+            shared with other runs are named instead: their seconds are of all runs in a pass, their price is of one.
+        environment: whose peaks are drawn; if they were not measured, a note says so.
     """
-    points = {title: found for title, trace in lanes.items() if has_sizes(trace) and (found := _points(trace))}
-    dots = [_dots(title, found, looks(lanes)[title]) for title, found in points.items()]
+    alone = {title: trace for title, trace in lanes.items() if trace.environment.rows == 1}
+    points = {title: found for title, trace in alone.items() if has_sizes(trace) and (found := _points(trace))}
+    dots = [_dots(title, found, lane_styles(lanes)[title]) for title, found in points.items()]
     reached = [x for found in points.values() for x, *_ in found]
-    figure = frame(*_ceilings(environment, reached), *dots, height=400, showlegend=True)
-    if environment.peak_bytes is None or environment.peak_flops is None:
+    figure = base_figure(*_ceilings(environment, reached), *dots, height=400, showlegend=True)
+    measured = environment.peak_bytes is not None and environment.peak_flops is not None
+    notes = [] if measured else [UNMEASURED]
+    notes += [SHARED.format(", ".join(shared))] if (shared := [title for title in lanes if title not in alone]) else []
+    if notes:
         where = {"x": 0, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top"}
-        figure.add_annotation(text=UNMEASURED, showarrow=False, font={"color": QUIET}, **where)
+        figure.add_annotation(text="<br>".join(notes), showarrow=False, font={"color": QUIET}, align="left", **where)
     figure.update_xaxes(type="log", title_text="operations a byte", dtick="D2", tickformat="~g")
     return figure.update_yaxes(type="log", title_text="operations a second", dtick="D2", tickformat="~s")
 
 
 def _points(trace: Trace) -> list[tuple[float, float, int, str, int]]:
-    """Of every timed pass: operations a byte and a second, its step from 1, its kind, positions computed."""
+    """Of every timed pass: operations a byte, operations a second, step from 1, kind, positions computed."""
     return [
         (price.intensity, price.flops / step.seconds, step.index + 1, step.kind, step.query_count)
         for step, price in zip(trace.steps, costs(trace), strict=True)
@@ -40,14 +49,14 @@ def _points(trace: Trace) -> list[tuple[float, float, int, str, int]]:
     ]
 
 
-def _dots(title: str, points: list[tuple[float, float, int, str, int]], look: Look) -> go.Scatter:
+def _dots(title: str, points: list[tuple[float, float, int, str, int]], style: Style) -> go.Scatter:
     return go.Scatter(
         x=[point[0] for point in points],
         y=[point[1] for point in points],
         customdata=[point[2:] for point in points],
         name=title,
         mode="markers",
-        marker={"color": look.colour, "symbol": look.symbol, "size": 7, "opacity": 0.75},
+        marker={"color": style.colour, "symbol": style.symbol, "size": 7, "opacity": 0.75},
         hovertemplate=(
             "step %{customdata[0]}, %{customdata[1]}, %{customdata[2]} positions: %{y:.3s} operations a second at "
             f"%{{x:.3s}} a byte<extra>{title}</extra>"
@@ -56,7 +65,7 @@ def _dots(title: str, points: list[tuple[float, float, int, str, int]], look: Lo
 
 
 def _ceilings(environment: Environment, reached: list[float]) -> list[go.Scatter]:
-    """Memory's, which rises with the operations a byte, and arithmetic's, which does not; they meet at the ridge."""
+    """The bound by memory bandwidth, which rises with operations a byte, and that by peak FLOP/s."""
     memory, arithmetic = environment.peak_bytes, environment.peak_flops
     if memory is None or arithmetic is None:
         return []
@@ -80,3 +89,29 @@ def _ceiling(name: str, x: np.ndarray, y: np.ndarray, dash: str, most: str) -> g
         line={"color": INK, "dash": dash, "width": 1.5},
         hovertemplate=f"{name}: at most {most}, {MEASURED}<extra></extra>",
     )
+
+
+def _note(lane: LaneData) -> str:
+    rows = lane.trace.environment.rows
+    shared = f" Passes of this lane served up to {rows} runs; each is priced as if it had served this run alone."
+    return FORMULAS + (shared if rows > 1 else "")
+
+
+VIEW = View(
+    title="Cost",
+    look_for=(
+        "Look for which kind of bytes is tallest: where it is the weights, eight positions move hardly more than one, "
+        "and parallel decoding pays on a machine that waits for its memory: left of the ridge of the roofline."
+    ),
+    empty="This trace was recorded before traces held the sizes of their models, so its passes cannot be priced.",
+    has_data=lambda lane: has_sizes(lane.trace),
+    charts={
+        "Operations of each step, by part": lambda lane, _: operations(lane.trace),
+        "Bytes moved by each step, by kind": lambda lane, _: moved(lane.trace),
+        "Operations a byte, positions a token": lambda lane, _: intensity(lane.trace),
+        "Roofline: operations a second by operations a byte, every pass of every lane": (
+            lambda lane, _: roofline(lane.all_lanes, lane.trace.environment)
+        ),
+    },
+    extra=lambda lane, _: {"note": _note(lane)},
+)

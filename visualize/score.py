@@ -1,4 +1,4 @@
-"""The score sheet: how sure the model was of every guess, kept or not, step by position."""
+"""The score sheet: the confidence of every prediction, committed or not, step by position."""
 
 from itertools import chain
 from typing import Any
@@ -7,31 +7,29 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dllm.trace import Trace
-from visualize.figure import CLEAR, INK, QUIET, VIRIDIS, sheet
+from visualize.figure import INK, QUIET
 from visualize.lane import head
-
-TOP = 255  # the code of the highest value
-PERCENTILE = 99  # scaled to the few highest of some quantities, all others would look alike
-MARK = "#d81b60"  # no colour of viridis, and seen on light and on dark paper
+from visualize.sheet import MARK, cell_markers, committed_outlines, heatmap, marker_size, position_count, shades, sheet
+from visualize.view import View
 
 
 def score_sheet(trace: Trace) -> go.Figure:
-    """Confidence of the token predicted at each position in each step, also where it was not committed.
+    """Confidence of the token predicted at each position in each step, committed or not.
 
-    z: uint8 (steps, positions shown), 0 where nothing was asked, 1 … 255 for confidence 0 … 1. The first column is
+    z: uint8 (steps, positions shown), 0 where nothing was predicted, 1 … 255 for confidence 0 … 1. The first column is
     the start of the block that holds the first position after the prompt.
     """
     layout = head(trace.prompt, trace.settings)
-    steps, end, prompt = len(trace.steps), width(trace), len(trace.prompt)
+    steps, end, prompt = len(trace.steps), position_count(trace), len(trace.prompt)
     start = layout["origin"] + (prompt - layout["origin"]) // layout["block"] * layout["block"]
     confidence = np.full((steps, end), np.nan, dtype=np.float32)
     for row, record in zip(confidence, trace.steps, strict=True):
         row[record.positions] = record.confidence
     figure = sheet(
-        heat(shades(confidence[:, start:]), x0=start, label="confidence", ticks=("0", "0.5", "1")),
+        heatmap(shades(confidence[:, start:]), x0=start, label="confidence", ticks=("0", "0.5", "1")),
         *_rules(layout, start, end, steps),
-        *outlines(trace),
-        *_seeds(trace),
+        *committed_outlines(trace),
+        *_block_starts(trace),
         *_remasked(trace),
         *_confirmed(trace),
         steps=steps,
@@ -40,81 +38,29 @@ def score_sheet(trace: Trace) -> go.Figure:
     return figure.update_xaxes(range=[start - 0.5, max(start, end) - 0.5])
 
 
-def shades(values: np.ndarray, top: float = 1.0) -> np.ndarray:
-    """Values as codes of one byte: 0 where they are NaN, 1 for 0, TOP for `top` and above."""
-    codes = 1 + np.round(np.clip(values / top, 0, 1) * (TOP - 1))
-    return np.where(np.isnan(codes), 0, codes).astype(np.uint8)
-
-
-def top_of(values: np.ndarray) -> float:
-    """What the end of a colour scale stands for where a few values are far above the others; NaN does not count."""
-    known = values[~np.isnan(values)].astype(np.float32)
-    top = float(np.percentile(known, PERCENTILE)) if known.size else 0.0
-    return top if top > 0 else 1.0
-
-
-def heat(codes: np.ndarray, *, label: str, ticks: tuple[str, ...], x0: int = 0) -> go.Heatmap:
-    """Codes of `shades`, step by position, with a colour bar; `ticks` name evenly spaced values from 0 to the top."""
-    first = 1 / TOP
-    stops = [first + i * (1 - first) / (len(VIRIDIS) - 1) for i in range(len(VIRIDIS))]
-    bar = {"title": {"text": label, "side": "right"}, "thickness": 12, "ticktext": ticks, "outlinewidth": 0}
-    return go.Heatmap(
-        z=codes,
-        x0=x0,
-        y0=1,
-        zmin=0,
-        zmax=TOP,
-        colorscale=[(0, CLEAR), (first / 2, CLEAR), (first / 2, VIRIDIS[0]), *zip(stops, VIRIDIS, strict=True)],
-        colorbar={**bar, "tickvals": [1 + i * (TOP - 1) / (len(ticks) - 1) for i in range(len(ticks))]},
-        hoverinfo="none",
-    )
-
-
-def outlines(trace: Trace) -> list[go.Scatter]:
-    """An outline around every committed cell of a sheet; nothing where none was committed."""
-    cells = [(record.index, p) for record in trace.steps for p in record.committed]
-    return marks(cells, "committed", {"symbol": "square-open", "size": _size(trace), "color": MARK})
-
-
-def marks(cells: list[tuple[int, int]], name: str, marker: dict[str, Any]) -> list[go.Scatter]:
-    """A marker on some cells (step index, position) of a sheet. The pointer feels the cell below, not the marker."""
-    if not cells:
-        return []
-    y, x = np.array(cells, dtype=np.int32).T
-    return [go.Scatter(x=x, y=y + 1, mode="markers", name=name, marker=marker, hoverinfo="skip")]
-
-
-def width(trace: Trace) -> int:
-    """Positions a sheet must show: a token may be predicted one beyond the last cache entry."""
-    return max([len(trace.prompt), *(end for s in trace.steps for end in (s.visible, 1 + max(s.positions, default=0)))])
-
-
-def _seeds(trace: Trace) -> list[go.Scatter]:
-    """First tokens of blocks, predicted by the finished block before; with single tokens that is every one."""
+def _block_starts(trace: Trace) -> list[go.Scatter]:
+    """First tokens of blocks, which the finished block before predicts; none where a block is one token."""
     if trace.settings["block_size"] == 1:
         return []
     passes = [record for record in trace.steps if record.kind in ("commit", "prefill")]
     cells = [(record.index, p) for record in passes for p in record.committed]
-    return marks(cells, "seeded by the block before", {"symbol": "circle", "size": _size(trace) / 2, "color": MARK})
+    return cell_markers(
+        cells, "predicted by the block before", {"symbol": "circle", "size": marker_size(trace) / 2, "color": MARK}
+    )
 
 
 def _remasked(trace: Trace) -> list[go.Scatter]:
-    """Tokens that were masked again, and drafts that were struck out: those were never committed."""
-    look = {"symbol": "x", "size": _size(trace) / 2, "color": INK}
+    """Tokens that were masked again, and drafts that were struck out, which were never committed."""
+    marker = {"symbol": "x", "size": marker_size(trace) / 2, "color": INK}
     masked = [(record.index, p) for record in trace.steps for p in record.withdrawn]
     struck = [(s.index, p) for s in trace.steps if s.tested is not None for p in s.remasked]
-    return [*marks(masked, "remasked", look), *marks(struck, "draft struck out", look)]
+    return [*cell_markers(masked, "remasked", marker), *cell_markers(struck, "draft struck out", marker)]
 
 
 def _confirmed(trace: Trace) -> list[go.Scatter]:
     tested = [(s.index, p, s.remasked) for s in trace.steps for p in s.positions[: len(s.tested or ())]]
     cells = [(index, p) for index, p, struck in tested if p not in struck]
-    return marks(cells, "draft confirmed", {"symbol": "circle", "size": _size(trace) / 2, "color": MARK})
-
-
-def _size(trace: Trace) -> int:
-    """Pixels of an outline: about a cell's on a page of ordinary width, but never too small to be seen."""
-    return max(4, min(10, 800 // max(1, width(trace)), 600 // max(1, len(trace.steps))))
+    return cell_markers(cells, "draft confirmed", {"symbol": "circle", "size": marker_size(trace) / 2, "color": MARK})
 
 
 def _rules(layout: dict[str, Any], start: int, end: int, steps: int) -> list[go.Scatter]:
@@ -139,3 +85,18 @@ def _rules(layout: dict[str, Any], start: int, end: int, steps: int) -> list[go.
         for name, places, line in found
         if places
     ]
+
+
+VIEW = View(
+    title="Score sheet",
+    look_for=(
+        "Look for bright cells that are not outlined: predictions the model was sure of but did not keep, and the step "
+        "at which they turned into tokens."
+    ),
+    empty="Nothing was predicted in this lane.",
+    charts={
+        "Confidence of every prediction, step by position; outlined where it was committed": (
+            lambda lane, _: score_sheet(lane.trace)
+        ),
+    },
+)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from dllm.attention import Maps
+from dllm.canvases import canvases
 from dllm.trace import StepRecord, Trace
-from visualize.score import width
+from visualize.sheet import position_count
 
 UNSHIFTED = ("llada",)  # families that predict position p at query p; all others at query p - 1
 
@@ -30,13 +31,10 @@ def written(trace: Trace) -> np.ndarray:
 
     n: a token that step number n (from 1) committed. 0: a token of the prompt. -1: a mask.
     """
-    out = np.empty((len(trace.steps), width(trace)), dtype=np.int32)
-    now = np.full(out.shape[1], -1, dtype=np.int32)
-    now[: len(trace.prompt)] = 0
-    for row, record in zip(out, trace.steps, strict=True):
-        row[:] = now
-        now[record.committed] = record.index + 1
-        now[record.withdrawn] = -1
+    out = np.empty((len(trace.steps), position_count(trace)), dtype=np.int32)
+    out[:, : len(trace.prompt)], out[:, len(trace.prompt) :] = 0, -1
+    for row, cells in zip(out[1:], canvases(trace.steps), strict=False):  # what stands after a step is before the next
+        row[list(cells)] = [cell.step + 1 for cell in cells.values()]
     return out
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dllm.gate import compare_references
-from dllm.pace import Pace, comparable, laps, pace
+from dllm.pace import Throughput, comparable, laps, throughput
 from dllm.trace import Trace
-from visualize import gate
+from visualize.comparison import comparison_sentence, is_autoregressive, is_verified
 from visualize.cost import costs, has_sizes
 from visualize.race import no_race
 
@@ -19,7 +19,7 @@ class Lane:
 
     name: str
     trace: Trace
-    pace: Pace
+    numbers: Throughput
     laps: list[float]
 
     @property
@@ -31,7 +31,7 @@ class Lane:
     def tps(self) -> str:
         """Tokens per second, with the spread of its laps."""
         spread = f" ({len(self.laps)} laps, {min(self.laps):.1f} to {max(self.laps):.1f})" if len(self.laps) > 1 else ""
-        return f"{self.pace.tps:.1f}{spread}"
+        return f"{self.numbers.tps:.1f}{spread}"
 
 
 def verdict(traces: Mapping[str, Trace]) -> str:
@@ -43,22 +43,22 @@ def verdict(traces: Mapping[str, Trace]) -> str:
         return ""
     if why := comparable(list(traces.values())):
         return no_race(why)
-    lanes = sorted(_lanes(traces), key=lambda lane: -lane.pace.tps)
-    if not all(lane.pace.tps for lane in lanes):
+    lanes = sorted(_lanes(traces), key=lambda lane: -lane.numbers.tps)
+    if not all(lane.numbers.tps for lane in lanes):
         return ""
-    base = next((lane for lane in lanes if gate.autoregressive(lane.trace)), lanes[-1])
+    base = next((lane for lane in lanes if is_autoregressive(lane.trace)), lanes[-1])
     rival = next(lane for lane in lanes if lane is not base)
     said = [_ranking(lanes, base)] if len(lanes) > 2 else []
-    exact = [lane for lane in lanes if lane not in (base, rival) and gate.verified(lane.trace) and _same(lane, base)]
+    exact = [lane for lane in lanes if lane not in (base, rival) and is_verified(lane.trace) and _same(lane, base)]
     told = [_comparison(rival, base), _why(rival, base), *(_comparison(lane, base) for lane in exact)]
     return " ".join([*said, *told, *_answers(lanes, base)])
 
 
 def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
     """AR is called so, unless two lanes are."""
-    single = sum(gate.autoregressive(trace) for trace in traces.values()) == 1
+    single = sum(is_autoregressive(trace) for trace in traces.values()) == 1
     return [
-        Lane("AR" if single and gate.autoregressive(trace) else _lowered(title), trace, pace(trace), laps(trace))
+        Lane("AR" if single and is_autoregressive(trace) else _lowered(title), trace, throughput(trace), laps(trace))
         for title, trace in traces.items()
     ]
 
@@ -84,8 +84,8 @@ def _comparison(rival: Lane, base: Lane) -> str:
             f"{_raised(rival.name)} was ahead of {base.name}, but its answer was not held against the exact decoder, "
             "so no speed-up is claimed."
         )
-    first, second = (rival, base) if rival.pace.tps > base.pace.tps else (base, rival)
-    times = first.pace.tps / second.pace.tps
+    first, second = (rival, base) if rival.numbers.tps > base.numbers.tps else (base, rival)
+    times = first.numbers.tps / second.numbers.tps
     if same and first is rival:
         return (
             f"{_raised(rival.name)} wrote the same words as AR, {times:.2f} times as fast: {rival.tps} tokens per "
@@ -104,7 +104,7 @@ def _comparison(rival: Lane, base: Lane) -> str:
 
 def _why(rival: Lane, base: Lane) -> str:
     """What a pass computed, wrote and took, and what a token cost."""
-    ours, theirs = rival.pace, base.pace
+    ours, theirs = rival.numbers, base.numbers
     computed = sum(step.query_count for step in rival.trace.steps) / ours.nfe
     time = (ours.seconds / ours.nfe) / (theirs.seconds / theirs.nfe)
     than = "an AR pass" if base.name == "AR" else f"a pass of {base.name}"
@@ -119,8 +119,8 @@ def _why(rival: Lane, base: Lane) -> str:
 
 def _answers(lanes: list[Lane], base: Lane) -> list[str]:
     """What the speed of every faster lane did to its answer."""
-    faster = [lane for lane in lanes if lane.pace.tps > base.pace.tps and not _tied(lane, base) and lane.held]
-    return [f"{_raised(lane.name)}: {_first_lowered(gate.words(lane.trace))}" for lane in faster]
+    faster = [lane for lane in lanes if lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and lane.held]
+    return [f"{_raised(lane.name)}: {_first_lowered(comparison_sentence(lane.trace))}" for lane in faster]
 
 
 def _same(lane: Lane, base: Lane) -> bool:
@@ -130,7 +130,7 @@ def _same(lane: Lane, base: Lane) -> bool:
 
 def _tied(one: Lane, other: Lane) -> bool:
     """Whether their difference is too small to show, or their laps reach into each other."""
-    if abs(one.pace.tps - other.pace.tps) <= TIE * max(one.pace.tps, other.pace.tps):
+    if abs(one.numbers.tps - other.numbers.tps) <= TIE * max(one.numbers.tps, other.numbers.tps):
         return True
     if not (one.laps and other.laps):
         return False
@@ -139,12 +139,12 @@ def _tied(one: Lane, other: Lane) -> bool:
 
 def _unproven(lane: Lane, base: Lane) -> bool:
     """Whether it was ahead, and nobody knows at what price."""
-    return lane.pace.tps > base.pace.tps and not _tied(lane, base) and not lane.held
+    return lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and not lane.held
 
 
 def _work(lane: Lane) -> float:
     """Operations a token."""
-    return sum(price.flops for price in costs(lane.trace)) / lane.pace.tokens
+    return sum(price.flops for price in costs(lane.trace)) / lane.numbers.tokens
 
 
 def _lowered(title: str) -> str:

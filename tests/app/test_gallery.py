@@ -11,7 +11,7 @@ from app.gallery import FOLDER, Gallery
 from app.shelf import Shelf
 from dllm.trace import Trace
 from tests.visualize.runs import recorded, saved
-from visualize.drift import NONE
+from visualize.drift import NO_DRIFT
 from visualize.replay import Replay
 from visualize.views import VIEWS
 
@@ -43,7 +43,7 @@ def test_every_recorded_run_plays_and_every_view_answers(gallery: Gallery, name:
     for lane in message["planned"]:
         for view in VIEWS:
             answer = gallery.shelf.ask({"run": message["run"], "lane": lane, "view": view})
-            assert answer.get("figures") or answer["empty"] in (VIEWS[view].empty, NONE)
+            assert answer.get("figures") or answer["empty"] in (VIEWS[view].empty, NO_DRIFT)
 
 
 def test_every_file_of_the_gallery_is_in_a_run() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dllm.metrics import canvas_at
 from dllm.trace import Trace
+from tests.dllm.traces import canvas_at
 from tests.visualize.runs import recorded, verified
-from visualize.drift import NONE
+from visualize.drift import NO_DRIFT
 from visualize.page import FOLDER, PLOTLY, script, template, words
+from visualize.page import page as saved_page
 from visualize.replay import Replay
 from visualize.stage import Stage, notice
 from visualize.views import VIEWS
@@ -27,7 +28,7 @@ MOUNT = """([source, words]) => {
     measure: (run) => measure(run),
     plotly: async () => window.Plotly,
   };
-  new Function("root", "options", source + "; mount(root, options);")(document.querySelector(".bs"), options);
+  new Function("root", "options", source + "; viewer.mount(root, options);")(document.querySelector(".bs"), options);
 }"""
 
 
@@ -112,7 +113,7 @@ def test_every_view_draws_says_what_to_look_for_and_follows_the_cursor(stand: St
     stand.show(view)
     sentence = VIEWS[view].look_for.removeprefix("Look for ")
     expect(stand.page.locator(".bs-look")).to_have_text(f"What to look for: {sentence}")
-    assert stand.plots.count() >= len(VIEWS[view].captions)
+    assert stand.plots.count() >= len(VIEWS[view].charts)
     for plot in stand.plots.all():
         assert plot.locator("svg").count() > 0
         assert plot.get_attribute("aria-label")
@@ -210,7 +211,7 @@ def test_nothing_is_asked_before_the_run_has_ended(stand: Stand) -> None:
 
 def test_a_drift_that_cannot_be_is_not_offered_to_be_measured(page: Page) -> None:
     Stand(page, Replay({"diffusion": verified()})).show("drift")
-    expect(page.locator(".bs-empty")).to_have_text(NONE)
+    expect(page.locator(".bs-empty")).to_have_text(NO_DRIFT)
     expect(page.get_by_role("button", name="Measure the drift")).to_be_hidden()
 
 
@@ -339,7 +340,7 @@ def text_at(trace: Trace, step: int, mask: str) -> str:
 @pytest.mark.parametrize("way", ["d2", "sub_block", "ar"])
 def test_a_saved_page_plays_from_a_file_without_network(page: Page, tmp_path: Path, way: str) -> None:
     path = tmp_path / "run.html"
-    path.write_text(recorded(way).html(), encoding="utf-8")
+    path.write_text(saved_page(recorded(way)), encoding="utf-8")
     seen: list[str] = []
     page.on("request", lambda request: seen.append(request.url))
     page.goto(path.as_uri())

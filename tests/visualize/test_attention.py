@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.attention import Maps, MapsWriter
-from dllm.metrics import canvas_at, influences
+from dllm.metrics import influences
 from dllm.models.families import DREAM, FAMILIES, FAST_DLLM_V2, LLADA, ModelSpec
 from dllm.models.rollout import influence, rollout_matrix
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace, TraceError
 from tests.dllm.nets import engine_of
-from tests.dllm.traces import made
+from tests.dllm.traces import canvas_at, made
 from tests.visualize.records import step
-from visualize.attention import picture, rollout, rollout_picture, shares, template
+from visualize.attention import layer_maps, map_template, rollout, rollout_maps, shares
 from visualize.unlocked import shift_of, unlocked, written
 
 WAYS: dict[str, tuple[ModelSpec, dict[str, Any]]] = {
@@ -171,29 +171,29 @@ def test_shares_of_a_run_add_up_and_autoregressive_decoding_has_no_future(way: s
 def test_a_picture_holds_the_maps_of_its_layer(way: str) -> None:
     trace, maps = recorded(way)
     for at in (0, len(trace.steps) - 1):
-        shown = picture(trace, maps, at, 1)
+        shown = layer_maps(trace, maps, at, 1)
         found, heads = unpacked(shown), maps.layer(at, 1)
         assert (shown["step"], shown["layer"], shown["layers"]) == (at, 1, 2)
         assert shown["planes"] == ["head mean", "head 1", "head 2", "head 3", "head 4"]
         assert close(found[1:], heads)
         assert close(found[0], sum(heads) / 4)
     with pytest.raises(TraceError, match="layer is 2; allowed: 0 to 1"):
-        picture(trace, maps, 0, 2)
+        layer_maps(trace, maps, 0, 2)
 
 
 @every_way
 def test_a_rollout_picture_agrees_with_what_the_device_recorded(way: str) -> None:
     trace, maps = recorded(way)
     for record in trace.steps:
-        shown = rollout_picture(trace, maps, record.index)
-        whole, rest = unpacked(shown)
-        with_floor, without = shown["influence"]
-        assert shown["planes"] == ["with identity floor", "without"]
+        shown = rollout_maps(trace, maps, record.index)
+        rest, whole = unpacked(shown)
+        without, with_identity = shown["influence"]
+        assert shown["planes"] == ["without the identity term", "with the identity term"]
         assert whole.shape == (record.visible, record.visible)
         kept = rollout(maps.mean(record.index), np.array([p for a, b in record.queries for p in range(a, b)]))
         assert close(whole, kept)
-        np.testing.assert_allclose(with_floor, kept.sum(0), atol=1e-4)
-        np.testing.assert_allclose(with_floor, record.rollout, atol=0.05)  # the maps were quantised
+        np.testing.assert_allclose(with_identity, kept.sum(0), atol=1e-4)
+        np.testing.assert_allclose(with_identity, record.rollout, atol=0.05)  # the maps were quantised
         floorless = influences(trace, floor=False)[record.index, : record.visible]
         np.testing.assert_allclose(without, floorless, atol=0.05)
         outside = [p for p in range(record.visible) if not any(a <= p < b for a, b in record.queries)]
@@ -202,7 +202,7 @@ def test_a_rollout_picture_agrees_with_what_the_device_recorded(way: str) -> Non
 
 
 def test_the_template_waits_for_a_plane() -> None:
-    figure = template()
+    figure = map_template()
     assert figure.layout.meta == {"position": "x"}
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("attends to", "query")
     assert figure.layout.yaxis.autorange == "reversed"

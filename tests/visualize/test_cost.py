@@ -7,7 +7,7 @@ from dllm.trace import Trace
 from tests.dllm.traces import decoded, every_way, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
-from visualize.cost import BYTES, OPERATIONS, costs, has_sizes, intensity, moved, operations
+from visualize.cost import BYTE_PARTS, OPERATION_PARTS, costs, has_sizes, intensity, moved, operations
 
 COUNTS = st.integers(1, 500)
 
@@ -33,7 +33,7 @@ def test_a_pass_costs_the_sum_of_its_multiplications(queries: int, more: int, as
 def test_the_parts_add_up_to_what_the_run_recorded(spec: object, cache: str) -> None:
     trace = decoded(spec, cache, [1, 2, 3, 4])  # type: ignore[arg-type]
     assert [(price.flops, price.bytes) for price in costs(trace)] == [(s.flops, s.bytes) for s in trace.steps]
-    for figure, parts, total in ((operations(trace), OPERATIONS, "flops"), (moved(trace), BYTES, "bytes")):
+    for figure, parts, total in ((operations(trace), OPERATION_PARTS, "flops"), (moved(trace), BYTE_PARTS, "bytes")):
         assert [bar.name for bar in figure.data] == [name for _, name, *_ in parts]
         stacked = [sum(column) for column in zip(*(bar.y for bar in figure.data), strict=True)]
         assert stacked == [getattr(price, total) for price in costs(trace)]

@@ -14,8 +14,8 @@ from tests.dllm.nets import engine_of
 from tests.dllm.traces import made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
-from visualize.drift import NONE, changes, drift_by_layer, drift_depth, drift_sheet, phases, trajectory
-from visualize.views import Shown, answer
+from visualize.drift import NO_DRIFT, changed_tokens, drift_by_layer, drift_depth, drift_sheet, key_path, phases
+from visualize.views import LaneData, answer
 
 CHANGES = (Change(0, 5, 11, 0.61234, 12, 0.5, False), Change(1, 6, 13, 0.9, 14, 0.7, True))
 
@@ -53,7 +53,7 @@ def drawn(drift: Drift, trace: Trace) -> list[Any]:
         drift_by_layer(drift, trace, 0),
         drift_depth(drift),
         drift_depth(drift, trace),
-        trajectory(drift, trace, 0, position),
+        key_path(drift, trace, 0, position),
     ]
 
 
@@ -133,7 +133,7 @@ def test_phases_of_a_path_by_hand() -> None:
 
 def test_a_trajectory_is_drawn_by_phase_and_marks_the_commit() -> None:
     drift = drifted()
-    figure = trajectory(drift, traced(), 1, 6)
+    figure = key_path(drift, traced(), 1, 6)
     line, *points, commit = figure.data
     np.testing.assert_array_equal(np.stack([line.x, line.y], -1), drift.paths[1, 6].astype(np.float32))
     assert line.mode == "lines"
@@ -146,18 +146,18 @@ def test_a_trajectory_is_drawn_by_phase_and_marks_the_commit() -> None:
 
 
 def test_a_position_of_the_prompt_has_one_phase_and_no_commit() -> None:
-    _, points = trajectory(drifted(), traced(), 0, 2).data
+    _, points = key_path(drifted(), traced(), 0, 2).data
     assert points.name.startswith("phase 1")
     assert points.customdata.tolist() == [1, 2, 3]
 
 
 def test_a_token_committed_again_counts_from_its_last_commit() -> None:
     trace = made(step(0, {4: 1}, remasked=[4]), step(1, {}), step(2, {4: 2}))
-    assert trajectory(drifted(), trace, 0, 4).data[-1].name == "committed at step 3"
+    assert key_path(drifted(), trace, 0, 4).data[-1].name == "committed at step 3"
 
 
 def test_changes_are_listed_as_the_page_wants_them() -> None:
-    first, second = changes(drifted(), traced())
+    first, second = changed_tokens(drifted(), traced())
     assert first == {
         "step": 1,
         "position": 5,
@@ -192,7 +192,7 @@ def test_drift_of_a_run_is_drawn() -> None:
         (lambda d, t: drift_sheet(d, layer=2), "layer is 2; allowed: 0 to 1"),
         (lambda d, t: drift_sheet(d, layer=-1), "layer is -1; allowed: 0 to 1"),
         (lambda d, t: drift_by_layer(d, t, 3), "step is 3; allowed: 0 to 2"),
-        (lambda d, t: trajectory(d, t, 0, 8), "position is 8; allowed: 0 to 7"),
+        (lambda d, t: key_path(d, t, 0, 8), "position is 8; allowed: 0 to 7"),
     ],
 )
 def test_what_is_not_there_is_refused(draw: Any, words: str) -> None:
@@ -202,5 +202,5 @@ def test_what_is_not_there_is_refused(draw: Any, words: str) -> None:
 
 def test_of_verified_decoding_no_drift_can_be_measured() -> None:
     """Nor is it offered: "final" tells the page that what is missing will never be there."""
-    assert answer(Shown(verified()), {"view": "drift"}) == {"empty": NONE, "final": True}
-    assert "final" not in answer(Shown(made(step(0, {4: 1}))), {"view": "drift"})
+    assert answer(LaneData(verified()), {"view": "drift"}) == {"empty": NO_DRIFT, "final": True}
+    assert "final" not in answer(LaneData(made(step(0, {4: 1}))), {"view": "drift"})

@@ -10,8 +10,9 @@ from dllm.gate import compare
 from dllm.trace import Gate, Trace
 from tests.dllm.traces import made
 from tests.visualize.records import step
-from visualize.gate import CAPTIONS, NAMES, distances, figures, has_gate, log_probs, rows, same, words
-from visualize.views import VIEWS, Shown, answer
+from visualize.comparison import REFERENCE_NAMES, comparison_sentence, matches_references
+from visualize.gate import VIEW, has_references, log_probs, quality_rows, reference_distances
+from visualize.views import VIEWS, LaneData, answer
 
 ONE, SEVERAL = [step(0, {4: 1}), step(1, {5: 2})], [step(0, {4: 1, 5: 2})]
 IDS = st.lists(st.integers(0, 3), max_size=6)
@@ -24,9 +25,9 @@ def held(output: list[int], *, steps: Any = SEVERAL, dtype: str = "float32", cac
 
 
 def test_without_a_gate_nothing_is_said() -> None:
-    assert words(made()) == ""
-    assert same(made()) is None
-    assert same(held([1], log_prob=-1.0)) is None
+    assert comparison_sentence(made()) == ""
+    assert matches_references(made()) is None
+    assert matches_references(held([1], log_prob=-1.0)) is None
 
 
 @pytest.mark.parametrize(
@@ -50,11 +51,11 @@ def test_without_a_gate_nothing_is_said() -> None:
     ],
 )
 def test_it_is_said_in_words(gate: dict[str, Any], said: str) -> None:
-    assert words(held([1, 2], **gate)) == said
+    assert comparison_sentence(held([1, 2], **gate)) == said
 
 
-AR = {"block_size": 1}
-ROUNDED = "exact by construction; in {} rounding alone can change a token"
+AR = {"block_size": 1, "sub_block_size": 1, "attention": "block_causal"}
+ROUNDED = "Only rounding can make this difference: in {} "
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
@@ -73,7 +74,7 @@ ROUNDED = "exact by construction; in {} rounding alone can change a token"
     ],
 )
 def test_rounding_is_named_where_only_it_can_be_the_cause(given: dict[str, Any], rounding: bool, dtype: str) -> None:
-    said = words(held([1, 2], dtype=dtype, **given))
+    said = comparison_sentence(held([1, 2], dtype=dtype, **given))
     assert (ROUNDED.format(dtype) in said) == (rounding and dtype != "float32")
 
 
@@ -92,8 +93,8 @@ VERIFY = {"unmask": {"name": "verify"}}
     ],
 )
 def test_verified_decoding_is_held_against_ar(references: dict[str, Any], said: str) -> None:
-    assert words(held([1, 2], references=references, settings=VERIFY)) == said
-    (row,) = rows({"x": held([1, 2], references=references, settings=VERIFY)})
+    assert comparison_sentence(held([1, 2], references=references, settings=VERIFY)) == said
+    (row,) = quality_rows({"x": held([1, 2], references=references, settings=VERIFY)})
     assert [part["name"] for part in row["references"]] == [
         {"one_by_one": "AR", "no_cache": "without cache"}[name] for name in references
     ]
@@ -105,17 +106,17 @@ def test_verified_decoding_is_held_against_ar(references: dict[str, Any], said: 
 def test_whatever_verified_decoding_departs_from_is_rounding(cache: str, wrong: str, dtype: str) -> None:
     """However many tokens a pass takes: each was tested."""
     references = {"no_cache": [1, 2], "one_by_one": [1, 2], wrong: [1, 3]}
-    said = words(held([1, 2], dtype=dtype, cache=cache, references=references, settings=VERIFY))
+    said = comparison_sentence(held([1, 2], dtype=dtype, cache=cache, references=references, settings=VERIFY))
     assert "at token 2: 1 of 2 tokens differ." in said
     assert (ROUNDED.format(dtype) in said) == (dtype == "bfloat16")
 
 
-@given(answer=IDS, references=st.dictionaries(st.sampled_from(list(NAMES)), IDS))
+@given(answer=IDS, references=st.dictionaries(st.sampled_from(list(REFERENCE_NAMES)), IDS))
 def test_rows_tell_each_comparison_and_both_texts(answer: list[int], references: dict[str, list[int]]) -> None:
     trace = held(answer, references=references)
-    (row,) = rows({"x": trace})
-    assert same(trace) == (all(ids == answer for ids in references.values()) if references else None)
-    assert [part["name"] for part in row["references"]] == [NAMES[name] for name in references]
+    (row,) = quality_rows({"x": trace})
+    assert matches_references(trace) == (all(ids == answer for ids in references.values()) if references else None)
+    assert [part["name"] for part in row["references"]] == [REFERENCE_NAMES[name] for name in references]
     for part, reference in zip(row["references"], references.values(), strict=True):
         found = compare(answer, reference)
         assert (part["same"], part["distance"], part["length"]) == (found.same, found.distance, found.length)
@@ -125,12 +126,12 @@ def test_rows_tell_each_comparison_and_both_texts(answer: list[int], references:
 
 
 def test_every_lane_has_a_row_and_a_strangers_item_is_cut() -> None:
-    found = rows({"a": made(), "b": held([1], item="x" * 900, right=True, log_prob=-2.0)})
+    found = quality_rows({"a": made(), "b": held([1], item="x" * 900, right=True, log_prob=-2.0)})
     assert [row["title"] for row in found] == ["a", "b"]
     assert found[0] == {"title": "a", "references": [], "log_prob": None, "item": None, "right": None}
     assert (found[1]["log_prob"], found[1]["right"]) == (-2.0, True)
     assert len(found[1]["item"]) <= 60
-    assert len(words(held([1], item="x" * 900, right=True))) < 100
+    assert len(comparison_sentence(held([1], item="x" * 900, right=True))) < 100
 
 
 def lanes() -> dict[str, Trace]:
@@ -142,8 +143,8 @@ def lanes() -> dict[str, Trace]:
 
 
 def test_bars_are_the_distances_of_each_lane_and_reference() -> None:
-    bars = {bar.name: bar for bar in distances(lanes()).data}
-    assert set(bars) == set(NAMES.values())
+    bars = {bar.name: bar for bar in reference_distances(lanes()).data}
+    assert set(bars) == set(REFERENCE_NAMES.values())
     assert dict(zip(bars["without cache"].x, bars["without cache"].y, strict=True)) == {"fast": 0}
     assert dict(zip(bars["one token at a time"].x, bars["one token at a time"].y, strict=True)) == {"fast": 3, "AR": 1}
     assert list(bars["one token at a time"].customdata) == [3, 2]
@@ -163,10 +164,10 @@ def test_the_ar_lane_is_marked_among_the_log_probabilities() -> None:
 
 
 def test_the_view_needs_one_lane_that_was_held_against_something() -> None:
-    found = answer(Shown(lanes()["fast"], lanes=lanes()), {"view": "gate"})
-    assert len(found["figures"]) == len(found["captions"]) == len(CAPTIONS) == len(figures(lanes()))
-    assert found["rows"] == rows(lanes())
+    found = answer(LaneData(lanes()["fast"], lanes=lanes()), {"view": "gate"})
+    assert len(found["figures"]) == len(found["captions"]) == len(VIEW.charts)
+    assert found["rows"] == quality_rows(lanes())
     bare = made(step(0, {4: 1}), unmask={"name": "threshold"})
-    assert answer(Shown(bare, lanes={"x": bare}), {"view": "gate"}) == {"empty": VIEWS["gate"].empty}
-    assert not has_gate({"x": bare})
-    assert "figures" in answer(Shown(bare, lanes={"x": bare, **lanes()}), {"view": "gate"})
+    assert answer(LaneData(bare, lanes={"x": bare}), {"view": "gate"}) == {"empty": VIEWS["gate"].empty}
+    assert not has_references({"x": bare})
+    assert "figures" in answer(LaneData(bare, lanes={"x": bare, **lanes()}), {"view": "gate"})

@@ -5,7 +5,7 @@ from dllm.models.families import DREAM
 from dllm.trace import Trace
 from tests.dllm.traces import decoded, large, made
 from tests.visualize.records import step
-from visualize.influence import has_rollout, influence, influence_change
+from visualize.influence import has_rollout, influence_change, influence_map
 
 
 def hand() -> Trace:
@@ -18,13 +18,15 @@ def hand() -> Trace:
 
 
 def test_a_row_that_was_not_recorded_is_clear() -> None:
-    cells = influence(hand()).data[0]
+    cells = influence_map(hand()).data[0]
     assert (cells.z == 0).tolist() == [[False] * 4 + [True], [False] * 5, [True] * 5]
 
 
-@pytest.mark.parametrize(("floor", "second"), [(True, [1.0, 1.5, 1.0, 1.0, 0.5]), (False, [0.0, 0.5, 0.0, 0.0, 0.5])])
-def test_the_floor_is_taken_off_where_nothing_was_recomputed(floor: bool, second: list[float]) -> None:
-    cells = influence(hand(), floor=floor).data[0]
+@pytest.mark.parametrize(
+    ("identity", "second"), [(True, [1.0, 1.5, 1.0, 1.0, 0.5]), (False, [0.0, 0.5, 0.0, 0.0, 0.5])]
+)
+def test_the_identity_term_is_taken_off_where_nothing_was_recomputed(identity: bool, second: list[float]) -> None:
+    cells = influence_map(hand(), identity=identity).data[0]
     known = [3.0, 0.0, 0.0, 1.0, *second]
     top = np.percentile(known, 99)
     assert cells.colorbar.ticktext[-1] == f"≥ {top:.3g}"
@@ -49,13 +51,13 @@ def test_steps_alike_do_not_change_and_without_influence_there_is_no_angle() -> 
     whole, rest = influence_change(made(*frozen)).data
     np.testing.assert_allclose(whole.y, [np.nan, 0], atol=1e-7)
     assert np.isnan(rest.y).all()
-    assert influence(made(*frozen), floor=False).data[0].z.tolist() == [[1, 1], [1, 1]]
+    assert influence_map(made(*frozen), identity=False).data[0].z.tolist() == [[1, 1], [1, 1]]
 
 
 def test_a_real_run_shows_what_it_recorded() -> None:
     trace = decoded(DREAM, "d2", [1, 2, 3])
     assert has_rollout(trace)
-    assert (influence(trace).data[0].z > 0).all()
+    assert (influence_map(trace).data[0].z > 0).all()
     whole, rest = influence_change(trace).data
     assert np.isnan(whole.y[0])
     assert (whole.y[1:] >= 0).all()
@@ -65,12 +67,12 @@ def test_a_real_run_shows_what_it_recorded() -> None:
 
 def test_a_large_trace_stays_small() -> None:
     trace = large()
-    for figure in (influence(trace), influence(trace, floor=False), influence_change(trace)):
+    for figure in (influence_map(trace), influence_map(trace, identity=False), influence_change(trace)):
         assert len(figure.to_json()) < 3_000_000
 
 
 def test_a_trace_without_steps_is_drawn() -> None:
     assert not has_rollout(made())
-    assert influence(made()).data[0].z.size == 0
-    assert influence(made(), floor=False).data[0].z.size == 0
+    assert influence_map(made()).data[0].z.size == 0
+    assert influence_map(made(), identity=False).data[0].z.size == 0
     assert len(influence_change(made()).data[0].y) == 0

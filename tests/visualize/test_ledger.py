@@ -12,30 +12,34 @@ from tests.dllm.traces import decoded, every_way, large, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
 from visualize import ledger
-from visualize.ledger import LOOKS, K, patterned
+from visualize.ledger import STATE_STYLES, K, patterned
 
 STATE = st.integers(0, len(STATES) - 1)
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=STATE))
 def test_every_pixel_of_a_cell_tells_its_state(done: np.ndarray) -> None:
-    for k in (1, K):
+    for k in (1, K, 3 * K):
         drawn = patterned(done, k)
         assert drawn.dtype == np.uint8
-        assert drawn.max() < 2 * len(LOOKS)
-        np.testing.assert_array_equal(drawn % len(LOOKS), done.repeat(k, axis=0).repeat(k, axis=1))
+        assert drawn.max() < 2 * len(STATE_STYLES)
+        np.testing.assert_array_equal(drawn % len(STATE_STYLES), done.repeat(k, axis=0).repeat(k, axis=1))
 
 
 def test_reasons_differ_in_pattern_and_hue() -> None:
-    every = np.arange(len(LOOKS), dtype=np.uint8)[None]
-    drawn = patterned(every, K) >= len(LOOKS)
-    bitmaps = [drawn[:, K * code : K * (code + 1)] for code in range(RECOMPUTED, len(LOOKS))]
+    every = np.arange(len(STATE_STYLES), dtype=np.uint8)[None]
+    drawn = patterned(every, K) >= len(STATE_STYLES)
+    bitmaps = [drawn[:, K * code : K * (code + 1)] for code in range(RECOMPUTED, len(STATE_STYLES))]
     for a, b in combinations(bitmaps, 2):
         assert (a != b).any()
-    for looked in (LOOKS[1:], LOOKS[RECOMPUTED:]):
+    for looked in (STATE_STYLES[1:], STATE_STYLES[RECOMPUTED:]):
         assert len({look.hue for look in looked}) == len(looked)
-    assert len({look.symbol for look in LOOKS[RECOMPUTED:]}) == len({look.shape for look in LOOKS[RECOMPUTED:]}) == 6
-    assert len(LOOKS) == len(STATES)
+    assert (
+        len({look.symbol for look in STATE_STYLES[RECOMPUTED:]})
+        == len({look.pattern for look in STATE_STYLES[RECOMPUTED:]})
+        == 6
+    )
+    assert len(STATE_STYLES) == len(STATES)
 
 
 def test_a_cell_is_drawn_around_its_position_and_step() -> None:
@@ -45,7 +49,7 @@ def test_a_cell_is_drawn_around_its_position_and_step() -> None:
     y = cells.y0 + cells.dy * np.arange(cells.z.shape[0])
     for row, column in np.ndindex(cells.z.shape):
         index, position = round(y[row]) - 1, round(x[column])
-        assert cells.z[row, column] % len(LOOKS) == states(trace)[index, position]
+        assert cells.z[row, column] % len(STATE_STYLES) == states(trace)[index, position]
 
 
 @every_way

@@ -1,16 +1,23 @@
-"""The race against its definitions: every number in a figure is one of `dllm.pace` or of a step."""
+"""The race against its definitions: every number in a figure is one of a `Throughput` or of a step."""
 
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
 from dllm.models.families import FAST_DLLM_V2
-from dllm.pace import comparable, course, pace
+from dllm.pace import comparable, throughput, timeline
 from dllm.trace import Trace
 from tests.dllm.traces import decoded, made
 from tests.visualize.records import step
-from visualize.race import CAPTIONS, CHOICES, LOOKS, figures, latency, looks, note, numbers, progress
-from visualize.views import QuestionError, Shown, answer
+from visualize.figure import STYLES
+from visualize.race import VIEW, lane_styles, latency, number_bars, progress, race_note
+from visualize.views import LaneData, QuestionError, answer
+
+
+def every_figure(lanes: dict[str, Trace], **rule: bool) -> list[go.Figure]:
+    return [draw(lanes, **rule) for draw in (progress, latency, number_bars)]
+
 
 RULES = [{"eos": eos, "decode_only": only} for eos in (True, False) for only in (False, True)]
 every_rule = pytest.mark.parametrize("rule", RULES)
@@ -35,7 +42,7 @@ def lanes() -> dict[str, Trace]:
 def test_a_staircase_is_the_course_and_ends_in_its_flag(lanes: dict[str, Trace], rule: dict[str, bool]) -> None:
     drawn = progress(lanes, **rule).data
     for title, stairs, flag in zip(lanes, drawn[::2], drawn[1::2], strict=True):
-        times, tokens = course(lanes[title], **rule)
+        times, tokens = timeline(lanes[title], **rule)
         assert (stairs.name, stairs.line.shape) == (title, "hv")
         assert (list(stairs.x), list(stairs.y)) == (times.tolist(), tokens.tolist())
         assert (list(flag.x), list(flag.y)) == ([times[-1]], [tokens[-1]])
@@ -48,7 +55,7 @@ def test_latency_is_of_the_passes_that_count(lanes: dict[str, Trace], rule: dict
     assert figure.layout.meta == {"step": "x"}
     for (title, trace), line in zip(lanes.items(), figure.data, strict=True):
         assert line.name == title
-        assert len(line.x) == pace(trace, **rule).nfe
+        assert len(line.x) == throughput(trace, **rule).nfe
         for x, y, (kind, computed) in zip(line.x, line.y, line.customdata, strict=True):
             record = trace.steps[x - 1]
             assert (y, kind, computed) == (1000 * record.seconds, record.kind, record.query_count)
@@ -57,11 +64,11 @@ def test_latency_is_of_the_passes_that_count(lanes: dict[str, Trace], rule: dict
 
 
 @every_rule
-def test_bars_are_the_pace(lanes: dict[str, Trace], rule: dict[str, bool]) -> None:
-    figure = numbers(lanes, **rule)
+def test_bars_are_the_throughput(lanes: dict[str, Trace], rule: dict[str, bool]) -> None:
+    figure = number_bars(lanes, **rule)
     assert [title.text for title in figure.layout.annotations] == ["TPS", "TTFT, ms", "TPF", "NFE"]
     for title, trace in lanes.items():
-        said = pace(trace, **rule)
+        said = throughput(trace, **rule)
         bars = [bar for bar in figure.data if bar.name == title]
         assert said.ttft is not None
         assert [bar.y[0] for bar in bars] == [said.tps, 1000 * said.ttft, said.tpf, said.nfe]
@@ -70,32 +77,32 @@ def test_bars_are_the_pace(lanes: dict[str, Trace], rule: dict[str, bool]) -> No
 
 
 def test_whiskers_reach_from_the_slowest_to_the_fastest_lap(lanes: dict[str, Trace]) -> None:
-    bars = {bar.name: bar for bar in numbers(lanes).data if bar.xaxis == "x"}
+    bars = {bar.name: bar for bar in number_bars(lanes).data if bar.xaxis == "x"}
     tps = bars["Block diffusion"].y[0]
     whisker = bars["Block diffusion"].error_y
     assert (tps + whisker.array[0], tps - whisker.arrayminus[0]) == pytest.approx((4 * tps, tps / 2))
     assert bars["Autoregressive"].error_y.array is None
-    assert all(bar.error_y.array is None for bar in numbers(lanes, decode_only=True).data)
+    assert all(bar.error_y.array is None for bar in number_bars(lanes, decode_only=True).data)
 
 
 def test_a_lane_looks_the_same_in_every_figure_and_like_no_other(lanes: dict[str, Trace]) -> None:
-    for figure in figures(lanes):
+    for figure in every_figure(lanes):
         for drawn in figure.data:
-            look = looks(lanes)[drawn.name]
-            assert look.colour in (drawn.marker.color, drawn.line.color if drawn.type == "scatter" else None)
+            style = lane_styles(lanes)[drawn.name]
+            assert style.colour in (drawn.marker.color, drawn.line.color if drawn.type == "scatter" else None)
             if drawn.type == "bar":
-                assert drawn.marker.pattern.shape == look.shape
+                assert drawn.marker.pattern.shape == style.pattern
             elif "lines" in drawn.mode:
-                assert drawn.line.dash == look.dash
+                assert drawn.line.dash == style.dash
             if drawn.type == "scatter" and "markers" in drawn.mode:
-                assert drawn.marker.symbol == look.symbol
-    for part in ("colour", "dash", "symbol", "shape"):
-        assert len({getattr(look, part) for look in LOOKS}) == len(LOOKS)
+                assert drawn.marker.symbol == style.symbol
+    for part in ("colour", "dash", "symbol", "pattern"):
+        assert len({getattr(style, part) for style in STYLES}) == len(STYLES)
 
 
 @every_rule
 def test_the_note_says_exactly_what_is_counted(lanes: dict[str, Trace], rule: dict[str, bool]) -> None:
-    said = note(lanes, **rule)
+    said = race_note(lanes, **rule)
     assert ("is not counted" in said) != rule["eos"]
     assert ("comes after the first token" in said) == rule["decode_only"]
     assert ("the prompt's own included" in said) != rule["decode_only"]
@@ -106,20 +113,20 @@ def test_the_note_says_exactly_what_is_counted(lanes: dict[str, Trace], rule: di
 def test_the_note_begins_with_why_it_is_no_race(lanes: dict[str, Trace]) -> None:
     cold = {title: warmed(trace, warm_up=0) for title, trace in lanes.items()}
     why = comparable(list(cold.values()))
-    assert note(cold).lower().startswith(f"not a race: {why.lower()}")
-    assert not note({"alone": cold["Autoregressive"]}).startswith("Not a race")  # one lane races nobody
+    assert race_note(cold).lower().startswith(f"not a race: {why.lower()}")
+    assert not race_note({"alone": cold["Autoregressive"]}).startswith("Not a race")  # one lane races nobody
 
 
 def test_the_view_counts_as_it_is_asked(lanes: dict[str, Trace]) -> None:
-    shown = Shown(lanes["Block diffusion"], lanes=lanes)
-    for eos in CHOICES["count EOS"]:
-        for time in CHOICES["time"]:
+    shown = LaneData(lanes["Block diffusion"], lanes=lanes)
+    for eos in VIEW.choices["count EOS"]:
+        for time in VIEW.choices["time"]:
             found = answer(shown, {"view": "race", "count EOS": eos, "time": time})
             rule = {"eos": eos == "yes", "decode_only": time == "decode only"}
-            assert found["note"] == note(lanes, **rule)
-            assert len(found["figures"]) == len(found["captions"]) == len(CAPTIONS)
+            assert found["note"] == race_note(lanes, **rule)
+            assert len(found["figures"]) == len(found["captions"]) == len(VIEW.charts)
             assert [bar["y"][0] for bar in found["figures"][2]["data"]][::4] == [
-                pace(trace, **rule).tps for trace in lanes.values()
+                throughput(trace, **rule).tps for trace in lanes.values()
             ]
     with pytest.raises(QuestionError, match=r"count EOS is 'x'; allowed: yes, no"):
         answer(shown, {"view": "race", "count EOS": "x"})
@@ -129,7 +136,7 @@ def test_the_view_counts_as_it_is_asked(lanes: dict[str, Trace]) -> None:
 
 def test_a_lane_without_a_token_and_a_lane_alone_are_drawn() -> None:
     for rule in RULES:
-        assert [len(figure.data) for figure in figures({"x": made(step(0, {}))}, **rule)] == [2, 1, 4]
-        assert figures({"x": made()}, **rule)[2].data[1].y == (None,)
-    alone = answer(Shown(decoded(FAST_DLLM_V2, "block", [1, 2])), {"view": "race"})
+        assert [len(figure.data) for figure in every_figure({"x": made(step(0, {}))}, **rule)] == [2, 1, 4]
+        assert every_figure({"x": made()}, **rule)[2].data[1].y == (None,)
+    alone = answer(LaneData(decoded(FAST_DLLM_V2, "block", [1, 2])), {"view": "race"})
     assert [trace["name"] for trace in alone["figures"][1]["data"]] == ["Block cache · 0.1"]

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from dllm.metrics import canvas_at
 from dllm.trace import Gate, Trace, TraceError
+from tests.dllm.traces import canvas_at
 from tests.visualize.runs import WAYS, recorded, saved
 from visualize.export import EXPORTS
-from visualize.page import answers, key_of, questions
+from visualize.page import answers, key_of, page, questions
 from visualize.replay import Replay, lane_of
-from visualize.views import CHOICES, QUESTIONS, VIEWS, QuestionError
+from visualize.view import QuestionError
+from visualize.views import QUESTIONS, VIEWS
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,7 +100,10 @@ def test_no_figure_holds_a_token_text(replay: Replay) -> None:
         ({"lane": "diffusion", "view": "maps", "step": 1e9, "layer": 0}, "step is 1000000000.0; allowed: 0 to"),
         ({"lane": "diffusion", "view": "maps", "step": 0, "layer": 2}, "layer is 2; allowed: 0 to 1"),
         ({"lane": "diffusion", "view": "maps", "step": 0, "layer": True}, "layer is True; allowed: 0 to 1"),
-        ({"lane": "diffusion", "view": "rollout", "floor": "x"}, "floor is 'x'; allowed: with the identity floor"),
+        (
+            {"lane": "diffusion", "view": "rollout", "identity term": "x"},
+            "identity term is 'x'; allowed: left out, kept",
+        ),
         ({"lane": "diffusion", "view": "drift", "what": [1]}, r"what is \[1\]; allowed: keys, values"),
         ({"lane": "diffusion", "view": "trajectory", "layer": 0, "position": -1}, "position is -1; allowed: 0 to 20"),
     ],
@@ -126,15 +130,15 @@ def test_a_page_carries_the_answers_to_every_kind_of_question(replay: Replay) ->
 
 def test_options_are_asked_for_as_the_page_asks() -> None:
     views = [q for q in questions(recorded()) if q["view"] == "rollout"]
-    assert [q["floor"] for q in views] == list(CHOICES["rollout"]["floor"])
+    assert [q["identity term"] for q in views] == list(VIEWS["rollout"].choices["identity term"])
     assert key_of({"view": "drift", "lane": "ar", "layer": None, "what": "keys"}) == "lane=ar&view=drift&what=keys"
 
 
 def test_the_saved_page_asks_nobody_for_anything(replay: Replay) -> None:
-    page = replay.html()
-    head, _, rest = page.partition("</head>")
+    html = page(replay)
+    head, _, rest = html.partition("</head>")
     assert "default-src 'none'" in head
-    assert not re.search(r"<(script|link|img|iframe)[^>]*\b(src|href)=", page[: page.index("plotly.js")])
+    assert not re.search(r"<(script|link|img|iframe)[^>]*\b(src|href)=", html[: html.index("plotly.js")])
     data = re.search(r'<script type="application/json" id="bs-data">(.*?)</script>', rest, re.DOTALL)
     assert data
     assert "<" not in data[1]  # hostile pieces cannot end the script
@@ -147,7 +151,7 @@ def test_a_notebook_shows_the_same_page_in_a_frame(replay: Replay) -> None:
         r'<iframe sandbox="allow-scripts allow-downloads" style="[^"]+" srcdoc="([^"]*)"></iframe>', shown
     )
     assert source
-    assert unescape(source[1]) == replay.html()
+    assert unescape(source[1]) == page(replay)
 
 
 def test_files_come_back_as_they_were_saved(replay: Replay, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from dllm.models.families import FAST_DLLM_V2
 from dllm.trace import Environment, Trace
 from tests.dllm.traces import decoded, made
 from tests.visualize.records import step
-from visualize.race import looks
+from visualize.race import lane_styles
 from visualize.roofline import UNMEASURED, roofline
-from visualize.views import Shown, answer
+from visualize.views import LaneData, answer
 
 PLAIN = Environment(device="cpu", torch="2", threads=1)
 PEAKS = PLAIN.model_copy(update={"peak_flops": 4e9, "peak_bytes": 1e9})
@@ -28,8 +28,8 @@ def test_every_pass_of_every_lane_is_a_dot(lanes: dict[str, Trace]) -> None:
         trace = lanes[dots.name]
         assert trace.model.sizes is not None
         assert (dots.marker.color, dots.marker.symbol) == (
-            looks(lanes)[dots.name].colour,
-            looks(lanes)[dots.name].symbol,
+            lane_styles(lanes)[dots.name].colour,
+            lane_styles(lanes)[dots.name].symbol,
         )
         assert len(dots.x) == len(trace.steps)
         for x, y, (number, kind, computed), s in zip(dots.x, dots.y, dots.customdata, trace.steps, strict=True):
@@ -66,12 +66,12 @@ def test_lanes_without_sizes_and_passes_without_time_have_no_place(lanes: dict[s
     figure = roofline({"old": made(step(0, {4: 5})), "a": timeless}, PEAKS)
     assert [line.name for line in figure.data[2:]] == ["a"]
     assert len(figure.data[2].x) == 1
-    assert figure.data[2].marker.color == looks({"old": timeless, "a": timeless})["a"].colour
+    assert figure.data[2].marker.color == lane_styles({"old": timeless, "a": timeless})["a"].colour
 
 
 def test_the_cost_view_ends_with_it(lanes: dict[str, Trace]) -> None:
     trace = lanes["a"].model_copy(update={"environment": PEAKS})
-    found = answer(Shown(trace, lanes={**lanes, "a": trace}), {"view": "cost"})
+    found = answer(LaneData(trace, lanes={**lanes, "a": trace}), {"view": "cost"})
     assert len(found["figures"]) == len(found["captions"]) == 4
     assert found["captions"][3].startswith("Roofline")
     assert [line["name"] for line in found["figures"][3]["data"]][2:] == list(lanes)

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm.metrics import canvas_at
 from dllm.models.families import FAST_DLLM_V2, QWEN2, ModelSpec
 from dllm.trace import Trace
 from tests.dllm.nets import prompts
-from tests.dllm.traces import decoded, every_way, large, made
+from tests.dllm.traces import canvas_at, decoded, every_way, large, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
-from visualize.score import TOP, heat, score_sheet, shades
+from visualize.score import score_sheet
+from visualize.sheet import TOP, heatmap, shades
 
 
 def cells(figure: go.Figure, name: str) -> list[tuple[int, int]]:
@@ -53,7 +53,7 @@ def test_the_sheet_is_the_trace(spec: ModelSpec, cache: str, prompt: list[int]) 
 @settings(max_examples=20)
 def test_a_seed_is_the_first_token_of_a_block(prompt: list[int]) -> None:
     trace = decoded(FAST_DLLM_V2, "sub_block", prompt, stop_ids=())
-    seeds = cells(score_sheet(trace), "seeded by the block before")
+    seeds = cells(score_sheet(trace), "predicted by the block before")
     starts = [p for p in range(0, len(prompt) + 13, 8) if p >= len(prompt)]
     assert [p for _, p in seeds] == starts
     assert set(seeds) <= set(cells(score_sheet(trace), "committed"))
@@ -106,7 +106,7 @@ def test_shades_keep_values_to_half_a_code(values: list[float], top: float) -> N
 
 
 def test_only_code_zero_is_clear() -> None:
-    drawn = heat(np.zeros((1, 1), np.uint8), label="", ticks=("0", "1"))
+    drawn = heatmap(np.zeros((1, 1), np.uint8), label="", ticks=("0", "1"))
     clear = [stop * TOP for stop, colour in drawn.colorscale if colour == "rgba(0,0,0,0)"]
     assert (drawn.zmin, drawn.zmax) == (0, TOP)
     assert clear[0] == 0

@@ -9,7 +9,7 @@ from dllm.cost import Sizes, cost
 from dllm.trace import Gate, Trace
 from tests.dllm.traces import made
 from tests.visualize.records import step
-from visualize.gate import words
+from visualize.comparison import comparison_sentence
 from visualize.verdict import verdict
 
 SIZES = Sizes(layers=2, hidden=16, heads=4, kv_heads=2, head_dim=4, layer_weights=512, vocab=40, itemsize=2)
@@ -35,7 +35,8 @@ def lane(
         queries = [(4, 5)] if block == 1 else [(4, 8)]
         steps.append(step(index, asked, asked=asked, visible=40, queries=queries, seconds=seconds))
         at += count
-    trace = made(*steps, block_size=block, unmask={"name": rule})
+    single = {"sub_block_size": 1, "attention": "block_causal"} if block == 1 else {}
+    trace = made(*steps, gen_length=40, block_size=block, unmask={"name": rule}, **single)
     output = [token] * sum(passes)
     return trace.model_copy(
         update={
@@ -70,7 +71,7 @@ def test_a_speed_up_is_told_with_its_gate() -> None:
     fast = lane([2] * 4, 0.05)
     said = race(fast, AR)
     assert said.startswith("Block diffusion was faster here: 40.0 tokens per second, 2.00 times AR's 20.0.")
-    assert said.lower().endswith(f"block diffusion: {words(fast).lower()}")
+    assert said.lower().endswith(f"block diffusion: {comparison_sentence(fast).lower()}")
     assert 3 <= said.count(". ") + 1 <= 5
 
 
