@@ -8,6 +8,7 @@ import numpy as np
 
 from dllm.cache.plans import denoise
 from dllm.canvas import Canvas
+from dllm.canvases import Cells, canvases
 from dllm.drift import MAX_CELLS, Change, Drift, shape_of
 from dllm.records import StepRecord
 from dllm.run import Run, causal_blocks, model_record
@@ -72,11 +73,11 @@ class Shadow:
         pair = Pair(run.model, canvas.length, block_size=causal_blocks(run.settings), shift=canvas.shift)
         kept = _Collected(trace, run)
         mask = vocab if run.model.mask_id is None else run.model.mask_id
-        for record in trace.steps:
+        for record, cells in zip(trace.steps, canvases(trace.steps), strict=True):
             plan = _plan(record, canvas, vocab)
             fresh = denoise(canvas, range(record.visible), record.positions, visible=record.visible)
             kept.add(record, pair.forward(plan, fresh))
-            _write(record, canvas, mask)
+            _write(record, cells, canvas, mask)
             yield record.index + 1
         found = paths(kept.states, [record.visible for record in trace.steps])
         self._drift = Drift(kept.keys, kept.values, found, tuple(kept.changes))
@@ -167,13 +168,13 @@ def _plan(record: StepRecord, canvas: Canvas, vocab: int) -> Plan:
     return denoise(canvas, queries, record.positions, visible=record.visible)
 
 
-def _write(record: StepRecord, canvas: Canvas, mask: int) -> None:
-    """The canvas after a step."""
-    proposed = dict(zip(record.positions, record.tokens, strict=True))
+def _write(record: StepRecord, cells: Cells, canvas: Canvas, mask: int) -> None:
+    """Make a decoder's canvas what the trace's is after a step."""
     if wrong := [p for p in record.committed if p >= canvas.length]:
         raise SettingsError(f"step {record.index} commits position {wrong[0]}; allowed: below {canvas.length}")
     for p in record.committed:
-        canvas.commit(p, proposed[p])
+        if p in cells:  # else it was withdrawn at once
+            canvas.commit(p, cells[p].token)
     for p in record.withdrawn:
         canvas.mask(p, mask)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from dllm.canvas import Canvas
+from dllm.canvases import canvas_after
 from dllm.settings import VERIFY, Settings
 
 if TYPE_CHECKING:
@@ -46,19 +47,14 @@ def check(trace: "Trace", settings: Settings) -> None:
     canvas = Canvas(
         trace.prompt, length, block_size=size, mask_id=0, shift=0, attention=str(settings.attention), stop_ids=stops
     )
-    written: dict[int, int] = {}
     for step in trace.steps:
         reached = max(step.visible, step.block[1], step.window[1], *(p + 1 for p in step.positions[-1:]))
         if reached > canvas.length:
             raise TraceError(f"steps[{step.index}] reaches position {reached - 1}; allowed: 0 to {canvas.length - 1}")
         _check_reasons(step)
-        proposed = dict(zip(step.positions, step.tokens, strict=True))
-        written |= {p: proposed[p] for p in step.committed}
-        for p in step.withdrawn:
-            del written[p]
     _check_verified(trace, canvas, verified=settings.rule.name == VERIFY)
-    for p, token in written.items():
-        canvas.commit(p, token)
+    for p, cell in canvas_after(trace.steps).items():
+        canvas.commit(p, cell.token)
     if trace.output != (wrote := canvas.output):
         raise TraceError(f"output is {short(str(trace.output))}; allowed: what the steps wrote, {short(str(wrote))}")
 

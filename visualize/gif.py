@@ -2,27 +2,27 @@
 
 import io
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
+from dllm.canvases import Cells, canvases
+from dllm.pace import meter
 from dllm.trace import Trace
-from visualize.facts import decoder_words
-from visualize.figure import VIRIDIS
+from visualize.facts import decoder_words, short_words
+from visualize.heading import APP, prompt_text
 from visualize.lane import head
-from visualize.tally import Counter
+from visualize.palette import ACCENT, INK, LILAC, PAPER, QUIET, RULE, SHADES, STRIPE, palette, viridis, wash
 
 MAX_FRAMES, MAX_CELLS, MAX_LINES, MAX_CHARS = 240, 1024, 32, 24
-HELD = 2000  # milliseconds of the last frame
-INK, QUIET, STRIPE, RULE, PAPER = "#1f2937", "#6b7280", "#b6c0cd", "#d9dee5", "#ffffff"
-ACCENT, LILAC = "#4338ca", "#a5a0e4"
-SHADES = 16  # of confidence: so few that all of them and the edges of letters share one palette
-WASH = 0.3  # how much of its colour stands behind a token
-MARGIN, TOP, BOTTOM = 26, 82, 44  # pixels around the cells
+LENGTH = 12_000  # milliseconds of all steps together, as far as PACE allows
+PACE = (50, 700)  # milliseconds of a step: the shortest, the longest
+BEGIN, HELD = 1500, 4000  # milliseconds of the first and of the last frame
+MARGIN, TOP, BOTTOM = 26, 112, 44  # pixels around the cells
 CELL, LINE, GAP, TRAY, PAD = 30, 44, 3, 6, 6  # height, line distance, between cells, around a block, inside a cell
 SEEN = {" ": "·", "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # with what the font has
 
@@ -30,22 +30,31 @@ Box = tuple[int, int, int, int]
 Run = tuple[str, bool]  # text, and whether it stands for something that has no ink of its own
 
 
-def gif(trace: Trace, *, width: int = 900, milliseconds: int = 200) -> bytes:
-    """An animated GIF: the canvas before the first step and after every step, the last one for two seconds.
+def gif(trace: Trace, *, title: str | None = None, width: int = 900, milliseconds: int | None = None) -> bytes:
+    """An animated GIF: the canvas before the first step and after every step.
 
-    A cell is as wide as the widest token that ever stands in it, so that nothing moves. A longer run than MAX_FRAMES
-    skips steps evenly, and its foot says which is shown; cells beyond MAX_CELLS or MAX_LINES are only counted.
+    The first and the last frame stand longer. A cell is as wide as the widest token that ever stands in it, so that
+    nothing moves. A run longer than MAX_FRAMES skips steps evenly, and its foot says which step is shown; cells beyond
+    MAX_CELLS or MAX_LINES are only counted.
+
+    Args:
+        trace: of one lane.
+        title: of the lane; by default how it was decoded, in a few words.
+        width: pixels.
+        milliseconds: of a step; by default such that all steps take about LENGTH.
 
     Raises:
         ValueError: names the value and what is allowed.
     """
-    for name, value, low, high in (("width", width, 480, 1920), ("milliseconds", milliseconds, 20, 10_000)):
-        if not low <= value <= high:
-            raise ValueError(f"{name} is {value!r}; allowed: {low} to {high}")
     steps = len(trace.steps)
     shown = np.unique(np.linspace(0, steps, min(steps + 1, MAX_FRAMES)).round().astype(int)).tolist()
-    frames, out = _Film(trace, width).frames(shown), io.BytesIO()
-    durations = [*[milliseconds] * (len(shown) - 1), HELD]
+    pace = max(PACE[0], min(PACE[1], LENGTH // len(shown))) if milliseconds is None else milliseconds
+    for name, value, low, high in (("width", width, 480, 1920), ("milliseconds", pace, 20, 10_000)):
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {value!r}; allowed: {low} to {high}")
+    film = _Film(trace, width, short_words(trace.settings) if title is None else title)
+    frames, out = film.frames(shown), io.BytesIO()
+    durations = [BEGIN, *[pace] * (len(shown) - 2), HELD] if len(shown) > 1 else [HELD]
     next(frames).save(out, "GIF", save_all=True, append_images=frames, duration=durations, loop=0, optimize=False)
     return out.getvalue()
 
@@ -80,39 +89,35 @@ class _Look:
 class _Film:
     """One picture that is patched from frame to frame: only what looks different is drawn again."""
 
-    def __init__(self, trace: Trace, width: int) -> None:
+    def __init__(self, trace: Trace, width: int, title: str) -> None:
         self.trace, self.width, self.start = trace, width, len(trace.prompt)
         layout = head(trace.prompt, trace.settings)
         self.stop_ids = frozenset(layout["stop_ids"])
         self.block, self.origin = layout["block"], layout["origin"]
-        self.counter = Counter(self.start, layout["end"], self.stop_ids)
+        self.end, self.meter = layout["end"], meter(trace)
         self.boxes, self.more = self._layout()
         self.trays = self._trays()
         height = max((box[3] for box in self.boxes), default=TOP) + BOTTOM + TRAY
         self.image = Image.new("RGB", (width, height), PAPER)
         self.draw = ImageDraw.Draw(self.image)
         self.drawn: dict[int, _Look] = {}
-        self._head()
+        self._head(title)
 
     def frames(self, shown: Sequence[int]) -> Iterator[Image.Image]:
         """A frame after each number of steps in `shown`, which starts with 0."""
-        palette = _palette()
-        written: dict[int, tuple[int, float]] = {}  # position -> token, confidence
+        colours = palette()
+        steps, cells = self.trace.steps, Cells()
+        after = canvases(steps)
         for before, now in pairwise([0, *shown]):
-            new: set[int] = set()
-            for record in self.trace.steps[before:now]:
-                told = dict(zip(record.positions, zip(record.tokens, record.confidence, strict=True), strict=True))
-                written |= {p: told[p] for p in record.committed}
-                for p in record.withdrawn:
-                    del written[p]
-                new = (new | set(record.committed)) - set(record.withdrawn)
-                self.counter.add(record)
-            self._patch(now, written, new)
-            yield self.image.quantize(palette=palette, dither=Image.Dither.NONE)
+            for record in steps[before:now]:
+                cells = next(after)
+                self.meter.add(record)
+            self._patch(before, now, cells)
+            yield self.image.quantize(palette=colours, dither=Image.Dither.NONE)
 
-    def _patch(self, now: int, written: Mapping[int, tuple[int, float]], new: set[int]) -> None:
+    def _patch(self, before: int, now: int, cells: Cells) -> None:
         record = self.trace.steps[now - 1] if now else None
-        stop = min((p for p, (token, _) in written.items() if token in self.stop_ids), default=None)
+        stop = min((p for p, cell in cells.items() if cell.token in self.stop_ids), default=None)
         drafts = record.drafted if record else {}
         for block, tray in self.trays:
             active = record is not None and record.tested is None and self.block > 1 and block == record.block[0]
@@ -120,10 +125,9 @@ class _Film:
         for i, box in enumerate(self.boxes):
             p = self.start + i
             beyond = stop is not None and p > stop
-            if p in written:
-                token, sure = written[p]
-                shade = None if beyond else round(min(sure, 1) * (SHADES - 1))
-                look = _Look(self._runs(token), shade, p in new, beyond)
+            if cell := cells.get(p):
+                shade = None if beyond else round(min(cell.confidence, 1) * (SHADES - 1))
+                look = _Look(self._runs(cell.token), shade, cell.step >= before, beyond)
             elif p in drafts and not beyond:
                 look = _Look(self._runs(drafts[p][0]), draft=True)
             else:
@@ -140,8 +144,8 @@ class _Film:
             self._mask(box, look)
             return
         if look.shade is not None:
-            self.draw.rounded_rectangle(box, 4, _wash(look.shade))
-            self.draw.rectangle((x0 + 2, y1 - 3, x1 - 2, y1), _viridis(look.shade))
+            self.draw.rounded_rectangle(box, 4, wash(look.shade))
+            self.draw.rectangle((x0 + 2, y1 - 3, x1 - 2, y1), viridis(look.shade))
         x = x0 + PAD
         for text, blank in look.runs:
             ink = STRIPE if look.beyond or look.draft else QUIET if blank else INK
@@ -167,16 +171,18 @@ class _Film:
         pen.rectangle((0, 0, tile.width - 1, tile.height - 1), outline=ink)
         self.image.paste(tile, (x0, y0))
 
-    def _head(self) -> None:
-        room = self.width - 2 * MARGIN
-        words = decoder_words(self.trace.settings).replace("²", "2")
-        self.draw.text((MARGIN, 20), _cut(self.trace.model.id, 22, room), INK, _font(22))
-        self.draw.text((MARGIN, 50), _cut(words, 15, room), QUIET, _font(15))
+    def _head(self, title: str) -> None:
+        about = f"{self.trace.model.id}: {decoder_words(self.trace.settings)}"
+        lines = ((20, 22, INK, f"{APP}: {title}"), (50, 15, INK, prompt_text(self.trace)), (74, 13, QUIET, about))
+        for y, size, ink, text in lines:
+            # the font has no superscript two
+            self.draw.text((MARGIN, y), _cut(text.replace("²", "2"), size, self.width - 2 * MARGIN), ink, _font(size))
 
     def _foot(self, now: int) -> None:
-        tally, y = self.counter.tally, self.image.height - 24
-        words = f"step {now} of {len(self.trace.steps)}  ·  {tally.tokens} token{'s' * (tally.tokens != 1)}"
-        words += f"  ·  {tally.seconds:.2f} seconds" + (f"  ·  + {self.more} more cells" if self.more else "")
+        numbers, y = self.meter.total, self.image.height - 24
+        step = f"step {now}" if now else "before step 1"
+        words = f"{step} of {len(self.trace.steps)}  ·  {numbers.tokens} token{'s' * (numbers.tokens != 1)}"
+        words += f"  ·  {numbers.seconds:.2f} seconds" + (f"  ·  + {self.more} more cells" if self.more else "")
         self.draw.rectangle((0, y - 14, self.width, self.image.height), PAPER)
         self.draw.text((MARGIN, y), words, INK, _font(15), anchor="lm")
         right = self.width - MARGIN
@@ -184,12 +190,12 @@ class _Film:
         self.draw.text((right, y), "1", QUIET, _font(13), anchor="rm")
         for shade in range(SHADES):
             x = right - 14 - (SHADES - shade) * 5
-            self.draw.rectangle((x, y - 6, x + 4, y + 5), _viridis(shade))
+            self.draw.rectangle((x, y - 6, x + 4, y + 5), viridis(shade))
 
     def _layout(self) -> tuple[list[Box], int]:
         """The cells' boxes, and how many more there are: up to the cap, as far as any step reached."""
         reached = max([self.start, *(p + 1 for s in self.trace.steps for p in (*s.committed, s.visible - 1))])
-        count = min(reached, self.counter.end) - self.start
+        count = min(reached, self.end) - self.start
         widths, boxes = self._widths(), list[Box]()
         x, y = MARGIN + TRAY, TOP
         for i in range(count):
@@ -244,35 +250,3 @@ def _cut(text: str, size: int, room: int) -> str:
     while _font(size).getlength(text) > room:
         text = text[:-2] + "…"
     return text
-
-
-def _viridis(shade: int) -> tuple[int, int, int]:
-    """The colour of a confidence of shade / (SHADES - 1), as in the viewer."""
-    stops = np.array([ImageColor.getrgb(colour) for colour in VIRIDIS])
-    at = shade / (SHADES - 1) * (len(stops) - 1)
-    low = min(int(at), len(stops) - 2)
-    return _mix(stops[low], stops[low + 1], at - low)
-
-
-def _wash(shade: int) -> tuple[int, int, int]:
-    return _mix(ImageColor.getrgb(PAPER), _viridis(shade), WASH)
-
-
-def _mix(a: Sequence[int], b: Sequence[int], share: float) -> tuple[int, int, int]:
-    red, green, blue = (round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
-    return red, green, blue
-
-
-@cache
-def _palette() -> Image.Image:
-    """All colours that are drawn, with the edges of letters: one palette for all frames, so that they stay small."""
-    paper = ImageColor.getrgb(PAPER)
-    colours = [*(ImageColor.getrgb(colour) for colour in (PAPER, RULE, LILAC, ACCENT)), *map(_viridis, range(SHADES))]
-    for ink in (INK, QUIET, STRIPE):
-        colours += [_mix(paper, ImageColor.getrgb(ink), share / 6) for share in range(2, 7)]
-    for shade in range(SHADES):
-        colours += [_mix(_wash(shade), ImageColor.getrgb(INK), share / 7) for share in range(7)]
-        colours += [_mix(_wash(shade), ImageColor.getrgb(QUIET), share / 3) for share in (1, 2)]
-    image = Image.new("P", (1, 1))
-    image.putpalette([part for colour in colours for part in colour])
-    return image

@@ -17,8 +17,12 @@ from visualize.views import VIEWS
 FOLDER = Path(__file__).resolve().parent.parent / "assets/viewer"
 PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
 BUDGET = 24 * 2**20  # characters of answers that a saved page carries
-# nothing from anywhere: what a model wrote cannot call home even if it found a way to run
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+# The page loads nothing and sends nothing by fetch, image, form or frame. A script could still navigate away with data in
+# the address; what keeps model text from becoming a script is that it is only ever written as text.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "form-action 'none'; base-uri 'none'"
+)
 MOUNT = """
 const carried = JSON.parse(document.getElementById("bs-data").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");

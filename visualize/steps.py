@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any
 
+from dllm.canvases import canvases
 from dllm.strict import REASONS
 from dllm.trace import StepRecord, Trace
 
@@ -20,10 +21,8 @@ def steps_csv(trace: Trace) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    written = 0
-    for record in trace.steps:
-        written += len(record.committed) - len(record.withdrawn)
-        writer.writerow(_row(record) | {"written": written})
+    for record, cells in zip(trace.steps, canvases(trace.steps), strict=True):
+        writer.writerow(_row(record) | {"written": len(cells)})
     return text.getvalue()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dllm.metrics import DEFINITIONS
+from dllm.pace import DEFINITIONS
 from dllm.trace import Trace
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.runs import verified
@@ -26,7 +26,7 @@ MOUNT = """([source, words]) => {
     ask: async (question) => (asked.push(question), { empty: "Nothing is answered here." }),
     plotly: async () => window.Plotly,
   };
-  new Function("root", "options", source + "; mount(root, options);")(document.querySelector(".bs"), options);
+  new Function("root", "options", source + "; viewer.mount(root, options);")(document.querySelector(".bs"), options);
 }"""
 Send = Callable[[str], None]
 
@@ -44,6 +44,7 @@ def send(page: Page) -> Send:
 
 
 NUMBERS = ("tps", "tpf", "nfe", "recomputed", "ttft")
+AR = {**SETTINGS, "block_size": 1, "sub_block_size": 1, "attention": "block_causal"}
 ALTERNATIVES = [[(6, 0.9), (5, 0.06), (7, 0.02), (8, 0.01), (9, 0.01)]] * 4
 
 
@@ -52,7 +53,7 @@ def run(lanes: tuple[str, ...] = ("diffusion",)) -> list[str]:
     stage = Stage("run", lanes, piece)
     sent = [stage.note("Preparing…")]
     for name in lanes:
-        block = {**SETTINGS, "block_size": 1} if name == "ar" else SETTINGS
+        block = AR if name == "ar" else SETTINGS
         sent.append(stage.open(name, PROMPT, block))
         passes = [
             step(0, {5: 6}, alternatives=ALTERNATIVES),
@@ -316,7 +317,7 @@ def test_stop_is_said_and_the_lane_keeps_what_it_has(page: Page, send: Send) -> 
 
 def test_under_ar_what_is_not_written_is_not_there(page: Page, send: Send) -> None:
     stage = Stage("run", ["diffusion", "ar"], piece)
-    send(stage.open("ar", PROMPT, {**SETTINGS, "block_size": 1}))
+    send(stage.open("ar", PROMPT, AR))
     send(stage.step("ar", step(0, {4: 5}, kind="ar", asked={4: 5})))
     region = page.get_by_role("region", name="AR answer as text")
     expect(region).to_have_text(" alpha", use_inner_text=False)

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm.metrics import ages, canvas_at, commit_distances, influences, numbers, states
+from dllm.metrics import ages, commit_distances, influences, states
 from dllm.models.families import DREAM, FAST_DLLM_V2
+from dllm.pace import throughput
 from dllm.settings import Choice, Settings
 from dllm.trace import MAX_BYTES, MAX_POSITIONS, MAX_TEXT, Trace, TraceError
 from tests.dllm.nets import engine_of, hybrid_engine
+from tests.dllm.traces import canvas_at
 from visualize.gif import gif
 from visualize.steps import steps_csv
 
@@ -92,7 +94,7 @@ def usable_or_refused(raw: str | bytes) -> bool:
     canvas = canvas_at(trace, len(trace.steps))
     start = len(trace.prompt)
     assert canvas[start : start + len(trace.output)] == trace.output
-    assert numbers(trace).nfe == len(trace.steps) == steps_csv(trace).count("\n") - 1
+    assert throughput(trace).nfe == len(trace.steps) == steps_csv(trace).count("\n") - 1
     for picture in (states, ages, influences):
         assert len(picture(trace)) == len(trace.steps)
     assert len(commit_distances(trace)) == sum(len(step.committed) for step in trace.steps)

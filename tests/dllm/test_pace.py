@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.metrics import DEFINITIONS as METRICS
-from dllm.metrics import numbers
-from dllm.models.families import LLADA
-from dllm.pace import DEFINITIONS, comparable, course, first_step, laps, pace
+from dllm.models.families import FAST_DLLM_V2, LLADA, ModelSpec
+from dllm.pace import DEFINITIONS, RULES, Meter, Throughput, comparable, first_step, laps, throughput, timeline
 from dllm.records import StepRecord
+from dllm.settings import Choice, Settings
 from dllm.trace import Trace
-from tests.dllm.nets import prompts
-from tests.dllm.traces import decoded, every_way, made
+from tests.dllm.nets import engine_of, prompts
+from tests.dllm.traces import canvas_at, decoded, made
 from tests.visualize.records import step
+from visualize.lane import Lane, head
 
-RULES = [(eos, only) for eos in (True, False) for only in (False, True)]
+CHOICES = [(eos, only) for eos in (True, False) for only in (False, True)]
 STOP = 2  # of tests.visualize.records.SETTINGS
 TRACES = Path(__file__).resolve().parents[2] / "assets/traces"
 
@@ -58,26 +58,95 @@ def by_hand() -> Trace:
         (False, True, [0, 250, 500], [0, 0, 0], 0.0),
     ],
 )
-def test_a_course_by_hand(eos: bool, only: bool, times: list[int], tokens: list[int], tps: float) -> None:
-    found = course(by_hand(), eos=eos, decode_only=only)
+def test_a_timeline_by_hand(eos: bool, only: bool, times: list[int], tokens: list[int], tps: float) -> None:
+    found = timeline(by_hand(), eos=eos, decode_only=only)
     assert found[0].tolist() == pytest.approx(times)
     assert found[1].tolist() == tokens
-    said = pace(by_hand(), eos=eos, decode_only=only)
+    said = throughput(by_hand(), eos=eos, decode_only=only)
     assert (said.tokens, said.seconds, said.nfe) == (tokens[-1], times[-1] / 1000, len(times) - 1)
     assert (said.tps, said.tpf) == pytest.approx((tps, tokens[-1] / (len(times) - 1)))
     assert said.ttft == 1.5
 
 
-@every_way
-def test_end_to_end_with_the_stop_token_is_what_the_page_shows(spec: Any, cache: str) -> None:
-    trace = decoded(spec, cache, [1, 2, 3, 4])
-    said, known = pace(trace), numbers(trace)
-    assert (said.tokens, said.nfe) == (known.tokens, known.nfe)
-    assert (said.seconds, said.tps, said.tpf) == pytest.approx((known.seconds, known.tps, known.tpf))
-    assert said.ttft == pytest.approx(known.ttft)
+def reckoned(trace: Trace) -> Throughput:
+    """The numbers by their definitions: which tokens the finished canvas counts, and when the first was committed."""
+    start, cap = len(trace.prompt), len(trace.prompt) + trace.settings["gen_length"]
+    canvas = canvas_at(trace, len(trace.steps))
+    stops = [p for p in range(start, len(canvas)) if canvas[p] in trace.settings["stop_ids"]]
+    counted = range(start, min([cap, *(p + 1 for p in stops)]))
+    firsts = [n for n, step in enumerate(trace.steps) if not set(counted).isdisjoint(step.committed)]
+    return Throughput(
+        tokens=sum(canvas[p] is not None for p in counted if p < len(canvas)),
+        seconds=sum(step.seconds for step in trace.steps),
+        nfe=len(trace.steps),
+        computed=sum(step.query_count for step in trace.steps),
+        attended=sum(step.attended for step in trace.steps),
+        ttft=sum(step.seconds for step in trace.steps[: firsts[0] + 1]) if firsts else None,
+    )
 
 
-@given(prompt=prompts(), rule=st.sampled_from(RULES), cache=st.sampled_from(["none", "d2"]))
+WITH_V2 = [(LLADA, "d2"), (LLADA, "none"), (FAST_DLLM_V2, "sub_block"), (FAST_DLLM_V2, "none")]
+
+
+@given(
+    way=st.sampled_from(WITH_V2),
+    prompt=prompts(),
+    length=st.sampled_from([1, 2, 3, 9]),
+    seed=st.integers(0, 30),
+    left=st.integers(0, 20),
+)
+def test_the_trace_the_page_and_the_race_say_the_same(
+    way: tuple[ModelSpec, str], prompt: list[int], length: int, seed: int, left: int
+) -> None:
+    chosen = Settings(gen_length=length, block_size=8, cache=Choice(way[1]), temperature=1.0, seed=seed)
+    run = engine_of(way[0]).run(prompt, chosen)
+    for done in run:
+        if done.index == left:
+            break
+    trace, wanted = run.trace(), reckoned(run.trace())
+    lane = Lane("diffusion", head(trace.prompt, trace.settings))
+    for record in trace.steps:
+        lane.add(record)
+    times, tokens = timeline(trace)
+    assert throughput(trace) == wanted
+    assert lane.frames[-1]["totals"] == wanted.as_json()
+    assert (trace.timing.ttft, trace.timing.decode) == (wanted.ttft, wanted.seconds)
+    assert (times[-1] / 1000, tokens[-1]) == (pytest.approx(wanted.seconds), wanted.tokens)
+    if trace.stop_reason != "cancelled":
+        assert wanted.tokens == len(trace.output)
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(4, 11)), st.sets(st.integers(4, 11)), st.booleans()), max_size=12))
+def test_running_numbers_are_those_of_the_canvas_so_far(changes: list[tuple[set[int], set[int], bool]]) -> None:
+    """Whatever is committed and remasked, stop tokens among it, in whichever order."""
+    steps, written = list[StepRecord](), set[int]()
+    for asked, masked, stop in changes:
+        fresh = asked - written
+        tokens = {p: STOP if stop and p % 2 else 9 for p in fresh}
+        withdrawn = masked & (written | fresh)
+        written = (written | fresh) - withdrawn
+        steps.append(step(len(steps), tokens, asked=tokens, visible=12, remasked=sorted(withdrawn)))
+    counted = Meter(4, 10, [STOP])
+    for n, record in enumerate(steps, 1):
+        assert counted.add(record) == reckoned(made(*steps[:n], gen_length=6))
+
+
+def test_a_stop_token_takes_what_stands_behind_it_out_of_the_numbers() -> None:
+    counted = Meter(4, 8, [STOP])
+    assert counted.add(step(0, {7: 9})).ttft == 0.25
+    second = counted.add(step(1, {5: STOP}))
+    assert (second.tokens, second.ttft) == (1, 0.5)
+    first = counted.add(step(2, {4: 9}))
+    assert (first.tokens, first.ttft, first.tps, first.tpf) == (2, 0.5, 2 / 0.75, 2 / 3)
+    assert first.recomputed == 0.5
+
+
+def test_nothing_has_no_numbers() -> None:
+    assert (Throughput().tps, Throughput().tpf, Throughput().recomputed, Throughput().ttft) == (0, 0, 0, None)
+    assert throughput(made()) == Throughput()
+
+
+@given(prompt=prompts(), rule=st.sampled_from(CHOICES), cache=st.sampled_from(["none", "d2"]))
 def test_every_rule_by_its_definition(prompt: list[int], rule: tuple[bool, bool], cache: str) -> None:
     """Canvas by canvas: which counted positions hold a token, less those of the first pass that wrote one."""
     trace = decoded(LLADA, cache, prompt)
@@ -95,14 +164,14 @@ def test_every_rule_by_its_definition(prompt: list[int], rule: tuple[bool, bool]
         if not only or began is not None:
             times.append(times[-1] + 1000 * record.seconds)
             standing.append(len(written & counted))
-    found = course(trace, eos=eos, decode_only=only)
+    found = timeline(trace, eos=eos, decode_only=only)
     assert found[0].tolist() == pytest.approx(times)
     assert found[1].tolist() == standing
-    said = pace(trace, eos=eos, decode_only=only)
+    said = throughput(trace, eos=eos, decode_only=only)
     assert (said.tokens, said.seconds, said.nfe) == pytest.approx((found[1][-1], found[0][-1] / 1000, len(times) - 1))
     if first is not None and said.ttft is not None:
-        whole = pace(trace, eos=eos)
-        at_once = whole.tokens - pace(trace, eos=eos, decode_only=True).tokens
+        whole = throughput(trace, eos=eos)
+        at_once = whole.tokens - throughput(trace, eos=eos, decode_only=True).tokens
         if only and said.seconds:
             assert said.tps == pytest.approx((whole.tokens - at_once) / (whole.seconds - said.ttft))
 
@@ -111,27 +180,27 @@ def test_the_first_step_is_that_of_a_token_that_counts() -> None:
     stop_first = wrote(step(0, {6: STOP}), step(1, {7: 9}), step(2, {4: 5, 5: 6}), output=[5, 6, STOP])
     assert first_step(stop_first) == 0
     assert first_step(stop_first, eos=False) == 2
-    assert pace(stop_first, eos=False).ttft == 0.75
+    assert throughput(stop_first, eos=False).ttft == 0.75
 
 
 def test_without_a_token_every_ratio_is_nothing() -> None:
     trace = wrote(step(0, {}), output=[])
-    for eos, only in RULES:
-        said = pace(trace, eos=eos, decode_only=only)
+    for eos, only in CHOICES:
+        said = throughput(trace, eos=eos, decode_only=only)
         assert (said.tokens, said.tps, said.tpf, said.ttft) == (0, 0, 0, None)
         assert said.nfe == (0 if only else 1)
     only_stop = wrote(step(0, {4: STOP}), output=[STOP])
-    assert pace(only_stop).tokens == 1
-    assert pace(only_stop, eos=False).tokens == 0
+    assert throughput(only_stop).tokens == 1
+    assert throughput(only_stop, eos=False).tokens == 0
 
 
 def test_a_block_that_writes_past_the_cap_counts_up_to_it() -> None:
     asked = dict.fromkeys(range(4, 12), 9)
     trace = wrote(step(0, asked, asked=asked, visible=12), output=[9] * 4)
-    assert pace(trace).tokens == 4
+    assert throughput(trace).tokens == 4
 
 
-def test_laps_are_paces_of_the_same_tokens() -> None:
+def test_laps_are_rates_of_the_same_tokens() -> None:
     trace = by_hand()
     trace = trace.model_copy(update={"timing": trace.timing.model_copy(update={"laps": [2.0, 1.0, 4.0]})})
     assert laps(trace) == [1.5, 3.0, 0.75]
@@ -140,8 +209,8 @@ def test_laps_are_paces_of_the_same_tokens() -> None:
 
 
 def test_words_are_there_once() -> None:
-    assert not set(DEFINITIONS) & set(METRICS)
-    assert all(text.endswith(".") for text in DEFINITIONS.values())
+    assert not set(DEFINITIONS) & set(RULES)
+    assert all(text.endswith(".") for text in [*DEFINITIONS.values(), *RULES.values()])
 
 
 def fair() -> Trace:
@@ -199,7 +268,7 @@ def test_a_strangers_name_is_cut() -> None:
     assert len(said) < 200
 
 
-def test_a_course_is_of_numbers() -> None:
-    times, tokens = course(by_hand())
+def test_a_timeline_is_of_numbers() -> None:
+    times, tokens = timeline(by_hand())
     assert np.issubdtype(times.dtype, np.floating)
     assert np.issubdtype(tokens.dtype, np.integer)

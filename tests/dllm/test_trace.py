@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm import metrics
 from dllm.cache import CACHES
 from dllm.cost import cost
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec
+from dllm.pace import throughput
 from dllm.settings import Choice, Settings
 from dllm.step import Plan
 from dllm.trace import MAX_BYTES, MAX_POSITIONS, MAX_STEPS, Trace, TraceError, spans
 from tests.dllm.nets import engine_of, prompts
+from tests.dllm.traces import canvas_at
 
 WAYS = [
     (spec, name)
@@ -41,35 +42,29 @@ def test_round_trip_and_replay(prompt: list[int], family: int) -> None:
     again = Trace.from_json(trace.to_json())
     assert again == trace
     assert Trace.from_json(gzip.compress(trace.to_json().encode())) == trace
-    canvas = metrics.canvas_at(trace, len(trace.steps))
+    canvas = canvas_at(trace, len(trace.steps))
     assert canvas[: len(prompt)] == prompt
     assert canvas[len(prompt) : len(prompt) + len(trace.output)] == trace.output
-    assert metrics.canvas_at(trace, -1)[len(prompt) :] == [None] * (len(canvas) - len(prompt))
 
 
 @given(prompt=prompts(), family=st.integers(0, 2))
 @settings(max_examples=20)
 def test_numbers_follow_their_definitions(prompt: list[int], family: int) -> None:
     trace = traced(prompt, family)
-    n = metrics.numbers(trace)
-    assert n.nfe == len(trace.steps)
-    assert n.tokens == len(trace.output)
-    assert n.tps == pytest.approx(n.tokens / sum(s.seconds for s in trace.steps))
+    n = throughput(trace)
+    assert (n.nfe, n.tokens) == (len(trace.steps), len(trace.output))
+    assert n.seconds == sum(s.seconds for s in trace.steps) == trace.timing.decode
+    assert n.tps == n.tokens / n.seconds
     assert n.tpf == n.tokens / n.nfe
-    assert 0 < n.recomputed <= 1
+    assert n.recomputed == sum(s.query_count for s in trace.steps) / sum(s.attended for s in trace.steps) <= 1
     assert 0 < (n.ttft or 0) <= n.seconds
-    assert trace.timing.decode == pytest.approx(n.seconds)
-    ages = metrics.entry_ages(trace, len(trace.steps) - 1)
-    for position, age in enumerate(ages):
-        computed = [s.index for s in trace.steps if any(a <= position < b for a, b in s.queries)]
-        assert age == (len(trace.steps) - 1 - computed[-1] if computed else None)
 
 
 def test_no_cache_recomputes_everything() -> None:
     run = engine_of(LLADA).run([1, 2], Settings(gen_length=8, block_size=4, cache=Choice("none")))
     for _ in run:
         pass
-    assert metrics.numbers(run.trace()).recomputed == 1
+    assert throughput(run.trace()).recomputed == 1
 
 
 def test_an_unfinished_run_is_cancelled_and_replayable() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.batch import decode_together
-from dllm.metrics import numbers
 from dllm.models.families import FAST_DLLM_V2, LLADA, QWEN2
+from dllm.pace import throughput
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.trace import Trace
 from tests.dllm.nets import VOCAB, engine_of, hybrid_engine, naive_ar, prompts
@@ -149,4 +149,4 @@ def test_without_a_cache_everything_attended_to_is_computed() -> None:
     run = hybrid_engine(echo=True).run([1, 2, 3], verify(2, gen_length=20, cache=Choice("none")))
     for _ in run:
         pass
-    assert numbers(run.trace()).recomputed == 1
+    assert throughput(run.trace()).recomputed == 1

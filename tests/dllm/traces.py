@@ -45,6 +45,18 @@ def decoded(spec: ModelSpec, cache: str | Choice, prompt: list[int], **changes: 
     return run.trace()
 
 
+def canvas_at(trace: Trace, step: int, *, mask: int | None = None) -> list[int | None]:
+    """The ids on the canvas after a step (-1: before the first), as far as any step reached."""
+    length = max([len(trace.prompt), *(p + 1 for s in trace.steps for p in (*s.committed, s.visible - 1))])
+    canvas: list[int | None] = [*trace.prompt, *[mask] * (length - len(trace.prompt))]
+    for record in trace.steps[: step + 1]:
+        for p in record.committed:
+            canvas[p] = record.tokens[record.positions.index(p)]
+        for p in record.withdrawn:
+            canvas[p] = mask
+    return canvas
+
+
 def large() -> Trace:
     """512 steps × 1024 positions, all recorded."""
     chance, steps = np.random.default_rng(0), []

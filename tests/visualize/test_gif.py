@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
-from dllm.metrics import canvas_at
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice
 from dllm.trace import Trace
-from tests.dllm.traces import decoded, made
+from tests.dllm.traces import canvas_at, decoded, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
 from visualize import gif as gifs
@@ -55,7 +54,7 @@ def test_frames_differ_where_the_canvas_does(family: Any) -> None:
     trace = decoded(family, "none", [1, 2, 3], gen_length=8, block_size=8, unmask=Choice("top_k", {"k": 1}))
     pictures = frames(gif(trace))
     assert len(pictures) == len(trace.steps) + 1
-    film = gifs._Film(trace, 900)
+    film = gifs._Film(trace, 900, "AR")
     for n in range(1, len(pictures)):
         before, after = (canvas_at(trace, at)[3:] for at in (n - 2, n - 1))
         for i, (x0, y0, x1, y1) in enumerate(film.boxes):
@@ -70,14 +69,14 @@ def test_frames_differ_where_the_canvas_does(family: Any) -> None:
 def test_a_step_that_commits_nothing_only_takes_the_outlines_away() -> None:
     _, first, second, *_ = frames(gif(small()))
     different = np.argwhere((cells(first) != cells(second)).any(-1))
-    (x0, y0, x1, y1) = gifs._Film(small(), 900).boxes[0]
+    (x0, y0, x1, y1) = gifs._Film(small(), 900, "AR").boxes[0]
     assert len(different)
     assert (different.min(0) >= (y0, x0)).all()
     assert (different.max(0) <= (y1, x1)).all()
 
 
 def test_a_new_token_is_outlined_and_coloured_by_its_confidence() -> None:
-    film = gifs._Film(made(step(0, {4: 9, 5: 9}, confidence=[0.0, 1.0, 0.5, 0.5]), **SETTINGS), 900)
+    film = gifs._Film(made(step(0, {4: 9, 5: 9}, confidence=[0.0, 1.0, 0.5, 0.5]), **SETTINGS), 900, "AR")
     picture = frames(gif(film.trace))[1]
     for (x0, y0, _, y1), colour in zip(film.boxes[:2], [(68, 1, 84), (253, 231, 37)], strict=True):
         assert tuple(picture[y1 - 2, x0 + 8]) == colour
@@ -89,7 +88,7 @@ def test_a_new_token_is_outlined_and_coloured_by_its_confidence() -> None:
 def test_drafts_are_drawn_until_they_are_tested() -> None:
     """A cell is empty paper where nothing stands; where a draft stands, its letters are drawn in a pale ink."""
     trace = verified()
-    pictures, film = frames(gif(trace)), gifs._Film(trace, 900)
+    pictures, film = frames(gif(trace)), gifs._Film(trace, 900, "AR")
     known = len(trace.prompt)
     for record, picture in zip(trace.steps, pictures[1:], strict=True):
         known += len(record.committed)
@@ -143,7 +142,7 @@ def test_what_has_no_ink_is_spelled_out(piece: str, text: str) -> None:
 
 
 def test_stop_tokens_and_unknown_ids_have_names() -> None:
-    film = gifs._Film(small(), 900)
+    film = gifs._Film(small(), 900, "AR")
     assert film._runs(2) == (("EOS", True),)
     assert "".join(part for part, _ in film._runs(77)) == "<77>"
 
@@ -173,9 +172,9 @@ def test_a_long_run_skips_steps_evenly_and_keeps_both_ends(monkeypatch: pytest.M
 
 def test_too_many_cells_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     trace = made(step(0, {4: 9}, visible=54), gen_length=50, **SETTINGS)
-    assert (len(gifs._Film(trace, 900).boxes), gifs._Film(trace, 900).more) == (50, 0)
+    assert (len(gifs._Film(trace, 900).boxes), gifs._Film(trace, 900, "AR").more) == (50, 0)
     monkeypatch.setattr(gifs, "MAX_CELLS", 30)
-    assert (len(gifs._Film(trace, 900).boxes), gifs._Film(trace, 900).more) == (30, 20)
+    assert (len(gifs._Film(trace, 900).boxes), gifs._Film(trace, 900, "AR").more) == (30, 20)
     monkeypatch.setattr(gifs, "MAX_LINES", 1)
     film = gifs._Film(trace, 480)
     assert {box[1] for box in film.boxes} == {gifs.TOP}

@@ -134,7 +134,8 @@ def test_the_last_message_holds_both_lanes_and_the_verdict() -> None:
         ("ar", "length", 0.125),
     ]
     assert last["lanes"][0]["frames"][-1]["totals"] == {
-        "tokens": 4, "passes": 4, "computed": 16, "attended": 32, "seconds": 1.0,
+        "tokens": 4, "seconds": 1.0, "nfe": 4, "computed": 16, "attended": 32, "ttft": 0.25,
+        "tps": 4.0, "tpf": 1.0, "recomputed": 0.5,
     }  # fmt: skip
     traces = {
         LANES[name].title: trace(

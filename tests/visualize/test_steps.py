@@ -5,11 +5,11 @@ import re
 import pytest
 from hypothesis import given, settings
 
-from dllm.metrics import canvas_at, numbers
 from dllm.models.families import DREAM, ModelSpec
+from dllm.pace import throughput
 from dllm.strict import REASONS
 from tests.dllm.nets import prompts
-from tests.dllm.traces import decoded, every_way, made
+from tests.dllm.traces import canvas_at, decoded, every_way, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
 from visualize.steps import steps_csv
@@ -24,7 +24,7 @@ def table(text: str) -> list[dict[str, str]]:
 @settings(max_examples=5)
 def test_the_lines_add_up_to_the_numbers(spec: ModelSpec, cache: str, prompt: list[int]) -> None:
     trace = decoded(spec, cache, prompt)
-    lines, whole = table(steps_csv(trace)), numbers(trace)
+    lines, whole = table(steps_csv(trace)), throughput(trace)
     assert [line["step"] for line in lines] == [str(n) for n in range(1, whole.nfe + 1)]
     assert sum(float(line["seconds"]) for line in lines) == pytest.approx(whole.seconds)
     queries, visible = (sum(int(line[name]) for line in lines) for name in ("queries", "visible"))
