@@ -1,132 +1,157 @@
-"""`python -m dllm …`: decode, drift, models, validate, evaluate, bench, and the training commands."""
+"""`python -m dllm …`: decode, drift, models, validate, export, bench, judge, and the training commands."""
 
 import argparse
+import io
 import json
-import re
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 from dllm import __version__
+from dllm.files import check_output, replacing, write_file
 from dllm.measuring import add_measuring
 from dllm.trace import Trace, TraceError
+
+INTERRUPTED, NOBODY_READS = 130, 141  # exit codes, as a shell gives them for SIGINT and SIGPIPE
+DEVICE = "cpu, cuda or cuda:N; default: CUDA if there is a device"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 1 something failed, 2 wrong use)."""
     args = _parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        with suppress(OSError):  # else Python reports what it cannot flush at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
     except (ValueError, OSError) as error:
         print(f"dllm: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dllm", description="Block-diffusion decoding, without the page.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (add_decode, add_drift, add_models, add_validate, add_export, add_measuring, add_distill, add_convert):
+        add(commands)
+    return parser
 
+
+def add_decode(commands: Any) -> None:
+    """Enter `decode` into the command line."""
     decode = commands.add_parser("decode", help="answer a file of requests with traces, line by line")
     decode.add_argument("--model", default="default", help="a name that `models` lists, a folder, a .gguf file")
-    decode.add_argument("--requests", default="-", help="JSON lines; - is standard input")
-    decode.add_argument("--out", help="JSON lines; - is standard output, which is the default without --traces")
-    decode.add_argument("--traces", type=Path, metavar="DIR", help="keep each trace as DIR/ID.json.gz; print errors")
-    decode.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
-    decode.add_argument("--dtype", help="float32, bfloat16 or float16; by default as the weights and the device suit")
-    decode.add_argument("--threads", type=int, help="CPU threads of the network")
-    decode.add_argument("--batch", type=int, default=1, help="requests decoded together; their seconds are all rows'")
-    decode.add_argument("--attention", help="eager, sdpa or flash; by default the best that the device has")
-    decode.add_argument("--no-graphs", action="store_true", help="on CUDA: launch kernels one by one, replay nothing")
-    decode.set_defaults(run=_decode)
-
-    drift = commands.add_parser("drift", help="measure what a cache did: a trace again, beside passes without cache")
-    drift.add_argument("trace", type=Path, help=".json or .json.gz")
-    drift.add_argument("--model", default="default", help="that of the trace")
-    drift.add_argument("--out", type=Path, help="by default the trace's name with .drift.npz")
-    drift.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
-    drift.set_defaults(run=_drift)
-
-    models = commands.add_parser("models", help="list the models that can be named")
-    models.add_argument("--json", action="store_true", help="as JSON")
-    models.set_defaults(run=_models)
-
-    validate = commands.add_parser("validate", help="check trace files")
-    validate.add_argument("traces", nargs="+", type=Path)
-    validate.set_defaults(run=_validate)
-
-    export = commands.add_parser("export", help="save a trace as a page that plays offline, an animation, or a table")
-    export.add_argument("trace", type=Path, help="its attention and drift files are found beside it")
-    export.add_argument("--format", default="html", help="html, gif, csv or json")
-    export.add_argument("--out", type=Path, help="by default beside the trace")
-    export.set_defaults(run=_export)
-
-    add_measuring(commands)
-
-    distill = commands.add_parser("distill", help="make training data: the base's own words, tasks, and answers")
-    distill.add_argument("--out", type=Path, required=True, help="JSON lines; what is there is kept and continued")
-    distill.add_argument("--kind", default="own", help="own: the base makes up turns and answers them; tasks: "
-                         "generated, with right answers; answers: of the model to the prompts of files")  # fmt: skip
-    distill.add_argument("--prompts", type=Path, nargs="*", default=[], help="documents to answer anew")
-    distill.add_argument("--twin", type=Path, help="an adapter of the objective ar, merged into the base before")
-    distill.add_argument(
-        "--answers", type=int, default=0, help="own: sampled beside the greedy one; the likeliest wins"
+    decode.add_argument("--requests", default="-", help="JSON lines; -: standard input")
+    decode.add_argument(
+        "--out", help="JSON lines, there when all are answered; -: standard output, the default without --traces"
     )
-    distill.add_argument("--documents", type=int, default=2000)
-    distill.add_argument("--seed", type=int, default=0)
-    distill.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
-    distill.set_defaults(run=_distill)
-
-    convert = commands.add_parser("convert", help="convert an AR model to block diffusion by a low-rank adapter")
-    convert.add_argument("--config", type=Path, required=True, help=".json or .toml; goes on from its checkpoint")
-    convert.set_defaults(run=_convert)
-    return parser
+    decode.add_argument("--traces", type=Path, metavar="DIR", help="keep each trace as DIR/ID.json.gz; print errors")
+    decode.add_argument("--device", help=DEVICE)
+    decode.add_argument("--dtype", help="float32, bfloat16 or float16; default: chosen from weights and device")
+    decode.add_argument("--threads", type=int, help="CPU threads of the network")
+    decode.add_argument(
+        "--batch", type=int, default=1, help="requests decoded together; timings are then of shared passes"
+    )
+    decode.add_argument("--attention", help="eager, sdpa or flash; default: the fastest that the device has")
+    decode.add_argument("--no-graphs", action="store_true", help="on CUDA: launch each kernel, without CUDA graphs")
+    decode.set_defaults(run=_decode)
 
 
 def _decode(args: argparse.Namespace) -> int:
     from dllm.engine import Engine, ForwardOptions
-    from dllm.models.progress import TerminalBar
-    from dllm.requests import Folder, answer_all
+    from dllm.requests import Folder, answer_all, check_batch
 
-    failed = 0
+    check_batch(args.batch)
     place = args.out or ("-" if args.traces is None else None)
-    with ExitStack() as files:
-        lines, out = sys.stdin, sys.stdout
-        if args.requests != "-":  # bytes that are no text must spoil their own line only
-            lines = files.enter_context(Path(args.requests).open(encoding="utf-8", errors="surrogateescape"))
-        bar = TerminalBar(sys.stderr)
+    files = [Path("/dev/stdin" if args.requests == "-" else args.requests)]
+    if place not in ("-", None):
+        check_output("out", Path(place), {"requests": files[0], "model": args.model})
+        files.append(Path(place))
+    if args.traces is not None and args.traces.exists() and not args.traces.is_dir():
+        raise ValueError(f"traces is {str(args.traces)!r}; allowed: a folder")
+    failed = 0
+    with _requests(args.requests) as lines:
         options = ForwardOptions(args.attention, graphs=False if args.no_graphs else None)
-        engine = Engine.load(
-            args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar, options=options
-        )
-        bar.finish()
+        with _progress_bar() as bar:
+            engine = Engine.load(
+                args.model, device=args.device, dtype=args.dtype, threads=args.threads, progress=bar, options=options
+            )
         engine.warm(peaks=args.traces is not None)
-        folder = None if args.traces is None else Folder(args.traces, traces=True)
-        if place not in ("-", None):
-            out = files.enter_context(Path(place).open("w", encoding="utf-8"))
-            folder = folder or Folder(Path(f"{place}.attention"))
-        for result in answer_all(engine, lines, folder=folder, batch=args.batch):
-            failed += "error" in result
-            if place or "error" in result:
-                out.write(json.dumps(result) + "\n")
-                out.flush()
+        folder = None
+        if args.traces is not None:
+            folder = Folder(args.traces, traces=True, taken=files)
+        elif place != "-":
+            folder = Folder(Path(f"{place}.attention"), taken=files)
+        with _answers(place or "-") as out:
+            for result in answer_all(engine, lines, folder=folder, batch=args.batch):
+                failed += "error" in result
+                if place or "error" in result:
+                    out.write(json.dumps(result) + "\n")
+                    out.flush()
     return 1 if failed else 0
+
+
+@contextmanager
+def _requests(place: str) -> Iterator[TextIO]:
+    """The lines of a file or of standard input. Bytes that are not UTF-8 spoil only the line that holds them."""
+    if place == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+        yield sys.stdin
+        return
+    with Path(place).open(encoding="utf-8", errors="surrogateescape") as lines:
+        yield lines
+
+
+@contextmanager
+def _answers(place: str) -> Iterator[TextIO]:
+    """Standard output, or a file that is there when all is answered, or when Ctrl-C stops it."""
+    if place == "-":
+        yield sys.stdout
+        return
+    with replacing(place, keep_on=(KeyboardInterrupt,)) as part, part.open("w", encoding="utf-8") as out:
+        yield out
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error."""
+    from dllm.models.progress import TerminalBar
+
+    bar = TerminalBar(sys.stderr)
+    yield bar
+    bar.finish()
+
+
+def add_drift(commands: Any) -> None:
+    """Enter `drift` into the command line."""
+    drift = commands.add_parser("drift", help="measure what a cache did: a trace again, beside passes without cache")
+    drift.add_argument("trace", type=Path, help=".json or .json.gz")
+    drift.add_argument("--model", default="default", help="the model that wrote the trace")
+    drift.add_argument("--out", type=Path, help="default: the trace's name with .drift.npz")
+    drift.add_argument("--device", help=DEVICE)
+    drift.set_defaults(run=_drift)
 
 
 def _drift(args: argparse.Namespace) -> int:
     from dllm.engine import Engine
-    from dllm.models.progress import TerminalBar
     from dllm.shadow import Shadow
+    from visualize.replay import beside
 
-    trace, place = Trace.load(args.trace), args.out or _beside(args.trace)
-    if not place.resolve().parent.is_dir():  # said before minutes of measuring, not after
-        raise ValueError(f"out is {str(place)!r}; allowed: a file in a folder that exists")
-    bar = TerminalBar(sys.stderr)
-    engine = Engine.load(args.model, device=args.device, progress=bar)
-    bar.finish()
+    place = args.out or beside(args.trace, "drift")
+    check_output("out", place, {"trace": args.trace, "its attention file": beside(args.trace, "attention")})
+    trace = Trace.load(args.trace)
+    with _progress_bar() as bar:
+        engine = Engine.load(args.model, device=args.device, progress=bar)
     shadow = Shadow(engine, trace)
     for done in shadow:
         print(f"\rstep {done} of {len(trace.steps)}", end="", file=sys.stderr, flush=True)
@@ -141,8 +166,11 @@ def _drift(args: argparse.Namespace) -> int:
     return 0
 
 
-def _beside(trace: Path) -> Path:
-    return trace.with_name(re.sub(r"\.json(\.gz)?$", "", trace.name) + ".drift.npz")
+def add_models(commands: Any) -> None:
+    """Enter `models` into the command line."""
+    models = commands.add_parser("models", help="list the models that can be named")
+    models.add_argument("--json", action="store_true", help="as JSON")
+    models.set_defaults(run=_models)
 
 
 def _models(args: argparse.Namespace) -> int:
@@ -169,6 +197,13 @@ organisation/name@<40-digit commit> from the model hub."""
     return 0
 
 
+def add_validate(commands: Any) -> None:
+    """Enter `validate` into the command line."""
+    validate = commands.add_parser("validate", help="check trace files")
+    validate.add_argument("traces", nargs="+", type=Path)
+    validate.set_defaults(run=_validate)
+
+
 def _validate(args: argparse.Namespace) -> int:
     bad = 0
     for path in args.traces:
@@ -181,19 +216,46 @@ def _validate(args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+def add_export(commands: Any) -> None:
+    """Enter `export` into the command line."""
+    export = commands.add_parser("export", help="save a trace as a page that plays offline, an animation, or a table")
+    export.add_argument("trace", type=Path, help="its attention and drift files are found beside it")
+    export.add_argument("--format", default="html", help="html, gif, csv or json")
+    export.add_argument("--out", type=Path, help="default: beside the trace")
+    export.set_defaults(run=_export)
+
+
 def _export(args: argparse.Namespace) -> int:
     from visualize.export import EXPORTS
-    from visualize.replay import Replay, stem
+    from visualize.replay import Replay, beside, stem
 
     if args.format not in EXPORTS:
         raise ValueError(f"format is {args.format!r}; allowed: {', '.join(EXPORTS)}")
-    chosen, replay = EXPORTS[args.format], Replay.load(args.trace)
+    chosen = EXPORTS[args.format]
     out = args.out or args.trace.with_name(stem(args.trace) + chosen.suffix)
-    if out.resolve() == args.trace.resolve():
-        raise ValueError(f"out is {str(out)!r}, the trace itself; allowed: another file")
-    out.write_bytes(chosen.make(replay, next(iter(replay.traces))))
+    sides = {f"its {kind} file": beside(args.trace, kind) for kind in ("attention", "drift")}
+    check_output("out", out, {"trace": args.trace, **sides})
+    replay = Replay.load(args.trace)
+    write_file(out, chosen.make(replay, next(iter(replay.traces))))
     print(out)
     return 0
+
+
+def add_distill(commands: Any) -> None:
+    """Enter `distill` into the command line."""
+    distill = commands.add_parser("distill", help="make training data: the base's own words, tasks, and answers")
+    distill.add_argument("--out", type=Path, required=True, help="JSON lines; what is there is kept and continued")
+    distill.add_argument("--kind", default="own", help="own: the base makes up turns and answers them; tasks: "
+                         "generated, with right answers; answers: of the model to the prompts of files")  # fmt: skip
+    distill.add_argument("--prompts", type=Path, nargs="*", default=[], help="documents to answer anew")
+    distill.add_argument("--twin", type=Path, help="an adapter of the objective ar, merged into the base before")
+    distill.add_argument(
+        "--answers", type=int, default=0, help="own: sampled beside the greedy one; the likeliest wins"
+    )
+    distill.add_argument("--documents", type=int, default=2000)
+    distill.add_argument("--seed", type=int, default=0)
+    distill.add_argument("--device", help=DEVICE)
+    distill.set_defaults(run=_distill)
 
 
 def _distill(args: argparse.Namespace) -> int:
@@ -201,7 +263,7 @@ def _distill(args: argparse.Namespace) -> int:
 
     source = distill.Source(args.kind, twin=args.twin, prompts=tuple(args.prompts))
     recipe = distill.Recipe(answers=args.answers)
-    distill.main(
+    distill.distill(
         args.out,
         source=source,
         documents=args.documents,
@@ -213,10 +275,17 @@ def _distill(args: argparse.Namespace) -> int:
     return 0
 
 
+def add_convert(commands: Any) -> None:
+    """Enter `convert` into the command line."""
+    convert = commands.add_parser("convert", help="convert an AR model to block diffusion by a low-rank adapter")
+    convert.add_argument("--config", type=Path, required=True, help=".json or .toml; goes on from its checkpoint")
+    convert.set_defaults(run=_convert)
+
+
 def _convert(args: argparse.Namespace) -> int:
     from dllm.training import convert
 
-    adapter = convert.main(args.config, report=lambda entry: _tell(json.dumps(entry)))
+    adapter = convert.convert(args.config, report=lambda entry: _tell(json.dumps(entry)))
     _tell(f"the adapter is {adapter}")
     return 0
 

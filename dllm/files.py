@@ -56,6 +56,11 @@ def is_same_file(path: Path, other: Path) -> bool:
         return False
 
 
+def is_target(path: Path, other: Path) -> bool:
+    """Whether writing `path` would replace `other`, which need not exist yet: a hard link would not."""
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 def check_output(name: str, path: Path, inputs: Mapping[str, str | Path] | None = None) -> None:
     """Refuse a place for a result before the work begins.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dllm.attention import MapsWriter
 from dllm.batch import decode_together
+from dllm.files import is_target, replacing
 from dllm.run import Run
 from dllm.settings import Settings, SettingsError
 from dllm.step import Step
@@ -40,22 +41,32 @@ class Folder:
     Those are `ID.json.gz` and `ID.attention.npz`. What an id holds besides letters, digits and "-_." becomes "_".
     """
 
-    def __init__(self, path: Path, *, traces: bool = False) -> None:
-        self.path, self.traces = path, traces
-        self._taken: set[str] = set()
+    def __init__(self, path: Path, *, traces: bool = False, taken: Sequence[Path] = ()) -> None:
+        """taken: files that no answer may be written over, such as that of the requests."""
+        self.path, self.traces, self.taken = path, traces, taken
+        self._stems: set[str] = set()
 
     def claim(self, name: str) -> str:
         """The stem of an id's files; each only once, so that no answer is written over another.
 
         Raises:
-            SettingsError: it is another request's.
+            SettingsError: it is another request's, or one of its files is taken.
         """
         stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:100]
-        if stem in self._taken:
+        if stem in self._stems:
             raise SettingsError(f"id is {name!r}; allowed: one whose file {stem!r} no earlier request has")
-        self._taken.add(stem)
+        for path in (self.trace(stem), self.maps(stem)):
+            if other := next((other for other in self.taken if is_target(path, other)), None):
+                raise SettingsError(
+                    f"id is {name!r}; allowed: one whose file is not {str(other)!r}, which is read or written already"
+                )
+        self._stems.add(stem)
         self.path.mkdir(parents=True, exist_ok=True)
         return stem
+
+    def trace(self, stem: str) -> Path:
+        """The trace's file."""
+        return self.path / f"{stem}.json.gz"
 
     def maps(self, stem: str) -> Path:
         """The file of attention maps."""
@@ -109,10 +120,16 @@ class Job:
         return {"id": self.id, "error": self.error} if trace is None else {"id": self.id, "trace": trace}
 
     def _read(self, line: str) -> None:
-        request = json.loads(line)
+        try:
+            request = json.loads(line)
+        except RecursionError:
+            raise SettingsError("the request is nested too deeply; allowed: a JSON object of settings") from None
         if not isinstance(request, dict):
             raise SettingsError(f"a request is {line.strip()[:80]!r}; allowed: a JSON object")
         self.id = request.get("id")
+        if strange := next((c for c in line if "\udc80" <= c <= "\udcff"), None):  # a byte, as surrogateescape reads it
+            byte = ord(strange) - 0xDC00
+            raise SettingsError(f"the request holds the byte {byte:#04x}, which is not UTF-8; allowed: JSON in UTF-8")
         fields = {k: v for k, v in request.items() if k not in ("id", "prompt", "prompt_ids")}
         if self.engine.autoregressive:  # all fields but the prompt are optional, for such a model too
             fields.setdefault("block_size", 1)
@@ -127,13 +144,15 @@ class Job:
         folder = self.folder if self.folder and (self.attention or self.folder.traces) else None
         stem = folder.claim(str(self.id)) if folder else ""
         with ExitStack() as stack:
-            writer = stack.enter_context(MapsWriter(folder.maps(stem))) if folder and self.attention else None
+            writer = None
+            if folder and self.attention:
+                writer = stack.enter_context(MapsWriter(stack.enter_context(replacing(folder.maps(stem)))))
             for step in () if self.decoded else run:
                 if writer and step.readout.attention is not None:
                     writer.add(step.index, np.asarray(step.readout.attention))
         trace = run.trace()
         if folder and folder.traces:
-            trace.save(folder.path / f"{stem}.json.gz")
+            trace.save(folder.trace(stem))
         return trace
 
     @contextmanager
@@ -162,13 +181,22 @@ def answer_all(
     Raises:
         ValueError: batch below 1.
     """
-    if batch < 1:
-        raise ValueError(f"batch is {batch}; allowed: 1 or more")
+    check_batch(batch)
     jobs = (Job(engine, line, folder) for line in lines if line.strip())
     while window := list(islice(jobs, 1 if batch == 1 else WINDOW * batch)):
         if batch > 1:
             _decode_together(window, batch)
         yield from (job.result() for job in window)
+
+
+def check_batch(batch: int) -> None:
+    """Refuse a number of runs decoded together.
+
+    Raises:
+        ValueError: it is below 1.
+    """
+    if batch < 1:
+        raise ValueError(f"batch is {batch}; allowed: 1 or more")
 
 
 def _decode_together(jobs: Sequence[Job], rows: int) -> None:

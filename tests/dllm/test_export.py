@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from dllm.cli import main
-from dllm.trace import Trace
 from tests.visualize.runs import recorded, saved
 from visualize.export import EXPORTS
 
@@ -29,7 +28,36 @@ def test_what_lies_beside_a_trace_goes_into_its_page(path: Path) -> None:
 def test_what_cannot_be_exported_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(path), "--format", "exe"]) == 2
     assert "format is 'exe'; allowed: json, html, gif, csv" in capsys.readouterr().err
-    assert main(["export", str(path), "--format", "json", "--out", str(path)]) == 2
-    assert "the trace itself" in capsys.readouterr().err
-    assert Trace.load(path)
     assert main(["export", str(path.with_name("none.json"))]) == 2
+
+
+@pytest.mark.parametrize("ending", [".json.gz", ".attention.npz", ".drift.npz"])
+@pytest.mark.parametrize("link", ["itself", "soft", "hard"])
+def test_what_is_exported_is_not_overwritten(
+    path: Path, ending: str, link: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = path.with_name(f"run{ending}")
+    if not source.exists():
+        source.write_bytes(b"maps")
+    before, place = source.read_bytes(), path.with_name("place")
+    if link == "soft":
+        place.symlink_to(source)
+    elif link == "hard":
+        place.hardlink_to(source)
+    else:
+        place = source
+    assert main(["export", str(path), "--format", "csv", "--out", str(place)]) == 2
+    assert f"out is '{place}', the same file as " in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
+def test_a_failed_export_leaves_the_old_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = path.with_name("run.csv")
+    old.write_text("old")
+
+    def failing(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", failing)
+    assert main(["export", str(path), "--format", "csv"]) == 130
+    assert old.read_text() == "old"
