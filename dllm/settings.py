@@ -128,7 +128,7 @@ class Settings:
     @property
     def autoregressive(self) -> bool:
         """Whether resolved settings write one token at a time, each from those before it."""
-        return self.block_size == 1 and self.attention in CAUSAL and self.rule.name != VERIFY
+        return is_autoregressive(self.as_json())
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Settings":
@@ -161,6 +161,17 @@ class Settings:
         out["stop_ids"] = None if self.stop_ids is None else list(self.stop_ids)
         out["record"] = list(self.record)
         return out
+
+
+def is_autoregressive(settings: Mapping[str, Any]) -> bool:
+    """Whether resolved settings, in the form of a trace, write one token at a time, each from those before it."""
+    causal = settings.get("attention") in CAUSAL
+    return settings["block_size"] == 1 and causal and not is_verified(settings)
+
+
+def is_verified(settings: Mapping[str, Any]) -> bool:
+    """Whether settings in the form of a trace are those of verified decoding: AR's tokens, several tested in a pass."""
+    return (settings.get("unmask") or {}).get("name") == VERIFY
 
 
 def _ids(value: Any, what: str) -> tuple[int, ...]:

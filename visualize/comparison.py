@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from dllm import settings
 from dllm.gate import Comparison, compare_references
-from dllm.settings import VERIFY, Settings
 from dllm.strict import short
 from dllm.trace import Trace
 
@@ -50,12 +50,12 @@ def reference_names(trace: Trace) -> dict[str, str]:
 
 def is_autoregressive(trace: Trace) -> bool:
     """Whether it was decoded one token at a time, left to right."""
-    return Settings.from_json(trace.settings).autoregressive
+    return settings.is_autoregressive(trace.settings)
 
 
 def is_verified(trace: Trace) -> bool:
     """Whether it was decoded by verified decoding: AR's tokens, several of them tested in a pass."""
-    return (trace.settings.get("unmask") or {}).get("name") == VERIFY
+    return settings.is_verified(trace.settings)
 
 
 def _departure(name: str, found: Comparison) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dllm.settings import VERIFY
+from dllm.settings import is_autoregressive, is_verified
 
 DRAFTS = 2  # of verified decoding that says no number
 
@@ -30,10 +30,10 @@ def facts(
 
 def decoder_words(settings: Mapping[str, Any]) -> str:
     """How a lane was decoded, from its resolved settings: cache, block, rule."""
-    if settings["block_size"] == 1:
+    if is_autoregressive(settings):
         return "one token at a time"
     cache, rule = (settings.get("cache") or {}).get("name", "no"), settings["unmask"]
-    if rule["name"] == VERIFY:
+    if is_verified(settings):
         return f"AR's words, up to {drafts_words(rule)} tested a pass"
     words = [f"{CACHE_NAMES.get(cache, cache)}", f"block {settings['block_size']}"]
     if settings["sub_block_size"] != settings["block_size"]:
@@ -54,9 +54,9 @@ def short_words(settings: Mapping[str, Any]) -> str:
 
     It stands in figures, where a trace from a stranger must not bring words of its own.
     """
-    if settings["block_size"] == 1:
+    if is_autoregressive(settings):
         return "AR"
-    if settings["unmask"].get("name") == VERIFY:
+    if is_verified(settings):
         return "Verified decoding"
     name = CACHE_NAMES.get((settings.get("cache") or {}).get("name", "none"), "another cache")
     name = name[:1].upper() + name[1:] if name.endswith(" cache") else name

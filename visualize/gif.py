@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dllm.canvases import Cells, canvases
 from dllm.pace import meter
+from dllm.settings import is_autoregressive
 from dllm.trace import Trace
 from visualize.facts import decoder_words, short_words
 from visualize.heading import APP, prompt_text
@@ -52,7 +53,7 @@ def gif(trace: Trace, *, title: str | None = None, width: int = 900, millisecond
     for name, value, low, high in (("width", width, 480, 1920), ("milliseconds", pace, 20, 10_000)):
         if not low <= value <= high:
             raise ValueError(f"{name} is {value!r}; allowed: {low} to {high}")
-    film = _Film(trace, width, short_words(trace.settings) if title is None else title)
+    film = Film(trace, width, short_words(trace.settings) if title is None else title)
     frames, out = film.frames(shown), io.BytesIO()
     durations = [BEGIN, *[pace] * (len(shown) - 2), HELD] if len(shown) > 1 else [HELD]
     next(frames).save(out, "GIF", save_all=True, append_images=frames, duration=durations, loop=0, optimize=False)
@@ -86,13 +87,14 @@ class _Look:
     draft: bool = False
 
 
-class _Film:
+class Film:
     """One picture that is patched from frame to frame: only what looks different is drawn again."""
 
     def __init__(self, trace: Trace, width: int, title: str) -> None:
         self.trace, self.width, self.start = trace, width, len(trace.prompt)
         layout = head(trace.prompt, trace.settings)
         self.stop_ids = frozenset(layout["stop_ids"])
+        self.autoregressive = is_autoregressive(trace.settings)
         self.block, self.origin = layout["block"], layout["origin"]
         self.end, self.meter = layout["end"], meter(trace)
         self.boxes, self.more = self._layout()
@@ -161,7 +163,7 @@ class _Film:
         """Hatched where a token is to come; under AR nothing stands there yet."""
         x0, y0, x1, y1 = box
         ink = LILAC if look.window and not look.beyond else RULE if look.beyond else STRIPE
-        if self.block == 1:
+        if self.autoregressive:
             self.draw.line((x0, y1, x1, y1), RULE, 2)
             return
         tile = Image.new("RGB", (x1 - x0 + 1, y1 - y0 + 1), PAPER)

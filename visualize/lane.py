@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dllm.pace import Meter, laps
-from dllm.settings import VERIFY
+from dllm.settings import is_autoregressive, is_verified
 from dllm.trace import StepRecord, Trace
 from visualize.comparison import comparison_sentence, matches_references
 from visualize.facts import decoder_words, drafts_words, short_words
@@ -34,12 +34,9 @@ def title_of(name: str, settings: Mapping[str, Any]) -> Title:
     """The words over a lane: the house's for its two usual lanes, else how it was decoded."""
     if name not in LANES:
         return _decoded(settings)
-    return VERIFIED if name == "diffusion" and _verifies(settings) else LANES[name]
-
-
-def _verifies(settings: Mapping[str, Any]) -> bool:
-    """Whether this is verified decoding. A trace from a stranger may name no rule."""
-    return (settings.get("unmask") or {}).get("name") == VERIFY
+    if name == "diffusion" and is_verified(settings):
+        return VERIFIED
+    return LANES["ar"] if is_autoregressive(settings) else LANES[name]
 
 
 def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Title]:
@@ -48,7 +45,7 @@ def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Ti
     found = {n: title_of(n, s) if usual or n == "ar" else _decoded(s) for n, s in settings_by_name.items()}
     for name in _alike(found):
         settings = settings_by_name[name]
-        if _verifies(settings):
+        if is_verified(settings):
             found[name] = _renamed(found[name], f"{found[name].title} · {drafts_words(settings['unmask'])}")
         elif (block := settings["block_size"]) > 1:
             found[name] = _renamed(found[name], f"{found[name].title} · block {block}")
@@ -80,8 +77,9 @@ def head(prompt: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
 
     `origin` is where blocks are counted from: position 0 under block-causal attention, else the end of the prompt.
     Verified decoding goes on from wherever the text ends, so its canvas is one block; `verified` says that it is.
+    `autoregressive`: tokens are written one at a time, each from those before it, so no masks wait for theirs.
     """
-    verified, length = _verifies(settings), settings["gen_length"]
+    verified, length = is_verified(settings), settings["gen_length"]
     return {
         "prompt": list(prompt),
         "end": len(prompt) + length,
@@ -90,6 +88,7 @@ def head(prompt: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
         "origin": 0 if settings["attention"] == "block_causal" else len(prompt),
         "stop_ids": list(settings["stop_ids"] or ()),
         **({"verified": True} if verified else {}),
+        **({"autoregressive": True} if is_autoregressive(settings) else {}),
     }
 
 

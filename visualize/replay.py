@@ -9,7 +9,7 @@ from typing import Any
 
 from dllm.attention import Maps
 from dllm.drift import Drift
-from dllm.settings import Settings
+from dllm.settings import is_autoregressive
 from dllm.trace import Trace, TraceError
 from visualize.facts import decoder_words, facts
 from visualize.lane import Title, titles_of
@@ -129,7 +129,7 @@ class Replay:
 
 def lane_of(trace: Trace) -> str:
     """Which lane a trace plays in: one token at a time under causal attention is autoregressive."""
-    return "ar" if Settings.from_json(trace.settings).autoregressive else "diffusion"
+    return "ar" if is_autoregressive(trace.settings) else "diffusion"
 
 
 def _free(kind: str, taken: Mapping[str, Trace]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from dllm.settings import is_autoregressive
 from dllm.trace import Trace
 from visualize.figure import INK, QUIET
 from visualize.lane import head
@@ -40,7 +41,7 @@ def score_sheet(trace: Trace) -> go.Figure:
 
 def _block_starts(trace: Trace) -> list[go.Scatter]:
     """First tokens of blocks, which the finished block before predicts; none where a block is one token."""
-    if trace.settings["block_size"] == 1:
+    if is_autoregressive(trace.settings):
         return []
     passes = [record for record in trace.steps if record.kind in ("commit", "prefill")]
     cells = [(record.index, p) for record in passes for p in record.committed]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.decode import Traits, resolve
-from dllm.settings import Choice, Settings, SettingsError
+from dllm.settings import ATTENTIONS, Choice, Settings, SettingsError, is_autoregressive, is_verified
 
 REQUEST = st.fixed_dictionaries(
     {},
@@ -127,3 +127,15 @@ def test_a_block_of_one_under_hybrid_attention_is_autoregressive() -> None:
     # the drafts say how long a block is, whatever was asked for
     verified = resolve(Settings(block_size=1, unmask=Choice("verify", {"drafts": 4})), traits)
     assert (verified.block_size, verified.autoregressive) == (5, False)
+
+
+@pytest.mark.parametrize("attention", [*ATTENTIONS, None])
+@pytest.mark.parametrize("block", [1, 2])
+@pytest.mark.parametrize("rule", [None, "threshold", "verify"])
+def test_a_trace_and_its_settings_agree_on_what_is_autoregressive(
+    attention: str | None, block: int, rule: str | None
+) -> None:
+    settings = Settings(block_size=block, attention=attention, unmask=None if rule is None else Choice(rule))
+    wanted = block == 1 and attention in ("block_causal", "hybrid") and rule != "verify"
+    assert settings.autoregressive == is_autoregressive(settings.as_json()) == wanted
+    assert is_verified(settings.as_json()) == (rule == "verify")

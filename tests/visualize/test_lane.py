@@ -78,7 +78,24 @@ def test_a_lane_of_verified_decoding_is_called_so() -> None:
 
 
 def way(cache: str = "block", block: int = 8, **changes: Any) -> dict[str, Any]:
-    return {**SETTINGS, "block_size": block, "cache": {"name": cache}, "unmask": RULE, **changes}
+    single = {"attention": "block_causal", "sub_block_size": 1} if block == 1 else {}
+    return {**SETTINGS, "block_size": block, "cache": {"name": cache}, "unmask": RULE, **single, **changes}
+
+
+def test_one_token_at_a_time_is_ar_only_where_attention_is_causal() -> None:
+    """A masked diffusion model with blocks of one token sees the masks ahead, and computes them."""
+    full = way("none", block=1, attention="bidirectional")
+    assert titles_of({"a": full, "b": way(block=1)})["a"].title == "No cache in full attention · 0.9"
+    assert "block 1" in titles_of({"a": full})["a"].about
+    assert "autoregressive" not in head(PROMPT, full)
+    assert all(head(PROMPT, {**full, "attention": name})["autoregressive"] for name in ("block_causal", "hybrid"))
+
+
+def test_a_decoded_lane_that_is_autoregressive_is_not_called_block_diffusion() -> None:
+    titles = titles_of({"diffusion": way(block=1), "ar": way(block=1)})
+    assert [title.title for title in titles.values()] == ["Autoregressive", "Autoregressive (2)"]
+    assert titles["diffusion"].about == LANES["ar"].about
+    assert titles_of({"diffusion": way("none", block=1, attention="bidirectional")})["diffusion"] == LANES["diffusion"]
 
 
 def test_the_two_usual_lanes_keep_their_names() -> None:

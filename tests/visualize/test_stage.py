@@ -34,7 +34,7 @@ def trace(stop_reason: str = "length", steps: Sequence[StepRecord] = (), **given
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    return {**SETTINGS, "block_size": 1, "sub_block_size": 1} if name == "ar" else SETTINGS
+    return {**SETTINGS, "block_size": 1, "sub_block_size": 1, "attention": "block_causal"} if name == "ar" else SETTINGS
 
 
 def play(steps: int, lanes: tuple[str, ...] = ("diffusion",)) -> list[dict[str, Any]]:
