@@ -7,11 +7,11 @@ from torch import Tensor
 
 from dllm.models.loader import Model
 from dllm.training.config import Config
-from dllm.training.corpus import Corpus, Run
+from dllm.training.corpus import Corpus, ParallelMap
 from dllm.training.documents import Document
 from dllm.training.lora import wrap
 from dllm.training.objective import Measure, score
-from dllm.training.rows import Row, states
+from dllm.training.rows import PackedSequence, hidden_states
 
 
 class Autoregressive:
@@ -27,7 +27,7 @@ class Autoregressive:
         """The loss of a micro-batch, summed over its labels, and what it is made of."""
         return self._loss(self.corpus.micro_batch(number), sharpen)
 
-    def measure(self, run: Run) -> dict[str, object]:
+    def measure(self, run: ParallelMap) -> dict[str, object]:
         """The held-out documents."""
         held, rows = self.corpus.held_out, self.config.rows
         return sum(run(self._measured, [held[i : i + rows] for i in range(0, len(held), rows)]), Measure()).mean()
@@ -37,11 +37,11 @@ class Autoregressive:
         return self._loss(documents, 0.0)[1]
 
     def _loss(self, documents: Sequence[Document], sharpen: float) -> tuple[Tensor, Measure]:
-        row = Row.of(documents, self.model.device)
+        row = PackedSequence.of(documents, self.model.device)
         places = [
             (row.slot(n, p - 1), token)
             for n, d in enumerate(documents)
             for p, token in enumerate(d.answer_ids, len(d.prompt_ids))
         ]
         sources, targets = torch.tensor(places, device=self.model.device).unbind(1)
-        return score(self.net, states(self.net, row)[sources], targets, sharpen=sharpen)
+        return score(self.net, hidden_states(self.net, row)[sources], targets, sharpen=sharpen)

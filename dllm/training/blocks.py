@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dllm.models.loader import Model
 from dllm.training.config import FULL, Config
-from dllm.training.corpus import Corpus, Run
+from dllm.training.corpus import Corpus, ParallelMap
 from dllm.training.lora import wrap_for_masks
 from dllm.training.noise import Mask, views
 from dllm.training.objective import Example, Measure, pack, total_loss
@@ -35,7 +35,7 @@ class Blocks:
         masks = [views(e, generator, complementary=c.complementary, tails=c.tails) for e in examples]
         return self._loss(examples, masks, sharpen=sharpen)
 
-    def measure(self, run: Run) -> dict[str, object]:
+    def measure(self, run: ParallelMap) -> dict[str, object]:
         """The held-out documents by kind of mask and block size, with the same masks every time."""
         result: dict[str, object] = {}
         for kind, tails in (("scattered", 0.0), ("tails", 1.0)):

@@ -26,12 +26,10 @@ from dllm.suite import Suite
 from dllm.training.autoregressive import Autoregressive
 from dllm.training.blocks import Blocks
 from dllm.training.config import Config
-from dllm.training.corpus import Corpus, Run
+from dllm.training.corpus import Corpus, ParallelMap
 from dllm.training.drafts import Drafts
 from dllm.training.lora import save_adapter
 from dllm.training.objective import Measure
-
-Report = Callable[[dict[str, object]], None]
 
 
 class Objective(Protocol):
@@ -47,19 +45,19 @@ class Objective(Protocol):
         """The loss of a micro-batch, summed over its labels, and what it is made of."""
         ...
 
-    def measure(self, run: Run) -> dict[str, object]:
+    def measure(self, run: ParallelMap) -> dict[str, object]:
         """The held-out documents, by `run(function, parts)`."""
         ...
 
 
-OBJECTIVES: dict[str, Callable[[Model, Config, Corpus], Objective]] = {
+OBJECTIVE_TYPES: dict[str, Callable[[Model, Config, Corpus], Objective]] = {
     "blocks": Blocks,
     "ar": Autoregressive,
     "drafts": Drafts,
 }
 
 
-def main(config: Path, *, report: Report | None = None) -> Path:
+def convert(config: Path, *, report: Callable[[dict[str, object]], None] | None = None) -> Path:
     """Train as the file says, from its checkpoint where there is one; returns the adapter's path.
 
     `report` is called with each line of the log as it is written (`log.jsonl` in the work folder).
@@ -93,7 +91,7 @@ class Trainer:
         self.model = model
         corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_asked(model, config.exclude))
         self.corpus = corpus
-        self.objective: Objective = OBJECTIVES[config.objective](model, config, corpus)
+        self.objective: Objective = OBJECTIVE_TYPES[config.objective](model, config, corpus)
         self.parameters = self.objective.parameters
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from dllm.training.config import FULL, Config
-from dllm.training.documents import Document, read
+from dllm.training.documents import Document, read_documents
 from dllm.training.objective import Example
 
 CANVAS = 32  # a full-attention canvas is a multiple of so many positions
 POOL = 32  # micro-batches among which documents of like length are brought together
 
 
-T = TypeVar("T")
-R = TypeVar("R")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
-class Run(Protocol):
+class ParallelMap(Protocol):
     """Calls a function on each item, perhaps several at once; results in order."""
 
-    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]: ...
+    def __call__(self, function: Callable[[_T], _R], items: Iterable[_T], /) -> list[_R]: ...
 
 
 class Corpus:
@@ -33,7 +33,7 @@ class Corpus:
         # an answer without an end is cut to whole blocks, of which there must be one
         blocks = [int(size) for size, weight in config.blocks.items() if size != FULL and weight]
         self._widest = max(CANVAS, *blocks, 0) if config.objective == "blocks" else 1
-        found = dict.fromkeys(d for name in config.data for d in read(Path(name).expanduser()))
+        found = dict.fromkeys(d for name in config.data for d in read_documents(Path(name).expanduser()))
         unique = {d.prompt_ids: d for d in found if d.prompt_ids not in excluded}
         usable = [d for d in unique.values() if self._usable(d)]
         random.Random(config.seed).shuffle(usable)

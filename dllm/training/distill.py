@@ -19,8 +19,8 @@ from dllm.models.likelihood import log_probabilities
 from dllm.models.loader import Model, load
 from dllm.models.tokenizer import Tokenizer
 from dllm.training import tasks, topics
-from dllm.training.documents import Batch, Document, read, write
-from dllm.training.sampling import continue_all, greedy, nucleus
+from dllm.training.documents import Batch, Document, read_documents, write_documents
+from dllm.training.sampling import continue_all, greedy, top_p_pick
 
 KINDS = ("own", "tasks", "answers")
 TASKS = 500  # a batch
@@ -65,7 +65,7 @@ class Source:
             )
 
 
-def main(
+def distill(
     out: Path,
     *,
     source: Source = Source(),
@@ -94,7 +94,7 @@ def main(
         "tasks": lambda: partial(generated, model, tokenizer, seed),
         "answers": lambda: partial(answered, model, tokenizer, recipe, _prompts(source.prompts, seed)),
     }
-    return write(out, batches[source.kind](), documents=documents, report=report)
+    return write_documents(out, batches[source.kind](), documents=documents, report=report)
 
 
 def own(
@@ -107,11 +107,11 @@ def own(
     rng = random.Random(f"{seed}/{number}")
     generator = torch.Generator(model.device).manual_seed(rng.getrandbits(63))
     stop = model.stop_ids[0]
-    drawn = [topics.draw(rng) for _ in range(recipe.batch)]
+    drawn = [topics.draw_topic(rng) for _ in range(recipe.batch)]
     turns = [text for text, whole in drawn if whole]
     if openings := [text for text, whole in drawn if not whole]:
         starts = [tokenizer.encode("<|im_start|>user\n" + text) for text in openings]
-        pick = nucleus(recipe.turn_temperature, recipe.turn_top_p, generator)
+        pick = top_p_pick(recipe.turn_temperature, recipe.turn_top_p, generator)
         more = continue_all(model.net, starts, stop_id=stop, limit=recipe.turn_limit, pick=pick)
         for text, ids in zip(openings, more, strict=True):
             if good_turn(turn := text + tokenizer.decode(ids), ended=ids[-1] == stop):
@@ -151,7 +151,7 @@ def answered(
 
 
 def _prompts(files: Sequence[Path], seed: int) -> list[tuple[int, ...]]:
-    found = list(dict.fromkeys(d.prompt_ids for file in files for d in read(file)))
+    found = list(dict.fromkeys(d.prompt_ids for file in files for d in read_documents(file)))
     random.Random(seed).shuffle(found)
     return found
 
@@ -170,7 +170,7 @@ def _answers(
     ordered, stop = sorted(prompts, key=len), model.stop_ids[0]
     picks = [greedy]
     if recipe.answers and generator is not None:
-        picks += [nucleus(recipe.answer_temperature, recipe.answer_top_p, generator)] * recipe.answers
+        picks += [top_p_pick(recipe.answer_temperature, recipe.answer_top_p, generator)] * recipe.answers
     control = set(tokenizer.backend.all_special_ids)
     best: list[tuple[float, list[int]] | None] = [None] * len(ordered)
     for pick in picks:

@@ -28,7 +28,9 @@ class Document:
 Batch = Callable[[int, Collection[tuple[int, ...]]], Iterable[Document] | None]
 
 
-def write(out: Path, batch: Batch, *, documents: int, report: Callable[[str], None] = lambda line: None) -> int:
+def write_documents(
+    out: Path, batch: Batch, *, documents: int, report: Callable[[str], None] = lambda line: None
+) -> int:
     """Append batches to `out` (JSON lines) until it holds `documents`; returns how many it holds.
 
     An existing file is continued; its last batch, which may be torn, is written again.
@@ -55,7 +57,7 @@ def write(out: Path, batch: Batch, *, documents: int, report: Callable[[str], No
     return count
 
 
-def read(path: Path) -> list[Document]:
+def read_documents(path: Path) -> list[Document]:
     """Every document of a file, which may be packed (.gz).
 
     Raises:
@@ -87,4 +89,4 @@ def _resume(out: Path) -> list[Document]:
     batches = [json.loads(line)["batch"] for line in lines]
     kept = [line for line, number in zip(lines, batches, strict=True) if number != batches[-1]]
     write_file(out, "".join(kept))
-    return read(out)
+    return read_documents(out)

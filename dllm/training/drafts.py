@@ -14,18 +14,18 @@ from torch import Tensor
 from dllm.models.loader import Model, fill
 from dllm.models.transformer import KVCache
 from dllm.training.config import Config
-from dllm.training.corpus import Corpus, Run
+from dllm.training.corpus import Corpus, ParallelMap
 from dllm.training.documents import Document
 from dllm.training.lora import wrap_for_masks
 from dllm.training.objective import Measure, score
-from dllm.training.outlook import DRAFTS, Guessed, outlook
-from dllm.training.rows import Behind, Row, bias, states, turns
+from dllm.training.outlook import DRAFT_COUNTS, Guessed, outlook
+from dllm.training.rows import FrozenKVView, PackedSequence, bias, hidden_states, rotations
 
 BEHIND_THE_END = 0.1  # how many of the labels behind an answer's end are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class MaskGroup:
     """Masks at positions last + 1 … last + size of a document whose clean tokens they see up to `last`."""
 
     document: int
@@ -51,31 +51,33 @@ class Drafts:
         rng = random.Random(f"{self.config.seed}/{number}")
         sizes, weights = zip(*self.config.groups.items(), strict=True)
         size = int(rng.choices(sizes, weights)[0])
-        groups = [Group(n, last, size) for n, d in enumerate(documents) for last in _places(d, rng, self.config.places)]
+        groups = [
+            MaskGroup(n, last, size) for n, d in enumerate(documents) for last in _places(d, rng, self.config.places)
+        ]
         targets = [label for g in groups for label in self._labels(documents[g.document], g, rng)]
-        hidden = self.guesses(Row.of(documents, self.model.device), groups)
+        hidden = self.guesses(PackedSequence.of(documents, self.model.device), groups)
         wanted = torch.tensor([-1 if t is None else t for t in targets], device=self.model.device)
         kept = wanted >= 0
         return score(self.net, hidden[kept], wanted[kept], sharpen=sharpen)
 
-    def measure(self, run: Run) -> dict[str, object]:
+    def measure(self, run: ParallelMap) -> dict[str, object]:
         """What the held-out documents would be decoded with."""
         return outlook(run(self._guessed, self.corpus.held_out))
 
     @torch.no_grad()
     def _guessed(self, document: Document) -> Guessed:
-        start, count, depth = len(document.prompt_ids) - 1, len(document.answer_ids), max(DRAFTS)
-        groups = [Group(0, start + n, depth) for n in range(count)]
-        logits = self.net.head(self.guesses(Row.of([document], self.model.device), groups)).float()
+        start, count, depth = len(document.prompt_ids) - 1, len(document.answer_ids), max(DRAFT_COUNTS)
+        groups = [MaskGroup(0, start + n, depth) for n in range(count)]
+        logits = self.net.head(self.guesses(PackedSequence.of([document], self.model.device), groups)).float()
         confidence, tokens = (t.view(count, depth).tolist() for t in logits.softmax(-1).max(-1))
         return Guessed(document.answer_ids, tokens, confidence)
 
-    def guesses(self, row: Row, groups: Sequence[Group]) -> Tensor:
+    def guesses(self, row: PackedSequence, groups: Sequence[MaskGroup]) -> Tensor:
         """Hidden states of the masks of all groups, in order, (masks, hidden)."""
         device, dtype = row.tokens.device, self.net.norm.weight.dtype
         cache = KVCache.empty(self.net.shape, len(row.tokens), batch=1, dtype=dtype, device=device)
         with torch.no_grad():
-            states(self.clean, row, cache)
+            hidden_states(self.clean, row, cache)
         sizes = torch.tensor([g.size for g in groups], device=device)
         own = torch.arange(len(groups), device=device).repeat_interleave(sizes)
         owner, last = (
@@ -84,10 +86,10 @@ class Drafts:
         positions = torch.cat([torch.arange(g.last + 1, g.last + 1 + g.size, device=device) for g in groups])
         sees = torch.cat((row.sees(owner, last), own[:, None] == own), dim=1)
         tokens = torch.full((1, len(positions)), self.config.mask_id, device=device)
-        behind = Behind(cache.seen(len(row.tokens)), bias(sees, dtype))
-        return self.net.together(tokens, turns(self.net, positions), [behind], [len(positions)])[0]
+        behind = FrozenKVView(cache.seen(len(row.tokens)), bias(sees, dtype))
+        return self.net.together(tokens, rotations(self.net, positions), [behind], [len(positions)])[0]
 
-    def _labels(self, document: Document, group: Group, rng: random.Random) -> list[int | None]:
+    def _labels(self, document: Document, group: MaskGroup, rng: random.Random) -> list[int | None]:
         """What the masks of a group predict; None where nothing is to be learnt."""
         ids, prompt = document.answer_ids, len(document.prompt_ids)
         ended = ids[-1] == self.corpus.stop_id

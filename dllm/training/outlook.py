@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-DRAFTS = (1, 2, 3, 4)
+DRAFT_COUNTS = (1, 2, 3, 4)
 THRESHOLDS = (0.5, 0.7, 0.9)
 
 
@@ -62,7 +62,7 @@ def outlook(answers: Sequence[Guessed]) -> dict[str, object]:
     trusting = {t: [sum(column) for column in zip(*(a.trusting(t) for a in answers), strict=True)] for t in THRESHOLDS}
     return {
         "accuracy": [round(sum(column) / len(column), 4) for column in by_depth],
-        "verified": {str(n): round(tokens / sum(a.passes(n) for a in answers), 4) for n in DRAFTS if n <= depth},
+        "verified": {str(n): round(tokens / sum(a.passes(n) for a in answers), 4) for n in DRAFT_COUNTS if n <= depth},
         "trusting": {
             str(t): {"tokens_a_pass": round(tokens / passes, 4), "kept": kept, "wrong": wrong}
             for t, (passes, kept, wrong) in trusting.items()

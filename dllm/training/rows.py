@@ -11,14 +11,14 @@ from dllm.models.attend import AttentionMask, sdpa
 from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
 from dllm.training.documents import Document
 
-SHARED = -1  # the owner of the common beginning
+COMMON = -1  # the owner of the common beginning
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PackedSequence:
     """Documents laid out in one sequence. Each sees the common beginning and itself, causally.
 
-    tokens, positions, owner: (slots,) each; owner is the document's place in the row, or SHARED.
+    tokens, positions, owner: (slots,) each; owner is the document's place in the row, or COMMON.
     offsets: what to add to a position behind the beginning to find its slot, a document each.
     """
 
@@ -30,13 +30,13 @@ class Row:
     offsets: tuple[int, ...]
 
     @classmethod
-    def of(cls, documents: Sequence[Document], device: torch.device) -> "Row":
+    def of(cls, documents: Sequence[Document], device: torch.device) -> "PackedSequence":
         """Lay out documents. A document alone still leaves its prompt's last id to itself."""
         ids = [d.prompt_ids + d.answer_ids for d in documents]
         # the last id of a prompt predicts the answer's first, so it is never shared
         alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*ids, strict=False)))
         common = min(alike, *(len(d.prompt_ids) - 1 for d in documents))
-        tokens, positions, owner, offsets = list(ids[0][:common]), list(range(common)), [SHARED] * common, []
+        tokens, positions, owner, offsets = list(ids[0][:common]), list(range(common)), [COMMON] * common, []
         for number, whole in enumerate(ids):
             offsets.append(len(tokens) - common)
             tokens += whole[common:]
@@ -51,7 +51,7 @@ class Row:
 
     def sees(self, owner: Tensor, until: Tensor) -> Tensor:
         """Who sees which slots, bool (n, slots), from each one's document and the last position that it sees, (n,)."""
-        own = (self.owner == SHARED) | (self.owner == owner[:, None])
+        own = (self.owner == COMMON) | (self.owner == owner[:, None])
         return own & (self.positions <= until[:, None])
 
 
@@ -60,21 +60,21 @@ def bias(sees: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros_like(sees, dtype=dtype).masked_fill_(~sees, float("-inf"))
 
 
-def turns(net: Transformer, positions: Tensor) -> Tensor:
+def rotations(net: Transformer, positions: Tensor) -> Tensor:
     """The rotation of each of these positions, (2, n, head_dim)."""
     return rope_table(net.shape, int(positions.max()) + 1, positions.device)[:, positions]
 
 
-def states(net: Transformer, row: Row, cache: KVCache | None = None) -> Tensor:
+def hidden_states(net: Transformer, row: PackedSequence, cache: KVCache | None = None) -> Tensor:
     """Hidden states (slots, hidden) of a row read causally; keys and values go into `cache` where there is one."""
     mask = AttentionMask(bias(row.sees(row.owner, row.positions), net.norm.weight.dtype))
     n = len(row.tokens)
     view = KVView(mask) if cache is None else KVView(mask, cache.seen(n), slice(0, n))
-    return net.together(row.tokens[None], turns(net, row.positions), [view], [n])[0]
+    return net.together(row.tokens[None], rotations(net, row.positions), [view], [n])[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
+class FrozenKVView:
     """Attention of queries that see kept entries and each other; entries are read, never written.
 
     entries: by layer keys and values (1, kv_heads, kept, head_dim). bias: (queries, kept + queries).

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dllm.models.transformer import KVCache, Transformer, rope_table
 
-NUCLEUS = 128  # a nucleus is sought among the best so many: sorting a whole vocabulary costs more than a forward pass
+CANDIDATES = 128  # the nucleus is taken from the best 128: sorting a vocabulary costs more than a pass
 DROP_EVERY = 8  # steps between two removals of ended rows; each copies the cache
 
 Pick = Callable[[Tensor], Tensor]  # logits (rows, vocab) in fp32 → ids (rows,)
@@ -18,13 +18,13 @@ def greedy(logits: Tensor) -> Tensor:
     return logits.argmax(-1)
 
 
-def nucleus(temperature: float, top_p: float, generator: torch.Generator) -> Pick:
+def top_p_pick(temperature: float, top_p: float, generator: torch.Generator) -> Pick:
     """A pick that samples within the smallest set whose probability reaches top_p (Holtzman et al., 1904.09751)."""
     if not temperature > 0 or not 0 < top_p <= 1:
         raise ValueError(f"temperature {temperature} and top_p {top_p}; allowed: above 0, and above 0 up to 1")
 
     def pick(logits: Tensor) -> Tensor:
-        best, ids = logits.topk(min(NUCLEUS, logits.shape[-1]))
+        best, ids = logits.topk(min(CANDIDATES, logits.shape[-1]))
         probs = (best / temperature).softmax(-1)
         probs = probs.masked_fill(probs.cumsum(-1) - probs > top_p, 0.0)
         return ids.gather(-1, torch.multinomial(probs, 1, generator=generator)).squeeze(-1)

@@ -27,11 +27,10 @@ from dllm.training.distill import (
     generated,
     good_answer,
     good_turn,
-    main,
     own,
     repetition,
 )
-from dllm.training.documents import Batch, Document, read, write
+from dllm.training.documents import Batch, Document, read_documents, write_documents
 from dllm.training.sampling import continue_all, greedy
 from tests.dllm.nets import shape_of
 from tests.goldens_io import GOLDENS
@@ -60,7 +59,7 @@ def model() -> Model:
 def asked(model: Model, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file whose prompts are to be answered."""
     file = tmp_path_factory.mktemp("asked") / "own.jsonl"
-    write(file, partial(own, model, tokenizer, RECIPE, 7), documents=40)
+    write_documents(file, partial(own, model, tokenizer, RECIPE, 7), documents=40)
     return file
 
 
@@ -86,15 +85,15 @@ def test_a_resumed_file_equals_one_written_at_once(
     tmp_path: Path, kind: str, batches: Callable[[str, int], Batch]
 ) -> None:
     whole, torn = tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
-    count = write(whole, batches(kind, 1), documents=20)
-    assert len(read(whole)) == count >= 20
+    count = write_documents(whole, batches(kind, 1), documents=20)
+    assert len(read_documents(whole)) == count >= 20
     torn.write_bytes(whole.read_bytes()[: len(whole.read_bytes()) * 2 // 3])
     assert not torn.read_text().endswith("\n")
-    assert write(torn, batches(kind, 1), documents=20) == count
+    assert write_documents(torn, batches(kind, 1), documents=20) == count
     assert torn.read_bytes() == whole.read_bytes()
     (packed := tmp_path / "whole.jsonl.gz").write_bytes(gzip.compress(whole.read_bytes()))
-    assert read(packed) == read(whole)
-    write(other := tmp_path / "other.jsonl", batches(kind, 2), documents=20)
+    assert read_documents(packed) == read_documents(whole)
+    write_documents(other := tmp_path / "other.jsonl", batches(kind, 2), documents=20)
     assert other.read_bytes() != whole.read_bytes()
 
 
@@ -104,8 +103,8 @@ def test_documents_are_conversations_and_none_twice(
 ) -> None:
     lines: list[str] = []
     out = tmp_path / "new" / "data.jsonl"
-    write(out, batches(kind, 0), documents=30, report=lines.append)
-    documents = read(out)
+    write_documents(out, batches(kind, 0), documents=30, report=lines.append)
+    documents = read_documents(out)
     assert len({d.prompt_ids for d in documents}) == len(documents)
     assert len(lines) == documents[-1].batch + 1
     start, end = tokenizer.encode("<|im_start|>"), tokenizer.encode("<|im_start|>assistant\n")
@@ -139,7 +138,7 @@ def test_tasks_are_answered_rightly_and_end(model: Model, tokenizer: Tokenizer) 
 
 def test_prompts_are_answered_by_the_network_once_each(model: Model, tokenizer: Tokenizer, asked: Path) -> None:
     prompts = _prompts((asked, asked), 1)
-    assert sorted(prompts) == sorted({d.prompt_ids for d in read(asked)})
+    assert sorted(prompts) == sorted({d.prompt_ids for d in read_documents(asked)})
     assert prompts != _prompts((asked,), 2)
     batches = [answered(model, tokenizer, RECIPE, prompts, n) for n in range(-(-len(prompts) // RECIPE.batch))]
     found = [d for batch in batches for d in batch or ()]
@@ -157,9 +156,9 @@ def test_a_file_of_answers_ends_with_its_prompts(
     tmp_path: Path, batches: Callable[[str, int], Batch], asked: Path
 ) -> None:
     out = tmp_path / "a.jsonl"
-    count = write(out, batches("answers", 1), documents=10_000)
-    assert 0 < count <= len(read(asked))
-    assert write(out, batches("answers", 1), documents=10_000) == count
+    count = write_documents(out, batches("answers", 1), documents=10_000)
+    assert 0 < count <= len(read_documents(asked))
+    assert write_documents(out, batches("answers", 1), documents=10_000) == count
 
 
 def test_the_likeliest_answer_is_kept(monkeypatch: pytest.MonkeyPatch, model: Model, tokenizer: Tokenizer) -> None:
@@ -202,15 +201,15 @@ def test_a_source_that_cannot_be_is_refused(source: dict, message: str) -> None:
 
 def test_a_base_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no tokenizer, and user turns are text"):
-        main(tmp_path / "d.jsonl", source=Source(base=GOLDENS / "fast_dllm_v2_a"), device="cpu")
+        distill.distill(tmp_path / "d.jsonl", source=Source(base=GOLDENS / "fast_dllm_v2_a"), device="cpu")
 
 
 def test_a_bad_file_and_a_bad_number_are_refused(tmp_path: Path, batches: Callable[[str, int], Batch]) -> None:
     (tmp_path / "bad.jsonl").write_text('{"batch": 0, "prompt_ids": [1], "answer_ids": [2]}\n{"batch": 0}\n')
     with pytest.raises(ValueError, match="line 2 is not a document"):
-        read(tmp_path / "bad.jsonl")
+        read_documents(tmp_path / "bad.jsonl")
     with pytest.raises(ValueError, match="documents is 0"):
-        write(tmp_path / "d", batches("own", 0), documents=0)
+        write_documents(tmp_path / "d", batches("own", 0), documents=0)
 
 
 def test_what_is_filtered() -> None:
@@ -236,7 +235,7 @@ def test_repetition_by_definition() -> None:
 
 def test_topics_are_whole_sentences_of_known_words() -> None:
     rng = random.Random(0)
-    drawn = [topics.draw(rng) for _ in range(600)]
+    drawn = [topics.draw_topic(rng) for _ in range(600)]
     kinds = [
         sum(1 for text, whole in drawn if (bool(text), whole) == kind)
         for kind in ((False, False), (True, False), (True, True))

@@ -23,10 +23,10 @@ from dllm.settings import Choice, Settings
 from dllm.training.config import Config
 from dllm.training.corpus import Corpus
 from dllm.training.documents import Document
-from dllm.training.drafts import BEHIND_THE_END, Drafts, Group
+from dllm.training.drafts import BEHIND_THE_END, Drafts, MaskGroup
 from dllm.training.lora import save_adapter
 from dllm.training.outlook import Guessed
-from dllm.training.rows import Row
+from dllm.training.rows import PackedSequence
 from tests.dllm.nets import MASK, STOP, prompts, shape_of
 
 CPU = torch.device("cpu")
@@ -81,7 +81,7 @@ IDS = st.integers(0, MASK)  # among them the mask's own id, which is a token lik
 
 
 @st.composite
-def rows_and_groups(draw: st.DrawFn) -> tuple[list[Document], list[Group]]:
+def rows_and_groups(draw: st.DrawFn) -> tuple[list[Document], list[MaskGroup]]:
     start = draw(st.lists(IDS, max_size=4))
     texts = st.lists(IDS, min_size=1, max_size=5)
     found = [Document(0, (*start, *draw(texts)), tuple(draw(texts))) for _ in range(draw(st.integers(1, 3)))]
@@ -90,7 +90,7 @@ def rows_and_groups(draw: st.DrawFn) -> tuple[list[Document], list[Group]]:
         number = draw(st.integers(0, len(found) - 1))
         d = found[number]
         last = draw(st.integers(len(d.prompt_ids) - 1, len(d.prompt_ids) + len(d.answer_ids) - 1))
-        groups.append(Group(number, last, draw(st.integers(1, 4))))
+        groups.append(MaskGroup(number, last, draw(st.integers(1, 4))))
     return found, groups
 
 
@@ -103,13 +103,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Drafts, Model]:
 
 @given(case=rows_and_groups())
 def test_a_group_in_a_row_is_that_group_alone(
-    pair: tuple[Drafts, Model], case: tuple[list[Document], list[Group]]
+    pair: tuple[Drafts, Model], case: tuple[list[Document], list[MaskGroup]]
 ) -> None:
     """Whatever lies beside it: other documents, other groups at the same places, text behind its masks."""
     made, model = pair
     documents, groups = case
     with torch.no_grad():
-        got = made.guesses(Row.of(documents, CPU), groups).split([g.size for g in groups])
+        got = made.guesses(PackedSequence.of(documents, CPU), groups).split([g.size for g in groups])
     for group, states in zip(groups, got, strict=True):
         whole = documents[group.document].prompt_ids + documents[group.document].answer_ids
         want = guessed_alone(model.net, whole[: group.last + 1], group.size)
@@ -129,9 +129,9 @@ def test_guesses_of_training_are_those_of_decoding(pair: tuple[Drafts, Model], p
         for case in step.cases:
             if case.right >= len(step.committed):
                 continue  # it held a wrong draft for known
-            group = Group(0, known + case.right - 1, len(case.tokens))
+            group = MaskGroup(0, known + case.right - 1, len(case.tokens))
             with torch.no_grad():
-                probs = made.net.head(made.guesses(Row.of([document], CPU), [group])).softmax(-1)
+                probs = made.net.head(made.guesses(PackedSequence.of([document], CPU), [group])).softmax(-1)
             assert probs.gather(-1, torch.tensor(case.tokens)[:, None])[:, 0].tolist() == pytest.approx(
                 list(case.confidence), abs=1e-6
             )
@@ -155,9 +155,9 @@ def test_the_outlook_is_what_decoding_takes(pair: tuple[Drafts, Model]) -> None:
             document = Document(0, (start, 3), tuple(run.canvas.output))
             places = range(len(document.answer_ids))
             # a decoder's group ends before the last place, and masks see each other
-            groups = [Group(0, 1 + n, max(1, min(count, length - 2 - n))) for n in places]
+            groups = [MaskGroup(0, 1 + n, max(1, min(count, length - 2 - n))) for n in places]
             with torch.no_grad():
-                logits = made.net.head(made.guesses(Row.of([document], CPU), groups))
+                logits = made.net.head(made.guesses(PackedSequence.of([document], CPU), groups))
             logits[:, MASK] = -torch.inf  # never proposed
             tokens = [part.tolist() for part in logits.argmax(-1).split([g.size for g in groups])]
             assert len(run.records) == Guessed(document.answer_ids, tokens, []).passes(count)
@@ -207,7 +207,7 @@ def test_places_are_drawn_and_are_places_of_the_answer(tmp_path: Path) -> None:
     seen: list[tuple[int, ...]] = []
     sizes: set[int] = set()
 
-    def noted(row: Row, groups: list[Group]) -> Tensor:
+    def noted(row: PackedSequence, groups: list[MaskGroup]) -> Tensor:
         for n in range(len(row.documents)):
             seen.append(tuple(g.last for g in groups if g.document == n))
         sizes.update(g.size for g in groups)
@@ -227,12 +227,12 @@ def test_places_are_drawn_and_are_places_of_the_answer(tmp_path: Path) -> None:
 def test_what_follows_the_end_is_the_end_and_seldom_asked(tmp_path: Path) -> None:
     made, rng = drafts(tmp_path), random.Random(0)
     ended, cut = Document(0, (1, 2), (3, 4, STOP)), Document(0, (1, 2), (3, 4, 5))
-    assert made._labels(ended, Group(0, 1, 2), rng) == [4, STOP]
-    drawn = [made._labels(ended, Group(0, 2, 4), rng) for _ in range(2000)]
+    assert made._labels(ended, MaskGroup(0, 1, 2), rng) == [4, STOP]
+    drawn = [made._labels(ended, MaskGroup(0, 2, 4), rng) for _ in range(2000)]
     assert all(labels[0] == STOP and set(labels[1:]) <= {STOP, None} for labels in drawn)
     share = sum(label is not None for labels in drawn for label in labels[1:]) / 6000
     assert abs(share - BEHIND_THE_END) < 0.02
-    assert made._labels(cut, Group(0, 2, 3), rng) == [5, None, None]
+    assert made._labels(cut, MaskGroup(0, 2, 3), rng) == [5, None, None]
 
 
 def test_clean_text_takes_no_gradients_and_no_adapter(tmp_path: Path) -> None:

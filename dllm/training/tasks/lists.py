@@ -5,14 +5,14 @@ import random
 from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import CATEGORIES, NOUNS, article, listed, upper_first
 
-COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
+COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 # Categories no member of which is a member of another, once the orange is left out
 APART = ("fruits", "vegetables", "animals", "musical instruments", "vehicles", "clothes", "pieces of furniture",
          "countries", "languages", "planets", "drinks", "tools", "body parts", "jobs", "colors", "sports")  # fmt: skip
 # Categories whose members take no article
 BARE = ("board games", "cheeses", "colors", "dances", "desserts", "drinks", "emotions", "gases", "holidays", "metals",
         "school subjects", "seasons", "spices", "sports")  # fmt: skip
-PAIRS = ("pants", "drums", "socks", "gloves", "shoes", "pliers")
+PLURAL_ONLY = ("pants", "drums", "socks", "gloves", "shoes", "pliers")
 TWICE = ("orange",)
 # Right answers beyond the members that tasks name, for checks alone
 MORE: dict[str, tuple[str, ...]] = {
@@ -38,7 +38,7 @@ def _members(category: str) -> tuple[str, ...]:
 def _one(member: str) -> str:
     """A member as one says it: an apple, but soccer, France and shoes."""
     bare = any(member in CATEGORIES[category][1] for category in BARE)
-    return member if bare or member in PAIRS or member[0].isupper() else article(member)
+    return member if bare or member in PLURAL_ONLY or member[0].isupper() else article(member)
 
 
 def _numbers(rng: random.Random) -> Operand:
@@ -110,23 +110,23 @@ def _is_a(operand: Operand) -> Solved:
     member, category = operand
     single = CATEGORIES[category][0]
     right = member in CATEGORIES[category][1]
-    one, verb = _one(member), "are" if member in PAIRS else "is"
+    one, verb = _one(member), "are" if member in PLURAL_ONLY else "is"
     answer = f"Yes, {one} {verb} {article(single)}." if right else f"No, {one} {verb} not {article(single)}."
     fields = {"is": verb, "Is": upper_first(verb), "one": one, "single": article(single)}
     return Solved(fields, answer, {"starts": ["yes" if right else "no"]})
 
 
 def _some_members(rng: random.Random) -> Operand:
-    return rng.choice(tuple(CATEGORIES)), rng.choice(tuple(COUNTS))
+    return rng.choice(tuple(CATEGORIES)), rng.choice(tuple(COUNT_WORDS))
 
 
 def _list(operand: Operand) -> Solved:
     category, count = operand
     members = CATEGORIES[category][1]
-    answer = f"{upper_first(COUNTS[count])} {category} are {listed(members[:count])}."
+    answer = f"{upper_first(COUNT_WORDS[count])} {category} are {listed(members[:count])}."
     allowed = [*dict.fromkeys((*members, *MORE.get(category, ())))]
     several = [f"{word}s" for word in allowed if not word.endswith("s")]
-    fields = {"n": COUNTS[count], "category": category, "digit": count}
+    fields = {"n": COUNT_WORDS[count], "category": category, "digit": count}
     return Solved(fields, answer, {"different": {"of": [*allowed, *several], "count": count}})
 
 

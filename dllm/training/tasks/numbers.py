@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from dllm.training.tasks.task import Operand, Question, Skill, Solved
-from dllm.training.tasks.vocabulary import NAMES, THINGS
+from dllm.training.tasks.vocabulary import PERSONS, THINGS
 
 
 def _pair(rng: random.Random) -> Operand:
@@ -150,7 +150,7 @@ SUMS = Skill("sums", (
         "{name} finds {a} {thing}s, then {b} more. How many {thing}s does {name} have in all?",
         "{name} had {a} {thing}s and was given {b} more. How many {thing}s does {name} have now?",
         "{name} owns {a} {thing}s. A friend brings {b} more. How many {thing}s does {name} own now?",
-    ), lambda rng: (*_several(rng), rng.choice(NAMES), rng.choice(THINGS)), _gain, by=2),
+    ), lambda rng: (*_several(rng), rng.choice(PERSONS), rng.choice(THINGS)), _gain, by=2),
 ), weight=1.5)  # fmt: skip
 
 DIFFERENCES = Skill("differences", (
@@ -166,7 +166,7 @@ DIFFERENCES = Skill("differences", (
         "{name} had {a} {thing}s and sold {b}. How many {thing}s does {name} still have?",
         "{name} owned {a} {thing}s, but {b} were stolen. How many {thing}s does {name} have left?",
         "There were {a} {thing}s in the bag of {name}, and {b} fell out. How many {thing}s are left?",
-    ), lambda rng: (*_larger_first(rng, _several), rng.choice(NAMES), rng.choice(THINGS)), _loss, by=2),
+    ), lambda rng: (*_larger_first(rng, _several), rng.choice(PERSONS), rng.choice(THINGS)), _loss, by=2),
 ), weight=1.5)  # fmt: skip
 
 PRODUCTS = Skill("products", (

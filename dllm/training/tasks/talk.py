@@ -4,7 +4,7 @@ import random
 
 from dllm.training.tasks.facts import CAPITALS
 from dllm.training.tasks.task import Operand, Question, Skill, Solved
-from dllm.training.tasks.vocabulary import CATEGORIES, INSIDE, NAMES, PLACES, THINGS, article
+from dllm.training.tasks.vocabulary import CATEGORIES, INSIDE, PERSONS, PLACES, THINGS, article
 
 GREETINGS = {
     "hello": "Hello", "good morning": "Good morning", "good evening": "Good evening", "good night": "Good night",
@@ -61,7 +61,7 @@ def _thanks(operand: Operand) -> Solved:
 
 def _doing(rng: random.Random) -> Operand:
     verb = rng.choice(VERBS)[0]
-    return rng.choice(NAMES), verb, rng.choice(INSIDE if verb.endswith(" in") else PLACES)
+    return rng.choice(PERSONS), verb, rng.choice(INSIDE if verb.endswith(" in") else PLACES)
 
 
 def _told(operand: Operand) -> tuple[str, str, str, dict[str, str]]:
@@ -134,16 +134,16 @@ GREETING = Skill("greetings", (
     Question((
         "Say {greeting} to {name}.", "Please say {greeting} to {name}.", "How do I say {greeting} to {name}?",
         "Write {greeting} to {name}.", "Can you say {greeting} to {name}?", "My friend {name} is here. Say {greeting}.",
-    ), lambda rng: (rng.choice(NAMES), rng.choice(tuple(GREETINGS))), _greeting),
+    ), lambda rng: (rng.choice(PERSONS), rng.choice(tuple(GREETINGS))), _greeting),
     Question((
         "Wish {name} {wish}.", "Please wish {name} {wish}.", "Wish my friend {name} {wish}.",
         "I want to wish {name} {wish}. What do I say?", "Can you wish {name} {wish}?",
-    ), lambda rng: (rng.choice(NAMES), rng.choice(tuple(WISHES))), _wish),
+    ), lambda rng: (rng.choice(PERSONS), rng.choice(tuple(WISHES))), _wish),
     Question((
         "Thank {name} for the {thing}.", "Please thank {name} for the {thing}.",
         "Say thanks to {name} for the {thing}.",
         "{name} gave me a {thing}. Write my thanks.", "How do I thank {name} for the {thing}?",
-    ), lambda rng: (rng.choice(NAMES), rng.choice(THINGS)), _thanks),
+    ), lambda rng: (rng.choice(PERSONS), rng.choice(THINGS)), _thanks),
 ))  # fmt: skip
 
 REWRITING = Skill("rewriting", (
@@ -174,7 +174,7 @@ RECALL = Skill("recall", (
     Question((
         "My name is {name}. What is my name?", "I am {name}. What is my name?", "Hello, I am {name}. Who am I?",
         "Hi, my name is {name}. Do you know my name?", "People call me {name}. What is my name?",
-    ), lambda rng: (rng.choice(NAMES),), _name),
+    ), lambda rng: (rng.choice(PERSONS),), _name),
     Question((
         "I am from {country}. Where am I from?", "I come from {country}. Where do I come from?",
         "My home is {country}. Where am I from?", "I was born in {country}. Which country am I from?",
@@ -188,11 +188,11 @@ RECALL = Skill("recall", (
         "I have a {animal} named {name}. What is my {animal} called?",
         "{name} is my {animal}. What is the name of my {animal}?",
         "My {animal} has the name {name}. What is my {animal} called?",
-    ), lambda rng: (rng.choice(CATEGORIES["pets"][1][:4]), rng.choice(NAMES)), _pet),
+    ), lambda rng: (rng.choice(CATEGORIES["pets"][1][:4]), rng.choice(PERSONS)), _pet),
     Question((
         "{name} put the {thing} in the {place}. Where is the {thing}?",
         "{name} left {one} in the {place}. Where is the {thing}?",
         "{name} lost {one} in the {place}. Where should we look for the {thing}?",
         "{name} forgot the {thing} in the {place}. Where is it?",
-    ), lambda rng: (rng.choice(NAMES), rng.choice(THINGS), rng.choice(INSIDE)), _where),
+    ), lambda rng: (rng.choice(PERSONS), rng.choice(THINGS), rng.choice(INSIDE)), _where),
 ))  # fmt: skip

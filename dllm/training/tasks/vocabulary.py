@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-NAMES = (
+PERSONS = (
     "Tom", "Anna", "Lily", "Sam", "Maria", "Ben", "Mia", "Jack", "Sara", "Leo", "Emma", "Max", "Peter", "Lucy",
     "Omar", "Ella", "Noah", "Nina", "Paul", "Kate", "Rosa", "David", "Amir", "Grace", "Oscar", "Julia", "Hugo",
     "Clara", "Felix", "Ruby", "Adam", "Zoe", "Lena", "Mark", "Eva", "Simon", "Alice", "Henry", "Ivy", "Daniel",
@@ -114,7 +114,7 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 
 def sentence(rng: random.Random) -> str:
     """A short plain sentence, such as: The green lamp is in the garden."""
-    name, other = rng.sample(NAMES, 2)
+    name, other = rng.sample(PERSONS, 2)
     thing, place, adjective, animal = (
         rng.choice(words) for words in (THINGS, PLACES, ADJECTIVES, CATEGORIES["animals"][1])
     )

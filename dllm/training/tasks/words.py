@@ -8,7 +8,7 @@ from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import ADJECTIVES, CATEGORIES, NOUNS, PLACES, THINGS, sentence
 
 # word:opposite, and after "/" what is right as well
-TOLD = """\
+OPPOSITES_TEXT = """\
 hot:cold big/large:small/little fast/quick:slow happy:sad/unhappy old:young/new dark:light/bright strong:weak
 rich:poor early:late full:empty hard:soft/easy open:closed/shut/close up:down left:right in:out on:off yes:no good:bad
 black:white day:night high:low long:short tall:short wide:narrow thick:thin heavy:light deep:shallow near:far
@@ -27,9 +27,9 @@ whisper:shout always:never everything:nothing many:few more:less most:least ofte
 over:under forward:backward/backwards generous:selfish/stingy/greedy guilty:innocent humble:proud/arrogant
 lazy:hardworking/active noisy:quiet/silent optimistic:pessimistic tight:loose straight:crooked/curved/bent
 temporary:permanent tiny:huge/giant/enormous wild:tame wise:foolish solid:liquid male:female odd:even"""
-PAIRS = tuple(tuple(side.split("/") for side in pair.split(":")) for pair in TOLD.split())
+OPPOSITE_PAIRS = tuple(tuple(side.split("/") for side in pair.split(":")) for pair in OPPOSITES_TEXT.split())
 OPPOSITES: dict[str, list[str]] = {}  # word → its opposites, the one to say first
-for _both in PAIRS:
+for _both in OPPOSITE_PAIRS:
     for _same, _others in (_both, _both[::-1]):
         OPPOSITES.setdefault(_same[0], list(_others))
 
