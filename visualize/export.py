@@ -32,7 +32,12 @@ EXPORTS: dict[str, Export] = {
         "A page that plays without network",
         lambda replay, _: page(replay).encode(),
     ),
-    "gif": Export(".gif", "image/gif", "An animation for slides", lambda replay, lane: gif(replay.traces[lane])),
+    "gif": Export(
+        ".gif",
+        "image/gif",
+        "An animation for slides",
+        lambda replay, lane: gif(replay.traces[lane], title=replay.titles()[lane].title),
+    ),
     "csv": Export(
         ".csv",
         "text/csv",

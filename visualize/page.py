@@ -9,6 +9,7 @@ from typing import Any
 import plotly
 
 from dllm.pace import DEFINITIONS
+from visualize.heading import APP, prompt_text
 from visualize.lane import WAITING
 from visualize.replay import Replay
 from visualize.stage import dumps
@@ -17,14 +18,15 @@ from visualize.views import VIEWS
 FOLDER = Path(__file__).resolve().parent.parent / "assets/viewer"
 PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
 BUDGET = 24 * 2**20  # characters of answers that a saved page carries
-# The page loads nothing and sends nothing by fetch, image, form or frame. A script could still navigate away with data in
-# the address; what keeps model text from becoming a script is that it is only ever written as text.
+# The page loads nothing and sends nothing by fetch, image, form or frame. A script could still navigate away with data
+# in the address; what keeps model text from becoming a script is that it is only ever written as text.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "form-action 'none'; base-uri 'none'"
 )
 MOUNT = """
 const carried = JSON.parse(document.getElementById("bs-data").textContent);
+document.getElementById("bs-asked").textContent = carried.prompt;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.body.classList.toggle("dark", dark.matches);
 dark.addEventListener("change", follow);
@@ -74,13 +76,15 @@ def page(replay: Replay) -> str:
         "message": replace(replay, link=None).message("saved"),  # a file has no address to share
         "answers": answers(replay),
         "missing": MISSING,
+        "prompt": prompt_text(next(iter(replay.traces.values()))),
     }
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-        "<title>Blockscope: a recorded run</title>",
+        f"<title>{APP}: a recorded run</title>",
         f'{_style("standalone.css")}</head><body class="bs-page"><main>',
+        f'<header class="bs-saved"><h1>{APP}</h1><p>A recorded run of this prompt:</p><p id="bs-asked"></p></header>',
         template(),
         "</main>",
         f'<script type="application/json" id="bs-data">{dumps(carried)}</script>',

@@ -15,6 +15,7 @@ from tests.dllm.traces import canvas_at, decoded, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
 from visualize import gif as gifs
+from visualize.facts import decoder_words
 from visualize.gif import gif, runs
 
 SETTINGS = {"unmask": {"name": "threshold", "threshold": 0.9}, "cache": {"name": "d2"}}
@@ -46,7 +47,24 @@ def small(**changes: Any) -> Trace:
 def test_there_is_a_frame_before_the_first_step_and_one_after_each() -> None:
     data = gif(small(), milliseconds=100)
     assert len(frames(data)) == 5
-    assert durations(data) == [100, 100, 100, 100, 2000]
+    assert durations(data) == [gifs.BEGIN, 100, 100, 100, gifs.HELD]
+
+
+@pytest.mark.parametrize(("steps", "pace"), [(1, gifs.PACE[1]), (40, gifs.LENGTH // 41), (300, gifs.PACE[0])])
+def test_a_short_run_is_slow_and_a_long_one_is_not(steps: int, pace: int) -> None:
+    trace = made(*(step(i, {4: 9} if i == 0 else {}) for i in range(steps)), **SETTINGS)
+    begin, *between, held = durations(gif(trace))
+    assert begin > pace < held
+    assert set(between) <= {pace // 10 * 10}  # GIF counts hundredths of a second
+
+
+def test_the_head_says_app_lane_prompt_and_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(gifs, "_cut", lambda text, *_: drawn.append(text) or "")
+    trace = small().model_copy(update={"pieces": {5: "Why", 6: " is", 7: " it", 8: "?"}})
+    gif(trace, title="Block diffusion")
+    about = f"{trace.model.id}: {decoder_words(trace.settings)}"
+    assert drawn == ["Blockscope: Block diffusion", "Why is it?", about.replace("²", "2")]
 
 
 @pytest.mark.parametrize("family", [FAST_DLLM_V2, LLADA])
@@ -54,7 +72,7 @@ def test_frames_differ_where_the_canvas_does(family: Any) -> None:
     trace = decoded(family, "none", [1, 2, 3], gen_length=8, block_size=8, unmask=Choice("top_k", {"k": 1}))
     pictures = frames(gif(trace))
     assert len(pictures) == len(trace.steps) + 1
-    film = gifs._Film(trace, 900, "AR")
+    film = gifs.Film(trace, 900, "AR")
     for n in range(1, len(pictures)):
         before, after = (canvas_at(trace, at)[3:] for at in (n - 2, n - 1))
         for i, (x0, y0, x1, y1) in enumerate(film.boxes):
@@ -69,14 +87,14 @@ def test_frames_differ_where_the_canvas_does(family: Any) -> None:
 def test_a_step_that_commits_nothing_only_takes_the_outlines_away() -> None:
     _, first, second, *_ = frames(gif(small()))
     different = np.argwhere((cells(first) != cells(second)).any(-1))
-    (x0, y0, x1, y1) = gifs._Film(small(), 900, "AR").boxes[0]
+    (x0, y0, x1, y1) = gifs.Film(small(), 900, "AR").boxes[0]
     assert len(different)
     assert (different.min(0) >= (y0, x0)).all()
     assert (different.max(0) <= (y1, x1)).all()
 
 
 def test_a_new_token_is_outlined_and_coloured_by_its_confidence() -> None:
-    film = gifs._Film(made(step(0, {4: 9, 5: 9}, confidence=[0.0, 1.0, 0.5, 0.5]), **SETTINGS), 900, "AR")
+    film = gifs.Film(made(step(0, {4: 9, 5: 9}, confidence=[0.0, 1.0, 0.5, 0.5]), **SETTINGS), 900, "AR")
     picture = frames(gif(film.trace))[1]
     for (x0, y0, _, y1), colour in zip(film.boxes[:2], [(68, 1, 84), (253, 231, 37)], strict=True):
         assert tuple(picture[y1 - 2, x0 + 8]) == colour
@@ -88,7 +106,7 @@ def test_a_new_token_is_outlined_and_coloured_by_its_confidence() -> None:
 def test_drafts_are_drawn_until_they_are_tested() -> None:
     """A cell is empty paper where nothing stands; where a draft stands, its letters are drawn in a pale ink."""
     trace = verified()
-    pictures, film = frames(gif(trace)), gifs._Film(trace, 900, "AR")
+    pictures, film = frames(gif(trace)), gifs.Film(trace, 900, "AR")
     known = len(trace.prompt)
     for record, picture in zip(trace.steps, pictures[1:], strict=True):
         known += len(record.committed)
@@ -109,7 +127,7 @@ def test_drafts_are_drawn_until_they_are_tested() -> None:
 def test_cells_neither_overlap_nor_leave_the_picture() -> None:
     trace = small().model_copy(update={"pieces": {9: "W" * 1000, 2: "x"}})
     for width in (480, 900, 1920):
-        film = gifs._Film(trace, width)
+        film = gifs.Film(trace, width, "AR")
         taken = np.zeros((film.image.height, width), dtype=int)
         for x0, y0, x1, y1 in film.boxes:
             assert 0 <= x0 < x1 < width
@@ -142,7 +160,7 @@ def test_what_has_no_ink_is_spelled_out(piece: str, text: str) -> None:
 
 
 def test_stop_tokens_and_unknown_ids_have_names() -> None:
-    film = gifs._Film(small(), 900, "AR")
+    film = gifs.Film(small(), 900, "AR")
     assert film._runs(2) == (("EOS", True),)
     assert "".join(part for part, _ in film._runs(77)) == "<77>"
 
@@ -163,7 +181,7 @@ def test_a_run_without_steps_is_one_frame() -> None:
 def test_a_long_run_skips_steps_evenly_and_keeps_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[int]] = []
     monkeypatch.setattr(gifs, "MAX_FRAMES", 5)
-    monkeypatch.setattr(gifs._Film, "_foot", lambda self, now: asked[-1].append(now))
+    monkeypatch.setattr(gifs.Film, "_foot", lambda self, now: asked[-1].append(now))
     for count in (3, 4, 5, 17):
         asked.append([])
         gif(made(*[step(i, {}) for i in range(count)], **SETTINGS))
@@ -172,11 +190,11 @@ def test_a_long_run_skips_steps_evenly_and_keeps_both_ends(monkeypatch: pytest.M
 
 def test_too_many_cells_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     trace = made(step(0, {4: 9}, visible=54), gen_length=50, **SETTINGS)
-    assert (len(gifs._Film(trace, 900).boxes), gifs._Film(trace, 900, "AR").more) == (50, 0)
+    assert (len(gifs.Film(trace, 900, "AR").boxes), gifs.Film(trace, 900, "AR").more) == (50, 0)
     monkeypatch.setattr(gifs, "MAX_CELLS", 30)
-    assert (len(gifs._Film(trace, 900).boxes), gifs._Film(trace, 900, "AR").more) == (30, 20)
+    assert (len(gifs.Film(trace, 900, "AR").boxes), gifs.Film(trace, 900, "AR").more) == (30, 20)
     monkeypatch.setattr(gifs, "MAX_LINES", 1)
-    film = gifs._Film(trace, 480)
+    film = gifs.Film(trace, 480, "AR")
     assert {box[1] for box in film.boxes} == {gifs.TOP}
     assert len(film.boxes) + film.more == 50
 

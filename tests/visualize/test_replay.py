@@ -13,6 +13,7 @@ from dllm.trace import Gate, Trace, TraceError
 from tests.dllm.traces import canvas_at
 from tests.visualize.runs import WAYS, recorded, saved
 from visualize.export import EXPORTS
+from visualize.heading import prompt_text
 from visualize.page import answers, key_of, page, questions
 from visualize.replay import Replay, lane_of
 from visualize.view import QuestionError
@@ -145,6 +146,25 @@ def test_the_saved_page_asks_nobody_for_anything(replay: Replay) -> None:
     assert json.loads(data[1])["message"] == replay.message("saved")
 
 
+def test_the_saved_page_names_the_app_and_the_prompt(replay: Replay) -> None:
+    html = page(replay)
+    (trace,) = replay.traces.values()
+    assert "<h1>Blockscope</h1>" in html
+    data = re.search(r'<script type="application/json" id="bs-data">(.*?)</script>', html, re.DOTALL)
+    assert data
+    assert json.loads(data[1])["prompt"] == prompt_text(trace)
+    assert prompt_text(trace) not in html  # a stranger's text comes as data and is written by `textContent`
+
+
+def test_the_saved_page_sends_nothing(replay: Replay) -> None:
+    found = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page(replay))
+    assert found
+    rules = dict(rule.strip().split(" ", 1) for rule in found[1].split(";"))
+    assert rules["default-src"] == rules["form-action"] == rules["base-uri"] == "'none'"
+    assert set(rules) == {"default-src", "script-src", "style-src", "img-src", "form-action", "base-uri"}
+    assert not re.search("https?:", found[1])
+
+
 def test_a_notebook_shows_the_same_page_in_a_frame(replay: Replay) -> None:
     shown = replay._repr_html_()
     source = re.fullmatch(
@@ -253,6 +273,7 @@ import sys
 sys.modules["torch"] = None  # any import of it fails
 from visualize.replay import Replay
 from visualize.export import EXPORTS
+from visualize.heading import prompt_text
 replay = Replay.load({str(paths[0])!r})
 for export in EXPORTS.values():
     assert export.make(replay, "diffusion")
