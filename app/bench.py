@@ -26,6 +26,7 @@ from visualize.stage import dumps
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets/bench"
 PUBLISHED = ASSETS / "published.json"
+STYLES = ((VIEWER, "tokens.css"), (ASSETS, "bench.css"))
 EMPTY = (
     "There is no benchmark here yet. Run python -m dllm bench --out assets/bench/NAME.json, and it is shown when this "
     "page is opened again."
@@ -42,7 +43,7 @@ AIMS = {  # columns of what was measured of a device
     "met": "Whether it does.",
 }
 MOUNT = f"""
-board(element.querySelector('.bs-bench'), {{
+bench.mount(element.querySelector('.bs-bench'), {{
   read: () => props.value,
   listen: (receive) => watch('value', receive),
   ask: (question) => server.answer(question),
@@ -68,16 +69,27 @@ def board(folder: Path = ASSETS, **kwargs: Any) -> gr.HTML:
         return replied(question, folder)
 
     gr.set_static_paths([PLOTLY])
-    style, body = (ASSETS / "bench.css").read_text(), (ASSETS / "bench.html").read_text()
     return gr.HTML(
         value=dumps(replied({"file": next(iter(benchmarks(folder)), None)}, folder)),
-        html_template=f"<style>{style}</style>\n{body}",
-        js_on_load=(VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text() + MOUNT,
+        html_template=template(),
+        js_on_load=script() + MOUNT,
         apply_default_css=False,
         server_functions=[answer],
         plotly=f"gradio_api/file={PLOTLY}",
         **kwargs,
     )
+
+
+def template() -> str:
+    """The static page of the board with its style sheets."""
+    styles = ((folder / name).read_text(encoding="utf-8") for folder, name in STYLES)
+    body = (ASSETS / "bench.html").read_text(encoding="utf-8")
+    return "\n".join([*(f"<style>{style}</style>" for style in styles), body])
+
+
+def script() -> str:
+    """The board's script, as `make bundle` makes it. It defines `bench`, with `mount`."""
+    return (ASSETS / "bench.js").read_text(encoding="utf-8")
 
 
 def benchmarks(folder: Path = ASSETS) -> dict[str, Path]:

@@ -21,7 +21,7 @@ PLOTLY_LOADER = """() => (window.blockscopePlotly ??= new Promise((done, failed)
     document.head.append(node);
   }))"""
 MOUNT = f"""
-mount(element.querySelector('.bs'), {{
+viewer.mount(element.querySelector('.bs'), {{
   ...props.words,
   exports: props.exports,
   read: () => props.value,

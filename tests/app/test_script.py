@@ -13,6 +13,7 @@ from dllm.trace import Trace
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.runs import verified
 from tests.visualize.test_stage import trace
+from visualize.figure import VIRIDIS
 from visualize.page import script, template, words
 from visualize.stage import Stage, stopped
 
@@ -340,10 +341,10 @@ def test_motion_is_left_out_for_those_who_ask(page: Page, send: Send) -> None:
 LENGTH = 24
 
 
-def drafts(page: Page, send: Send) -> Trace:
+def drafts(page: Page, send: Send, run: str = "run") -> Trace:
     """A whole run of verified decoding, of more passes than lie between two kept canvases."""
     ran = verified(LENGTH)
-    stage = Stage("run", ["diffusion"], lambda i: ran.pieces[i])
+    stage = Stage(run, ["diffusion"], lambda i: ran.pieces[i])
     send(stage.open("diffusion", ran.prompt, ran.settings))
     send(stage.step("diffusion", *ran.steps))
     send(stage.close("diffusion", ran))
@@ -428,7 +429,7 @@ def test_the_legend_of_drafts_is_there_where_drafts_are(page: Page, send: Send) 
     legend = page.get_by_role("group", name="Legend")
     expect(legend.get_by_text("guess that AR confirmed")).to_be_hidden()
     send(Stage("next", ["diffusion"], piece).note("Loading…"))
-    drafts(page, send)
+    drafts(page, send, "drafts")
     expect(legend.get_by_text("guess that AR confirmed")).to_be_visible()
 
 
@@ -501,12 +502,28 @@ def test_tokens_are_legible_on_every_shade(page: Page, send: Send, dark: bool) -
     assert min(ratios) >= 4.5
 
 
-def test_shading_grows_lighter_with_confidence(page: Page, send: Send) -> None:
-    shades: Any = page.evaluate(
-        "(source) => new Function(source + '; return [0, .25, .5, .75, 1].map(viridis);')()", script()
-    )
+def rgb(colour: str) -> str:
+    return f"rgb({' '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+def test_confidence_has_the_same_colours_as_in_charts(page: Page, send: Send) -> None:
+    length = len(VIRIDIS)
+    settings = {**SETTINGS, "gen_length": length, "block_size": length, "sub_block_size": length}
+    stage = Stage("run", ["diffusion"], piece)
+    send(stage.open("diffusion", PROMPT, settings))
+    at = {4 + i: 5 for i in range(length)}
+    send(stage.step("diffusion", step(0, at, asked=at, confidence=[i / (length - 1) for i in range(length)])))
+    cells = page.locator(".bs-strip .bs-cell")
+    expect(cells).to_have_count(length)
+    expect(cells.last).to_have_text("·alpha")
+    shades = cells.evaluate_all("(cells) => cells.map((cell) => cell.style.getPropertyValue('--sure'))")
+    assert shades == [rgb(colour) for colour in VIRIDIS]
+    ramp = page.locator(".bs-ramp").evaluate("(node) => node.style.background")
+    assert re.findall(r"[0-9]+, [0-9]+, [0-9]+", ramp) == [shade[4:-1].replace(" ", ", ") for shade in shades]
+
+
+def test_shading_grows_lighter_with_confidence() -> None:
     luminance = [
-        sum(w * int(v) for w, v in zip((0.2126, 0.7152, 0.0722), s[4:-1].split(), strict=True)) for s in shades
+        sum(w * int(v) for w, v in zip((0.2126, 0.7152, 0.0722), rgb(c)[4:-1].split(), strict=True)) for c in VIRIDIS
     ]
     assert luminance == sorted(luminance)
-    assert len(set(shades)) == 5

@@ -2,10 +2,20 @@
 // all lanes at one moment since each began. `at` counts passes from 0, or milliseconds. It follows the run until someone
 // moves it.
 
-class Cursor {
+import { endOf, passAt } from "./store.js";
+
+/** @import { Lane, Store } from "./store.js" */
+
+export class Cursor {
+  at = 0;
+  following = true;
+  onClock = false;
+  beat = 0;
+
+  /** @param {Store} store @param {() => void} changed */
   constructor(store, changed) {
-    Object.assign(this, { store, changed, beat: 0 });
-    this.reset();
+    this.store = store;
+    this.changed = changed;
   }
 
   reset() {
@@ -17,14 +27,14 @@ class Cursor {
     return this.onClock ? this.store.milliseconds : Math.max(0, this.store.passes - 1);
   }
 
-  // The index of the pass on show in a lane: its last one that has ended; -1 where none has.
+  /** The index of the pass on show in a lane: its last one that has ended; -1 where none has. @param {Lane} lane */
   of(lane) {
     const last = lane.frames.length - 1;
     if (this.following) return last;
     return this.onClock ? passAt(lane, this.at) : Math.min(this.at, last);
   }
 
-  // The pass of the lane that has made most.
+  /** The pass of the lane that has made most. */
   get pass() {
     return this.onClock ? Math.max(0, ...this.lanes.map((lane) => this.of(lane))) : this.at;
   }
@@ -33,23 +43,24 @@ class Cursor {
     return Array.from(this.store.lanes.values());
   }
 
-  // The run has grown.
+  /** The run has grown. */
   grow() {
     if (this.following) this.at = this.last;
   }
 
+  /** @param {number} at */
   seek(at) {
     this.at = Math.min(this.last, Math.max(0, at));
     this.following = this.at === this.last;
     this.changed();
   }
 
-  // Stand where a lane has just made a pass.
+  /** Go to the end of a lane's pass. @param {Lane} lane @param {number} pass */
   stand(lane, pass) {
     this.seek(this.onClock ? endOf(lane, pass) : pass);
   }
 
-  // To the next step, or to the next moment at which a pass ends in any lane; `by` -1: to the one before.
+  /** To the next step, or on the clock to the next end of a pass in any lane; -1: to the one before. @param {1 | -1} by */
   move(by) {
     if (!this.onClock) return this.seek(this.at + by);
     const ends = this.lanes.flatMap((lane) => lane.frames.map((_, pass) => endOf(lane, pass)));
@@ -57,7 +68,7 @@ class Cursor {
     this.seek(Math.max(0, ...ends.filter((end) => end < this.at)));
   }
 
-  // Change between steps and the clock; what was on show stays on show where it can.
+  /** Change between steps and the clock; what was on show stays on show where it can. @param {boolean} onClock */
   turn(onClock) {
     if (onClock === this.onClock) return;
     this.halt();
@@ -70,13 +81,13 @@ class Cursor {
     return this.beat !== 0;
   }
 
-  // `rate`: steps a second, or on the clock how many times as fast as it was.
+  /** @param {number} rate steps per second, or on the clock a multiple of the recorded speed */
   play(rate) {
     this.halt();
     if (this.at >= this.last) this.at = 0;
     this.following = false;
     const [from, began, pace] = [this.at, performance.now(), this.onClock ? rate : rate / 1000];
-    const tick = (now) => {
+    const tick = (/** @type {number} */ now) => {
       const at = from + Math.max(0, now - began) * pace;
       this.beat = requestAnimationFrame(tick);
       this.seek(this.onClock ? at : Math.floor(at));

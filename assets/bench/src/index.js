@@ -1,0 +1,3 @@
+// What the page around the board uses.
+
+export { mount } from "./board.js";

@@ -1,0 +1,145 @@
+// What the card says of a token: what stands there, how sure the model was, what else it considered, and when it was
+// written.
+
+import { canvasAt, draftAt } from "./canvas.js";
+import { viridis } from "./colour.js";
+import { element, line } from "./dom.js";
+import { percent } from "./format.js";
+import { fill, runsOf } from "./glyphs.js";
+
+/** @import { Cell } from "./canvas.js" */
+/** @import { LaneView } from "./lane.js" */
+/** @import { Frame } from "./message.js" */
+/** @import { BegunLane, Store } from "./store.js" */
+
+/**
+ * Of a token of the canvas on show; null where there is no such token.
+ * @param {LaneView} view
+ * @param {number} position
+ * @param {Store} store
+ */
+export function tokenLines(view, position, store) {
+  const { lane } = view;
+  const cell = lane && view.canvas[position - lane.head.prompt.length];
+  if (!cell) return null;
+  const token = cell.token ?? (cell.draft ? cell.guess : null);
+  const out = [titleLine(token, store), line("bs-card-where", `position ${position} · ${whenText(cell)}`)];
+  if (cell.pass === null) {
+    return [...out, line("bs-card-note", "The network has not been asked about this position yet.")];
+  }
+  const drafts = draftLines(lane, cell.pass, position, store);
+  if (lane.head.verified && cell.token === null) return [...out, ...standingLines(cell), ...drafts];
+  const label = cell.token === null ? "best guess" : lane.head.verified ? "AR's confidence" : "confidence";
+  return [...out, ...drafts, ...guessLines(lane.frames[cell.pass], position, label, store)];
+}
+
+/** @param {Cell} cell */
+function whenText({ token, draft, pass }) {
+  if (token !== null) return `committed at step ${(pass ?? 0) + 1}`;
+  return draft ? "a guess, not written yet" : "not written yet";
+}
+
+/** @param {number | null | undefined} token null: a mask @param {Store} store */
+function titleLine(token, store) {
+  const title = line("bs-card-title", "Masked");
+  if (token !== null) fill(title, runsOf(store.pieceOf(token)));
+  return title;
+}
+
+/** Of a draft that stands. @param {Cell} cell */
+function standingLines({ draft, confidence }) {
+  if (!draft) return [];
+  return [
+    line("bs-card-sure", `guessed with ${percent(confidence ?? 0)}`),
+    line("bs-card-note", "The next step tests it if it is likely enough, and keeps it if AR says the same."),
+  ];
+}
+
+/**
+ * The guess at a position before a pass of verified decoding, and what the pass made of it, in plain words.
+ * @param {BegunLane} lane
+ * @param {number} pass
+ * @param {number} position
+ * @param {Store} store
+ */
+function draftLines(lane, pass, position, store) {
+  const frame = lane.frames[pass];
+  if (!frame?.tested) return [];
+  const draft = draftAt(lane, pass, position);
+  if (!draft) {
+    return frame.new.includes(position) ? [line("bs-card-note", "AR's own token: no draft reached here.")] : [];
+  }
+  const guessed = line("bs-card-note");
+  const share = draft.sure === null ? "" : `, ${percent(draft.sure)}`;
+  guessed.append("The guess that stood here before: ", quoted(draft.token, store), share, ".");
+  const fate = line("bs-card-note");
+  if (draft.fate === "kept") fate.append("Confirmed: AR says the same.");
+  else if (draft.fate === "replaced") fate.append("Struck out: AR says ", quoted(draft.said, store), ".");
+  else fate.append("Struck out: a guess before it was wrong.");
+  return [guessed, fate];
+}
+
+/** @param {number} id @param {Store} store */
+function quoted(id, store) {
+  const node = element("q", "bs-card-piece");
+  fill(node, runsOf(store.pieceOf(id)));
+  return node;
+}
+
+/**
+ * Of one cell of a sheet: what was predicted at a position in a step, whether or not it was kept.
+ * @param {BegunLane} lane
+ * @param {number} step
+ * @param {number} position
+ * @param {Store} store
+ */
+export function cellLines(lane, step, position, store) {
+  const frame = lane.frames[step];
+  if (!frame || position < 0) return null;
+  const where = `position ${position} · step ${step + 1}`;
+  const k = frame.at.indexOf(position);
+  if (k < 0) {
+    const { prompt } = lane.head;
+    const token = position < prompt.length ? prompt[position] : canvasAt(lane, step)[position - prompt.length]?.token;
+    if (token === undefined) return null;
+    const note = token === null ? "Not asked in this step." : "Already written; not asked in this step.";
+    return [titleLine(token, store), line("bs-card-where", where), line("bs-card-note", note)];
+  }
+  const kept = frame.new.includes(position) ? "committed here" : "predicted, not kept";
+  return [
+    titleLine(frame.tokens[k], store),
+    line("bs-card-where", `${where} · ${kept}`),
+    ...draftLines(lane, step, position, store),
+    ...guessLines(frame, position, "confidence", store),
+  ];
+}
+
+/**
+ * How sure a pass was at a position, and what else it considered.
+ * @param {Frame} frame
+ * @param {number} position
+ * @param {string} label
+ * @param {Store} store
+ */
+function guessLines(frame, position, label, store) {
+  const k = frame.at.indexOf(position);
+  const row = frame.alternatives?.[k];
+  const sure = line("bs-card-sure", `${label} ${percent(frame.confidence[k])}`);
+  return row ? [sure, alternatives(row, frame.tokens[k], store)] : [sure];
+}
+
+/** @param {[number, number][]} row @param {number} chosen @param {Store} store */
+function alternatives(row, chosen, store) {
+  const list = element("ol", "bs-card-list");
+  for (const [id, share] of row) {
+    const item = element("li", id === chosen ? "chosen" : "");
+    const text = element("span", "bs-card-piece");
+    fill(text, runsOf(store.pieceOf(id)));
+    const bar = element("span", "bs-card-bar");
+    bar.style.setProperty("--share", `${100 * share}%`);
+    bar.style.setProperty("--sure", viridis(share));
+    item.append(text, bar, element("span", "bs-card-share", percent(share)));
+    list.append(item);
+  }
+  return list;
+}

@@ -1,0 +1,185 @@
+// Wires store, cursor and views together.
+
+import { Address } from "./address.js";
+import { Card } from "./card.js";
+import { ramp } from "./colour.js";
+import { controls, offerSpeeds } from "./controls.js";
+import { Cursor } from "./cursor.js";
+import { find, lifetime, listenWhile, setText, still } from "./dom.js";
+import { secondsOf } from "./format.js";
+import { Inspector } from "./inspector.js";
+import { LaneView } from "./lane.js";
+import { begun, Store } from "./store.js";
+import { Track } from "./track.js";
+
+/** @import { Options } from "./message.js" */
+
+/**
+ * Draw what `options.read` returns whenever `options.listen` says that there is something new.
+ * @param {HTMLElement} root
+ * @param {Options} options
+ */
+export function mount(root, options) {
+  const life = lifetime(root);
+  const store = new Store(options.titles);
+  const card = new Card(find(root, ".bs-card"), root);
+  const template = find(root, ".bs-lane-template", HTMLTemplateElement);
+  const scrub = find(root, ".bs-scrub", HTMLInputElement);
+  const play = find(root, ".bs-play", HTMLButtonElement);
+  const speed = find(root, ".bs-speed", HTMLSelectElement);
+  /** @type {Map<string, LaneView>} */
+  const views = new Map();
+  let pending = false;
+  const schedule = () => {
+    if (!pending) requestAnimationFrame(draw);
+    pending = true;
+  };
+  const cursor = new Cursor(store, schedule);
+  const inspector = new Inspector(find(root, ".bs-inspector"), { ...options, store, cursor, card, life });
+  const track = new Track(find(root, ".bs-track"));
+  const address = new Address();
+
+  /** The lanes of a run, empty. @param {string[]} names */
+  function stage(names) {
+    views.clear();
+    for (const name of names) views.set(name, new LaneView(template, { name, definitions: options.definitions }));
+    find(root, ".bs-lanes").replaceChildren(...Array.from(views.values(), (view) => view.node));
+    find(root, ".bs-lanes").dataset.count = String(names.length);
+    track.stage(names);
+  }
+
+  function draw() {
+    pending = false;
+    const finishes = finished();
+    for (const [name, view] of views) {
+      const lane = store.lanes.get(name);
+      view.entitle(store.titleOf(name));
+      if (begun(lane)) {
+        if (view.lane !== lane) view.begin(lane, store);
+        view.show(cursor.of(lane), store);
+      }
+      view.flag(finishes.get(name));
+      if (store.run !== null && !lane) view.idle(store.ended);
+    }
+    track.follow(store, cursor, finishes);
+    bar();
+    say();
+    if (card.anchor) card.refresh();
+    inspector.follow();
+    address.follow(store, cursor.pass);
+  }
+
+  /** The lanes that have finished by the moment that the clock shows. */
+  function finished() {
+    const all = cursor.onClock && store.ended ? store.finishes() : new Map();
+    return new Map(Array.from(all).filter(([, { took }]) => took <= cursor.at));
+  }
+
+  function bar() {
+    const { passes } = store;
+    scrub.disabled = play.disabled = passes === 0;
+    scrub.step = cursor.onClock ? "any" : "1";
+    scrub.max = String(cursor.last);
+    scrub.value = String(cursor.at);
+    scrub.setAttribute("aria-label", cursor.onClock ? "Time" : "Step");
+    find(root, ".bs-by-label").hidden = !store.raceable || passes === 0;
+    find(root, ".bs-by", HTMLSelectElement).value = cursor.onClock ? "clock" : "step";
+    offerSpeeds(speed, cursor.onClock);
+    const live = cursor.following && !store.ended;
+    const where = passes === 0 ? "no step yet" : `${whereOf(cursor)}${live ? ", live" : ""}`;
+    find(root, ".bs-where").textContent = where;
+    scrub.setAttribute("aria-valuetext", where);
+    play.setAttribute("aria-label", cursor.playing ? "Pause" : "Play");
+    play.classList.toggle("playing", cursor.playing);
+  }
+
+  /** Words that change seldom, so that a screen reader may speak them. */
+  function say() {
+    setText(find(root, ".bs-status"), status(store));
+    setText(find(root, ".bs-verdict"), store.verdict);
+    setText(find(root, ".bs-facts"), facts(store));
+    find(root, ".bs-verdict").hidden = !store.verdict;
+    find(root, ".bs-link").hidden = !store.link;
+    Object.assign(root.dataset, {
+      run: store.run ?? "",
+      state: store.done ? "done" : store.cancelled ? "stopped" : store.run ? "running" : "idle",
+      passes: store.passes,
+      gaps: store.gaps(),
+    });
+    root.toggleAttribute(
+      "data-drafts",
+      Array.from(store.lanes.values()).some(({ head }) => head?.verified),
+    );
+  }
+
+  function receive() {
+    const value = options.read();
+    if (!value) return;
+    if (store.accept(JSON.parse(value))) {
+      card.hide();
+      cursor.reset();
+      stage(store.planned);
+    }
+    cursor.grow();
+    if (store.at !== null) cursor.seek(store.at);
+    if (store.race) race();
+    schedule();
+  }
+
+  /** All lanes from the start, once and as fast as they were; without motion, how it ended. */
+  function race() {
+    cursor.turn(true);
+    offerSpeeds(speed, true);
+    speed.value = "1";
+    if (still()) return cursor.seek(cursor.last);
+    cursor.seek(0);
+    cursor.play(1);
+  }
+
+  const wait = (/** @type {string} */ waiting) => () => {
+    store.waiting = waiting;
+    if (waiting) bringIntoView(root, find(root, ".bs-lanes"));
+    schedule();
+  };
+  listenWhile(root, life, "blockscope:asked", wait("Waiting for a turn…"));
+  listenWhile(root, life, "blockscope:refused", wait(""));
+  life.signal.addEventListener("abort", () => cursor.halt());
+  find(root, ".bs-ramp").style.background = ramp();
+  stage(Object.keys(options.titles));
+  controls(root, { cursor, card, store, views, life });
+  options.listen(() => life.signal.aborted || receive());
+  receive(); // a message may have come before anyone listened
+  schedule();
+}
+
+/** On a small screen the lanes may be below the fold when Decode is pressed. @param {Element} root @param {Element} lanes */
+function bringIntoView(root, lanes) {
+  if (lanes.getBoundingClientRect().top < 0.7 * window.innerHeight) return;
+  root.scrollIntoView({ block: "start", behavior: still() ? "auto" : "smooth" });
+}
+
+/** @param {Cursor} cursor */
+const whereOf = ({ onClock, at, last }) =>
+  onClock ? `${secondsOf(at, last)} of ${secondsOf(last, last)} s` : `step ${at + 1} of ${last + 1}`;
+
+/** @param {Store} store */
+function status(store) {
+  if (store.waiting) return store.waiting;
+  if (store.cancelled) return "Stopped.";
+  if (store.note) return store.note;
+  if (store.run === null) return "";
+  const ended = Array.from(store.lanes.values()).filter((lane) => lane.state !== "running" && lane.frames.length);
+  const words = ended.map((lane) => {
+    const { tokens, nfe } = lane.frames[lane.frames.length - 1].totals;
+    return `${store.titleOf(lane.name).title}: ${tokens} tokens in ${nfe} steps.`;
+  });
+  return [store.done ? "Done." : "Decoding…", ...words].join(" ");
+}
+
+/** @param {Store} store */
+function facts(store) {
+  const spent = Array.from(store.lanes.values(), (lane) => lane.recorder ?? 0).reduce((a, b) => a + b, 0);
+  if (!store.facts) return "";
+  const recording = `Recording took ${(1000 * spent).toFixed(0)} ms more, outside these numbers.`;
+  return store.done ? `${store.facts} ${recording}` : store.facts;
+}
