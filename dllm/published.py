@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dllm.benchmark import Name, Record, Share, read
+from dllm.document import Name, Record, Share, read
 from dllm.trace import Amount, Text
 
 

@@ -42,13 +42,13 @@ HOUSE = (
     Room(
         "floor 1",
         (
-            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.strict", "dllm.metrics", "dllm.cost",
+            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.text", "dllm.strict", "dllm.metrics", "dllm.cost",
             "dllm.attention", "dllm.drift",
-            "dllm.suite", "dllm.report", "dllm.pace", "dllm.gate", "dllm.benchmark", "dllm.published",
-            "dllm.hardware", "dllm.aims",
+            "dllm.suite", "dllm.statistics", "dllm.pace", "dllm.gate", "dllm.document", "dllm.summary",
+            "dllm.published", "dllm.hardware", "dllm.targets",
         ),
         ("floor 0",),
-        ("pydantic", "numpy", "rapidfuzz"),
+        ("pydantic", "numpy", "rapidfuzz", "tabulate"),
         "a trace must be readable without a model",
     ),
     Room(
@@ -70,7 +70,7 @@ HOUSE = (
         "it names things; all the torch is in dllm.models",
     ),
     Room(
-        "evaluation", ("dllm.evaluate", "dllm.bench", "dllm.speed", "dllm.gpu"),
+        "evaluation", ("dllm.ways", "dllm.bench", "dllm.presets", "dllm.passes"),
         ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
         "it asks the engine and judges the answers",
     ),

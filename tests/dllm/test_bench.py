@@ -1,12 +1,9 @@
-"""The benchmark on tiny nets: what is timed is what is decoded, in turns, and held against the exact decoder."""
+"""The benchmark on tiny nets: what is timed is what is decoded, in turns, and compared with exact decoders."""
 
-import json
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,11 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm import cli, suite
-from dllm.bench import Bench, Plan, Result, blocks, exactly, file_name, wall
-from dllm.benchmark import Benchmark
+from dllm.bench import (
+    CHECKED_LENGTH,
+    OPEN_LENGTH,
+    Bench,
+    Plan,
+    Result,
+    exact_settings,
+    file_name,
+    first_of_each_kind,
+    layout,
+    wall,
+)
 from dllm.decode import resolve
+from dllm.document import Benchmark
 from dllm.engine import Engine
-from dllm.evaluate import CHECKED_LENGTH, OPEN_LENGTH, first_of_each_kind, ways
 from dllm.gate import distance
 from dllm.models.families import FAST_DLLM_V2, LLADA, LLAMA
 from dllm.models.likelihood import log_probabilities
@@ -26,8 +33,9 @@ from dllm.race import rotated
 from dllm.settings import Choice, Settings
 from dllm.suite import Item
 from dllm.trace import Trace
+from dllm.ways import ways
 from tests.dllm.nets import hybrid_engine
-from tests.dllm.test_evaluate import SUITE, engine, with_letters
+from tests.dllm.suites import SUITE, engine, with_letters
 
 BOTH = replace(FAST_DLLM_V2, attentions=("block_causal", "bidirectional"))
 LENGTHS = {"a": CHECKED_LENGTH, "b": CHECKED_LENGTH, "c": OPEN_LENGTH}
@@ -53,7 +61,7 @@ def decoded(made: Engine, settings: Settings) -> list[Any]:
 
 def test_every_way_is_timed_at_every_batch_size_and_ar_with_them(result: Result) -> None:
     made = engine(BOTH)
-    names = [name for name in ways(made) if "0.9" in name or name == "AR"]
+    names = [name for name in ways(made.traits) if "0.9" in name or name == "AR"]
     assert [(row.name, row.batch) for row in result.benchmark.rows] == [(n, b) for b in (1, 2) for n in names]
     assert len(names) == 8
 
@@ -63,7 +71,7 @@ def test_a_row_is_what_the_same_settings_write_alone(result: Result) -> None:
     for row in result.benchmark.rows:
         settings = Settings.from_json(row.settings)
         runs = decoded(made, settings)
-        exact = decoded(made, exactly(settings, made.traits))
+        exact = decoded(made, exact_settings(settings, made.traits))
         outputs = [(run.canvas.output, other.canvas.output) for run, other in zip(runs, exact, strict=True)]
         assert row.prompts == 3
         assert row.tokens == sum(len(ids) for ids, _ in outputs)
@@ -82,11 +90,11 @@ def test_a_row_is_what_the_same_settings_write_alone(result: Result) -> None:
 
 def test_the_exact_decoder_keeps_blocks_and_attention_and_drops_the_rest() -> None:
     made = engine(BOTH)
-    for settings in ways(made).values():
-        resolved, exact = resolve(settings, made.traits), exactly(settings, made.traits)
-        assert blocks(resolved) == blocks(exact) == blocks(resolve(exact, made.traits))
+    for settings in ways(made.traits).values():
+        resolved, exact = resolve(settings, made.traits), exact_settings(settings, made.traits)
+        assert layout(resolved) == layout(exact) == layout(resolve(exact, made.traits))
         assert (exact.cache, exact.unmask) == (Choice("none"), Choice("top_k", {"k": 1}))
-    d2 = exactly(Settings(cache=Choice("d2")), made.traits)
+    d2 = exact_settings(Settings(cache=Choice("d2")), made.traits)
     assert d2.attention == "bidirectional"
 
 
@@ -95,7 +103,7 @@ def test_an_exact_way_is_its_own_exact_decoder(result: Result) -> None:
     assert (ar.name, ar.same.value, ar.distance.value, ar.departs) == ("AR", 1.0, 0.0, None)
 
 
-def test_the_sample_is_the_same_prompt_for_all_and_says_what_it_is_held_against(result: Result) -> None:
+def test_the_sample_is_the_same_prompt_for_all_and_has_its_reference(result: Result) -> None:
     made = engine(BOTH)
     assert {row.trace for row in result.benchmark.rows if row.batch == 1} == set(result.traces)
     assert {row.trace for row in result.benchmark.rows if row.batch > 1} == {None}
@@ -105,7 +113,7 @@ def test_the_sample_is_the_same_prompt_for_all_and_says_what_it_is_held_against(
         assert trace.prompt == made.tokenizer.chat("c")  # the open one: it is the longest
         assert trace.gate is not None
         assert (trace.gate.item, trace.gate.right) == ("c", None)
-        (exact,) = decoded(made, exactly(Settings.from_json(row.settings), made.traits))[2:]
+        (exact,) = decoded(made, exact_settings(Settings.from_json(row.settings), made.traits))[2:]
         assert trace.gate.references == {"one_by_one": exact.canvas.output}
         (logs,) = log_probabilities(made.model.net, [(trace.prompt, trace.output)])
         assert trace.gate.log_prob == pytest.approx(sum(logs) / len(logs))
@@ -116,8 +124,8 @@ def test_the_sample_is_the_same_prompt_for_all_and_says_what_it_is_held_against(
 
 def test_ways_take_each_prompt_in_turn_in_an_order_that_rotates(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[tuple[int, str]] = []
-    lap = Bench._lap
-    monkeypatch.setattr(Bench, "_lap", lambda self, name, place: taken.append((place, name)) or lap(self, name, place))
+    decode = Bench._decode
+    monkeypatch.setattr(Bench, "_decode", lambda self, *a: taken.append((a[1], a[0])) or decode(self, *a))
     last(engine(FAST_DLLM_V2), Plan(only="8/8, block cache, 0.5", rounds=2))
     names = ["AR", "block 8/8, block cache, 0.5"]
     assert [place for place, _ in taken] == [0, 0, 1, 1, 2, 2] * 2
@@ -182,7 +190,7 @@ def test_every_name_begins_in_some_turn(names: list[str], turn: int) -> None:
 
 
 def test_ways_have_files_of_their_own() -> None:
-    names = [*ways(engine(BOTH))]
+    names = [*ways(engine(BOTH).traits)]
     assert len({file_name(name) for name in names}) == len(names)
     assert file_name("block 32/8, sub_block cache, 0.9") == "block-32-8-sub-block-cache-0-9.json.gz"
 
@@ -199,7 +207,7 @@ def test_a_limit_is_of_each_kind() -> None:
         ({"batches": (0,)}, r"batches are \[0\]; allowed: numbers from 1 to 256"),
         ({"batches": ()}, r"batches are \[\]; allowed"),
         ({"batches": (2, 2)}, r"batches are \[2, 2\]; allowed: .* each once"),
-        ({"rounds": 0}, "rounds is 0; allowed: 1"),
+        ({"rounds": -1}, "rounds is -1; allowed: 0 to 1000"),
         ({"limit": 0}, "limit is 0; allowed: 1"),
     ],
 )
@@ -229,10 +237,11 @@ def test_the_command_writes_numbers_and_traces_and_prints_a_table(
     bench = Benchmark.load(tmp_path / "mine.json")
     assert (bench.suite.prompts, bench.rounds, len(bench.rows)) == (2, 1, 4)
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {row.trace for row in bench.rows[:2]}
-    assert all(f"| {row.name} | {row.batch} |" in out for row in bench.rows)
+    lines = [[cell.strip() for cell in line.split("|")[1:3]] for line in out.splitlines() if "|" in line]
+    assert lines[2:] == [[row.name, str(row.batch)] for row in bench.rows]
     assert "round 1 of 1, prompt 2 of 2" in err
     assert cli.main(["bench", *words]) == 0
-    assert "| AR | 1 |" in capsys.readouterr().out
+    assert "| AR " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -241,7 +250,9 @@ def test_the_command_writes_numbers_and_traces_and_prints_a_table(
         (["--suite", "none.json"], "none.json"),
         (["--batch", "1,x"], "batches are [1, 0]; allowed"),
         (["--batch", "-4"], "batches are [0]; allowed"),
-        (["--rounds", "0"], "rounds is 0"),
+        (["--rounds", "-1"], "rounds is -1"),
+        (["--suite", "cpu", "--rounds", "0"], "rounds is 0; allowed: 1 to 1000"),
+        (["--suite", "cpu", "--only", "nothing"], "only is 'nothing'; allowed: part of AR"),
         (["--out", "/none/out.json"], "allowed: a file in a folder that exists"),
         (["--traces", "a"], "traces is 'a' without out; allowed: both"),
     ],
@@ -252,20 +263,46 @@ def test_the_command_says_what_is_wrong(words: Iterable[str], message: str, caps
 
 
 @pytest.mark.usefixtures("tiny")
-def test_the_network_alone_is_measured_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    speed: Any = ModuleType("dllm.speed")
-    speed.measure = lambda _, *, rounds, report: report("so far") or {"rounds": rounds}
-    speed.table = lambda result: f"table of {result}"
-    monkeypatch.setitem(sys.modules, "dllm.speed", speed)
-    assert cli.main(["bench", "--suite", "cpu", "--rounds", "7", "--out", str(tmp_path / "cpu.json")]) == 0
-    out, err = capsys.readouterr()
-    assert json.loads((tmp_path / "cpu.json").read_text()) == {"rounds": 7}
-    assert (out, err) == ("table of {'rounds': 7}\n", "so far\n")
+def test_rounds_0_compares_without_timing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "mine.json"
+    assert cli.main(["bench", "--only", "8/8, block cache, 0.9", "--rounds", "0", "--out", str(out)]) == 0
+    assert "tokens/s" not in capsys.readouterr().out
+    found = Benchmark.load(out)
+    assert (found.rounds, found.environment.warm_up) == (0, 0)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.json"}
+    timed = {
+        row.name: row for row in last(engine(FAST_DLLM_V2), Plan(only="8/8, block cache, 0.9", rounds=1)).benchmark.rows
+    }
+    assert [row.name for row in found.rows] == list(timed)
+    for row in found.rows:
+        assert row.batch == 16
+        like = timed[row.name]
+        assert row.model_copy(update={"batch": 1, "tps": like.tps, "seconds": like.seconds}) == like
 
 
-def test_verified_decoding_is_held_against_ar() -> None:
+def test_same_as_ar_is_the_share_of_answers_that_ar_writes() -> None:
+    made = engine(FAST_DLLM_V2)
+    ar = [run.canvas.output for run in decoded(made, ways(made.traits)["AR"])]
+    for batches, rounds in (((1,), 1), ((2,), 1), ((2,), 0)):
+        rows = last(made, Plan(only="8/8, block cache, 0.5", batches=batches, rounds=rounds)).benchmark.rows
+        assert rows[0].same_as_ar is None
+        for row in rows[1:]:
+            outputs = [run.canvas.output for run in decoded(made, Settings.from_json(row.settings))]
+            assert row.same_as_ar is not None
+            assert row.same_as_ar.value == pytest.approx(
+                sum(a == b for a, b in zip(outputs, ar, strict=True)) / 3, abs=1e-4
+            )
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_takes_a_folder_of_adapters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(Engine, "load", lambda *_, **options: asked.append(options["folder"]) or engine(FAST_DLLM_V2))
+    assert cli.main(["bench", "--folder", str(tmp_path), "--only", "AR", "--rounds", "0", "--limit", "1"]) == 0
+    assert asked == [tmp_path]
+
+
+def test_verified_decoding_is_compared_with_ar() -> None:
     made = with_letters(hybrid_engine(echo=True))
     rows = {row.name: row for row in last(made, Plan(only="verified, 2 drafts", rounds=1)).benchmark.rows}
     assert set(rows) == {"AR", "verified, 2 drafts"}

@@ -8,34 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.aims import Aim, aims, table
-from dllm.benchmark import Benchmark, BenchmarkError, Number
-from dllm.hardware import NO_CACHE, THEIRS, Hardware, Measured, Network, Rate
-from tests.dllm.test_benchmark import WHOLE as BENCHMARK
+from dllm.document import Benchmark, BenchmarkError, Number
+from dllm.hardware import TITLES, Hardware, Measured, Network, Rate, Way
+from dllm.presets import SETTINGS
+from tests.dllm.test_document import WHOLE as BENCHMARK
 
 AR_STEP = {
     "kind": "ar", "queries": 1, "count": 10, "seconds": {"value": 0.008, "low": 0.0075, "high": 0.009},
-    "bytes": 12_000_000_000, "host": 0.02,
+    "bytes": 12_000_000_000, "host": 0.02, "recorder": 0.01,
 }  # fmt: skip
 WIDE = {**AR_STEP, "kind": "denoise", "queries": 32, "seconds": {"value": 0.009}, "host": 0.06}
 NARROW = {**WIDE, "queries": 8, "seconds": {"value": 0.0085}, "host": 0.01}
 RATE: dict[str, Any] = {
-    "decoding": "AR", "batch": 4, "tokens": 400, "passes": 100, "laps": 3,
+    "way": "ar", "batch": 4, "tokens": 400, "passes": 100, "repeats": 3,
     "seconds": {"value": 0.5, "low": 0.4, "high": 0.8}, "memory": 2_000_000_000,
 }  # fmt: skip
 LARGE: dict[str, Any] = {
     "name": "random:Efficient-Large-Model/Fast_dLLM_v2_7B", "dtype": "bfloat16", "parameters": 7_000_000_000,
     "environment": {"device": "cuda: a", "torch": "2", "threads": 1, "peak_bytes": 2e12, "graphs": True},
     "prompt": 256, "answer": 512, "passes": [AR_STEP, WIDE, NARROW],
-    "rates": [{**RATE, "decoding": THEIRS, "batch": 1, "passes": None, "memory": None}, RATE],
+    "rates": [{**RATE, "engine": "transformers", "batch": 1, "passes": None, "memory": None}, RATE],
     "full": ["AR at batch 64"],
 }  # fmt: skip
 SMALL = {**LARGE, "name": "small", "parameters": 1_500_000_000}
-BOTH = {
+BOTH: dict[str, Any] = {
     **LARGE, "name": "whole", "passes": [], "full": [],
     "rates": [
-        {**RATE, "decoding": NO_CACHE, "batch": 1, "tokens": 100, "seconds": {"value": 2.0}},
-        {**RATE, "decoding": "d2Cache", "batch": 1, "tokens": 100, "seconds": {"value": 0.5}},
+        {**RATE, "way": "no-cache", "batch": 1, "tokens": 100, "seconds": {"value": 2.0}},
+        {**RATE, "way": "d2", "batch": 1, "tokens": 100, "seconds": {"value": 0.5}},
     ],
 }  # fmt: skip
 DOCUMENT = {"schema": "blockscope.hardware/1", "rounds": 3, "networks": [LARGE, SMALL, BOTH]}
@@ -82,6 +82,9 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(rates=[{**RATE, "seconds": {"value": -1}}]), "seconds is -1.0; allowed"),
         (changed(rates=[{**RATE, "tokens": 10**12}]), "tokens took 0.5 s; allowed: up to 1e+09 a second"),
         (changed(rates=[{**RATE, "memory": -1}]), "memory: "),
+        (changed(rates=[{**RATE, "way": "fast"}]), "way: "),
+        (changed(rates=[{**RATE, "engine": "other"}]), "engine: "),
+        (changed(rates=[{**RATE, "threads": 0}]), "threads: "),
         (changed(environment={**LARGE["environment"], "peak_bytes": 1e-200}), "for 12000000000 bytes; allowed: more"),
         (json.dumps(changed(passes=[{**AR_STEP, "host": float("nan")}])), "host"),
     ],
@@ -102,79 +105,41 @@ def test_the_schema_tells_which_document_it_is(tmp_path: Path) -> None:
         Measured.load(tmp_path / "a.json")
 
 
-def test_the_floor_is_the_time_of_the_bytes_and_the_share_its_part_of_the_pass() -> None:
+def test_the_bound_is_the_time_of_the_bytes_and_the_share_its_part_of_the_pass() -> None:
     found = network(LARGE)
-    assert found.floor(found.passes[0]) == 0.006  # 12 GB at 2,000 GB/s
+    assert found.bound(found.passes[0]) == 0.006  # 12 GB at 2,000 GB/s
     assert found.share(found.passes[0]) == pytest.approx(0.75)
     unmeasured = network({**LARGE, "environment": {"device": "cpu", "torch": "2", "threads": 1}})
-    assert unmeasured.floor(unmeasured.passes[0]) is unmeasured.share(unmeasured.passes[0]) is None
-    assert not [aim for aim in aims(unmeasured) if "floor" in aim.what]
+    assert unmeasured.bound(unmeasured.passes[0]) is unmeasured.share(unmeasured.passes[0]) is None
 
 
 seconds = st.floats(1e-3, 1e3)
 
 
 @given(st.integers(1, 10**6), st.tuples(seconds, seconds, seconds).map(sorted))
-def test_the_speed_of_the_fastest_lap_is_the_upper_bound(tokens: int, found: list[float]) -> None:
+def test_the_speed_of_the_fastest_repeat_is_the_upper_bound(tokens: int, found: list[float]) -> None:
     low, middle, high = found
     number = Number(value=middle, low=low, high=high)
-    tps = Rate(decoding="AR", batch=1, tokens=tokens, laps=3, seconds=number).tps
+    tps = Rate(way=Way.AR, tokens=tokens, repeats=3, seconds=number).tps
     assert (tps.low, tps.value, tps.high) == (tokens / high, tokens / middle, tokens / low)
 
 
 def test_tokens_a_pass_are_those_of_one_answer() -> None:
-    theirs, ours = network(LARGE).rates
-    assert theirs.tpf is None
+    transformers, ours = network(LARGE).rates
+    assert transformers.tpf is None
     assert ours.tpf == 1  # 400 tokens of 4 answers in 100 passes
-    assert network(LARGE).rate("AR", 4) is not None
-    assert network(LARGE).rate("AR") is None
+    assert network(LARGE).rate(Way.AR, 4) == ours
+    assert network(LARGE).rate(Way.AR) is None
+    assert network(LARGE).rate(Way.AR, engine="transformers") == transformers
 
 
-def told(data: Any) -> dict[str, Any]:
-    return {aim.what: (pytest.approx(aim.value), aim.bound, aim.met) for aim in aims(network(data))}
+def test_rows_are_engine_threads_and_way() -> None:
+    rates = [{**RATE, "threads": 1}, {**RATE, "threads": 2}, {**RATE, "engine": "transformers", "threads": 2}, RATE]
+    titles = [rate.title for rate in network({**LARGE, "rates": rates}).rates]
+    assert titles == ["AR (1 thread)", "AR (2 threads)", "AR (transformers, 2 threads)", "AR"]
 
 
-def test_the_aims_are_those_of_the_size_of_the_network() -> None:
-    assert told(LARGE) == {
-        "AR step: share of the floor's speed": (0.75, 0.7, True),
-        "denoise step, 32 queries: share of the floor's speed": (6 / 9, 0.7, False),
-        "denoise step, 8 queries: share of the floor's speed": (6 / 8.5, 0.7, True),
-        "denoise step of 32 queries ÷ AR step": (9 / 8, 1.15, True),
-        "host's share of a pass, the largest": (0.06, 0.05, False),
-    }
-    assert {what: (bound, met) for what, (_, bound, met) in told(SMALL).items() if "floor" in what} == {
-        what: (0.5, True) for what in told(LARGE) if "floor" in what
-    }
-    assert told(BOTH) == {"d2Cache ÷ no cache, tokens/s": (4.0, 3.1, True)}
-
-
-def test_what_was_not_measured_has_no_aim() -> None:
-    assert told({**LARGE, "passes": []}) == {}
-    alone = told({**LARGE, "passes": [AR_STEP, NARROW]})
-    assert not any("÷" in what for what in alone)
-    assert told({**BOTH, "rates": BOTH["rates"][:1]}) == {}  # type: ignore[index]
-
-
-def test_an_aim_is_a_least_or_a_most() -> None:
-    assert Aim("", 1.8, 1.8, True).met
-    assert not Aim("", 1.79, 1.8, True).met
-    assert Aim("", 0.05, 0.05, False).met
-    assert not Aim("", 0.06, 0.05, False).met
-
-
-def test_the_tables_say_all_of_it(tmp_path: Path) -> None:
-    found = load(tmp_path, DOCUMENT)
-    printed = table(found)
-    lines = printed.splitlines()
-    assert "| AR step | 8.000 | 7.500 to 9.000 | 6.000 | 75 % | 2.0 % |" in lines
-    assert "| denoise step, 32 queries | 9.000 | – | 6.000 | 67 % | 6.0 % |" in lines
-    assert "| AR | 4 | 800.0 | 500.0 to 1000.0 | 1.00 | 2.0 |" in lines
-    assert f"| {THEIRS} | 1 | 800.0 | 500.0 to 1000.0 | – | – |" in lines
-    assert "| denoise step of 32 queries ÷ AR step | 1.125 | ≤ 1.15 | yes |" in lines
-    assert "| d2Cache ÷ no cache, tokens/s | 4.000 | ≥ 3.1 | yes |" in lines
-    assert "Did not fit into memory: AR at batch 64." in lines
-    assert all(len(line.split("|")) in (2, 3, 6, 8) for line in lines if line.startswith("|"))
-    assert (
-        "Fast_dLLM_v2_7B (7000 M parameters, bfloat16; prompts of 256 and answers of 512 tokens; 2000 GB/s" in printed
-    )
-    assert "on a, torch 2, passes replayed from graphs." in printed
+def test_every_way_has_settings_and_a_title_of_its_own() -> None:
+    assert set(SETTINGS) == set(TITLES) == set(Way)
+    assert len(set(TITLES.values())) == len(Way)
+    assert len({str(settings.as_json()) for settings in SETTINGS.values()}) == len(Way)

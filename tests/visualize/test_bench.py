@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.benchmark import Benchmark
+from dllm.document import Benchmark
 from dllm.published import Published
-from tests.dllm.test_benchmark import ROW, WHOLE
+from tests.dllm.test_document import ROW, WHOLE
 from visualize.bench import charts, front, pareto, relative, speedup, throughput
 from visualize.figure import spec
 

@@ -1,27 +1,19 @@
-"""A benchmark file is read strictly, and its numbers are what a few lines of arithmetic say."""
+"""A benchmark file is read strictly; files of older versions are still read."""
 
 import json
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dllm.benchmark import (
-    COLUMNS,
-    MAX_BYTES,
-    Answer,
-    Benchmark,
-    BenchmarkError,
-    Way,
-    cell,
-    summarize,
-    table,
-)
+from dllm.document import MAX_BYTES, Benchmark, BenchmarkError
+from dllm.engine import SHIPPED
 from dllm.published import Published
 from dllm.settings import Choice, Settings
+from dllm.suite import Suite
+from dllm.summary import table
+from dllm.ways import ways
+from tests.dllm.nets import both_engine
 
 ROOT = Path(__file__).parents[2]
 NUMBER = {"value": 1.0, "low": 0.5, "high": 1.0}
@@ -42,6 +34,9 @@ ROW = {
     "departs": 3.0,
     "trace": "block-32-8-block-cache-0-9.json.gz",
 }
+# fields that documents of version 0.2 do not have
+LATER = {"distinct_2": None, "same_as_ar": None, "departs_from_ar": None, "kinds": {}}
+UNTIMED = {"seconds": None, "tps": None, "same": None, "distance": None, "departs": None}
 WHOLE = {
     "schema": "blockscope.bench/1",
     "suite": {"name": "small", "prompts": 3},
@@ -50,7 +45,6 @@ WHOLE = {
     "rounds": 3,
     "rows": [ROW],
 }
-WAY = Way("AR", Settings(block_size=1).as_json())
 
 
 def load(folder: Path, data: Any) -> Benchmark:
@@ -59,23 +53,22 @@ def load(folder: Path, data: Any) -> Benchmark:
     return Benchmark.load(path)
 
 
-def answer(tokens: int, passes: int, *laps: float, **more: Any) -> Answer:
-    return Answer(**{"tokens": tokens, "passes": passes, "exact_tokens": tokens, "distance": 0, "departs": None,
-                     "laps": laps, **more})  # fmt: skip
-
-
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     bench = load(tmp_path, WHOLE)
     assert bench.rows[0].name == ROW["name"]
-    assert json.loads(bench.to_json())["rows"] == [ROW]
+    assert json.loads(bench.to_json())["rows"] == [{**ROW, **LATER}]
     assert load(tmp_path, bench.to_json()) == bench
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"same": None}, "rows.0.same"),
-        ({"distance": None}, "rows.0.distance"),
+        ({"same": None}, "tps stands without same or distance; allowed: a speed with both"),
+        ({"distance": None}, "tps stands without same or distance; allowed: a speed with both"),
+        ({"seconds": None}, "seconds or tps is missing; allowed: both, or neither"),
+        ({"tps": None}, "seconds or tps is missing; allowed: both, or neither"),
+        ({"distinct_2": {"value": 2}}, "distinct_2 is 2.0; allowed: 0 to 1"),
+        ({"kinds": {"a": 2}}, "kinds.a"),
         ({"same": {"value": 1.5}}, "same is 1.5; allowed: 0 to 1"),
         ({"score": {"value": -0.1}}, "score is -0.1; allowed: 0 to 1"),
         ({"tps": {"value": 1, "low": 2, "high": 1}}, "the interval is 2.0 to 1.0; allowed: low up to high"),
@@ -103,7 +96,8 @@ def test_a_row_that_is_wrong_is_named(changes: dict[str, Any], message: str, tmp
     [
         ({**WHOLE, "schema": "blockscope.bench/2"}, "schema"),
         ({**WHOLE, "rows": [ROW, ROW]}, "at batch 1 is there for the second time; allowed: once"),
-        ({**WHOLE, "rounds": 0}, "rounds"),
+        ({**WHOLE, "rounds": -1}, "rounds"),
+        ({**WHOLE, "rounds": 0}, "rounds is 0, but 'block 32/8, block cache, 0.9' at batch 1 has a speed"),
         ({**WHOLE, "date": "today"}, "date: Extra"),
         (json.dumps(WHOLE).replace("20.0", "NaN"), "tps.value"),
         ("{", "not a valid benchmark"),
@@ -112,6 +106,28 @@ def test_a_row_that_is_wrong_is_named(changes: dict[str, Any], message: str, tmp
 def test_a_file_that_is_wrong_is_refused(data: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=message):
         load(tmp_path, data)
+
+
+def test_what_was_not_timed_needs_no_exact_decoder(tmp_path: Path) -> None:
+    bench = load(tmp_path, {**WHOLE, "rounds": 0, "rows": [{**ROW, **UNTIMED}]})
+    assert (bench.rows[0].tps, bench.rows[0].same) == (None, None)
+
+
+def test_the_models_evaluation_is_of_the_shipped_suite_and_on_its_card() -> None:
+    bench, suite = Benchmark.load(SHIPPED / "evaluation.json"), Suite.load("tasks")
+    assert bench.rounds == 0
+    assert (bench.suite.name, bench.suite.prompts, bench.suite.checked) == (
+        suite.name, len(suite.items), len(suite.checked),
+    )  # fmt: skip
+    names = [row.name for row in bench.rows]
+    assert [name for name in ways(both_engine().traits) if name in names] == names
+
+    def cells(line: str) -> list[str]:
+        return [cell.strip() for cell in line.strip("|").split("|")]
+
+    card = [cells(line) for line in (SHIPPED / "README.md").read_text().splitlines()]
+    shown = [cells(line) for line in table(bench.rows).split("\n\n")[0].splitlines()]
+    assert [row for row in shown if not row[0].startswith("-")] == [row for row in card if row in shown]
 
 
 def test_no_row_is_without_its_gate(tmp_path: Path) -> None:
@@ -127,74 +143,10 @@ def test_a_file_too_large_or_not_there_is_refused(tmp_path: Path) -> None:
         Benchmark.load(tmp_path / "gone.json")
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 64), st.integers(1, 64), st.lists(st.floats(0.01, 10), min_size=1, max_size=5)),
-        min_size=1,
-        max_size=6,
-    )
-)
-def test_speed_and_parallelism_by_definition(found: list[tuple[int, int, list[float]]]) -> None:
-    row = summarize(WAY, [answer(tokens, passes, *laps) for tokens, passes, laps in found])
-    tokens, seconds = sum(f[0] for f in found), sum(median(f[2]) for f in found)
-    assert row.tps.value == pytest.approx(tokens / seconds, abs=1e-3)
-    assert row.tpf.value == pytest.approx(tokens / sum(f[1] for f in found), abs=1e-3)
-    assert row.seconds == pytest.approx(seconds)
-    ratios = [tokens / median(laps) for tokens, _, laps in found]
-    assert row.tps.low is not None
-    assert row.tps.high is not None
-    assert min(ratios) - 1e-3 <= row.tps.low <= row.tps.high <= max(ratios) + 1e-3
-
-
-def test_the_gate_by_definition() -> None:
-    row = summarize(
-        WAY,
-        [
-            answer(4, 4, 1.0, right=True, log_probs=(-1.0, -1.0, -1.0, -1.0)),
-            answer(2, 1, 1.0, right=False, log_probs=(-4.0, -1.0), exact_tokens=8, distance=6, departs=1),
-            answer(4, 1, 1.0, log_probs=(0.0, 0.0, 0.0, -1.0), exact_tokens=2, distance=3, departs=0),
-        ],
-    )
-    assert row.score is not None
-    assert row.log_prob is not None
-    assert row.score.value == 0.5
-    assert row.log_prob.value == -1.0
-    assert row.same.value == pytest.approx(1 / 3, abs=1e-4)
-    assert row.distance.value == pytest.approx((0 + 6 / 8 + 3 / 4) / 3, abs=1e-4)
-    assert row.departs == 0.5
-    assert (row.prompts, row.tokens, row.passes) == (3, 10, 6)
-
-
-def test_what_was_not_measured_is_not_said() -> None:
-    row = summarize(WAY, [answer(4, 4, 1.0)])
-    assert (row.score, row.log_prob, row.departs) == (None, None, None)
-    assert (row.same.value, row.distance.value) == (1.0, 0.0)
-
-
-def test_answers_decoded_together_have_the_time_of_the_median_round() -> None:
-    row = summarize(WAY, [answer(30, 10), answer(30, 10)], [3.0, 1.0, 2.0])
-    assert row.seconds == 2.0
-    assert row.tps.model_dump() == {"value": 30.0, "low": 20.0, "high": 60.0}
-    assert summarize(WAY, [answer(30, 10)], [2.0]).tps.model_dump() == {"value": 15.0, "low": None, "high": None}
-
-
 def test_a_family_is_what_differs_in_the_threshold_only(tmp_path: Path) -> None:
     row = load(tmp_path, WHOLE).rows[0]
     assert (row.family, row.threshold) == ("block 32/8, block cache", 0.9)
-    assert (summarize(WAY, [answer(1, 1, 1.0)]).family, summarize(WAY, [answer(1, 1, 1.0)]).threshold) == ("AR", None)
-
-
-def test_the_table_holds_every_row_and_says_what_it_means(tmp_path: Path) -> None:
-    bench = load(tmp_path, {**WHOLE, "rows": [ROW, {**ROW, "name": "AR", "score": None, "tps": {"value": 7}}]})
-    lines = table(bench.rows).splitlines()
-    assert lines[2].startswith(
-        "| block 32/8, block cache, 0.9 | 1 | 20.00 [15.00, 25.00] | 2.00 [1.50, 2.50] | 100.0 % ["
-    )
-    assert "| 25.0 % [0.0, 50.0] | 3 |" in lines[2]
-    assert lines[3].startswith("| AR | 1 | 7.00 | 2.00 [1.50, 2.50] | – |")
-    assert {line.count("|") for line in lines[:4]} == {len(COLUMNS) + 3}
-    assert all(any(line.startswith(f"{title}: ") for line in lines) for title, _, _ in COLUMNS.values())
-    assert cell(bench.rows[1], "tps") == "7.00"
+    assert row.model_copy(update={"name": "AR"}).threshold is None
 
 
 def test_published_numbers_are_read_strictly_and_come_with_where_they_are_from(tmp_path: Path) -> None:
