@@ -83,8 +83,12 @@ class Judge:
 def with_gate(trace: Trace, gate: Gate, engine: "Engine") -> Trace:
     """A trace with a gate, and the names of all tokens that stand in it."""
     ids = {i for answer in gate.references.values() for i in answer} - set(trace.pieces)
-    fresh = {} if engine.tokenizer is None else {i: engine.tokenizer.piece(i) for i in sorted(ids)}
-    return trace.model_copy(update={"gate": gate, "pieces": {**trace.pieces, **fresh}})
+    fresh, parts = dict[int, str](), dict(trace.fragments or {})
+    if engine.tokenizer is not None:
+        fresh = {i: engine.tokenizer.piece(i) for i in sorted(ids)}
+        parts |= {i: part.hex() for i in sorted(ids) if (part := engine.tokenizer.fragment(i))}
+    pieces = {"pieces": {**trace.pieces, **fresh}, "fragments": parts or None}
+    return trace.model_copy(update={"gate": gate, **pieces})
 
 
 def _key(settings: Settings) -> str:

@@ -20,7 +20,8 @@ from dllm.verify import VerifiedDecoder
 
 if TYPE_CHECKING:
     from dllm.models.loader import Model
-    from dllm.models.runner import Session
+    from dllm.models.runner import Runner
+    from dllm.models.session import Session
 
 ALTERNATIVES = 5
 Found = TypeVar("Found")
@@ -30,14 +31,22 @@ class Run:
     """One decoding: iterate for its steps as they happen; `trace()` at any time."""
 
     def __init__(
-        self, model: "Model", prompt: list[int], settings: Settings, *, traits: Traits, environment: Environment
+        self,
+        model: "Model",
+        runner: "Runner",
+        prompt: list[int],
+        settings: Settings,
+        *,
+        traits: Traits,
+        environment: Environment,
     ) -> None:
-        """`settings` must be resolved.
+        """`settings` must be resolved; `runner`: of the model's network.
 
         Raises:
             SettingsError: the prompt does not suit the model.
         """
-        self.model, self.prompt, self.settings, self.environment = model, prompt, settings, environment
+        self.model, self.runner, self.prompt = model, runner, prompt
+        self.settings, self.environment = settings, environment
         kind = VerifiedDecoder if settings.rule.name == VERIFY else Decoder
         self.decoder: Decoder | VerifiedDecoder = kind(prompt, settings, traits)
         self.canvas = self.decoder.canvas
@@ -107,8 +116,8 @@ class Run:
         if self._begun:
             raise RuntimeError("a run decodes once; ask the engine for another")
         self._begun = True
-        from dllm.models.runner import Observe, Session
         from dllm.models.sampling import Sampler
+        from dllm.models.session import Observe
 
         s, decoder = self.settings, self.decoder
         sampler = Sampler(
@@ -119,8 +128,7 @@ class Run:
             rollout=decoder.needs_rollout or "rollout" in s.record,
             attention="attention" in s.record,
         )
-        session = Session(
-            self.model.net,
+        session = self.runner.session(
             self.canvas.length + decoder.scratch,
             block_size=causal_blocks(s),
             shift=self.canvas.shift,
@@ -133,6 +141,10 @@ class Run:
     def piece(self, token: int) -> str:
         """The text of one id; the id itself where there is no tokenizer."""
         return f"<{token}>" if self.model.tokenizer is None else self.model.tokenizer.piece(token)
+
+    def fragment(self, token: int) -> bytes | None:
+        """The bytes of an id, where they are not whole UTF-8 text by themselves; else None."""
+        return None if self.model.tokenizer is None else self.model.tokenizer.fragment(token)
 
     @property
     def text(self) -> str:
@@ -152,6 +164,7 @@ class Run:
             environment=self.environment.model_copy(update={"rows": self.rows, **self._noted}),
             prompt=self.prompt,
             pieces={} if self.model.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
+            bytes={i: part.hex() for i in sorted(ids) if (part := self.fragment(i))} or None,
             output=self.canvas.output,
             stop_reason=self.canvas.stop_reason or "cancelled",
             steps=self.records,
@@ -217,8 +230,8 @@ class Table:
 
     def _next(self, row: Row) -> Step | None:
         if not row.made:
-            net = row.run.model.net
-            advance([other for other in self.rows if other.run.model.net is net and not other.made], apart=True)
+            runner = row.run.runner
+            advance([other for other in self.rows if other.run.runner is runner and not other.made], apart=True)
         return row.take()
 
 
@@ -253,9 +266,7 @@ def _shared(asked: list[tuple[Row, Plan]], apart: bool) -> list[tuple[Row, Reado
 
 def _pass(asked: list[tuple[Row, Plan]]) -> list[tuple[Row, Readout]]:
     """One forward pass, whose number of rows each run keeps."""
-    from dllm.models.runner import answer
-
-    readouts = answer([(row.session, plan) for row, plan in asked])
+    readouts = asked[0][0].run.runner.forward([(row.session, plan) for row, plan in asked])
     for row, _ in asked:
         row.run.rows = max(row.run.rows, len(asked))
     return [(row, readout) for (row, _), readout in zip(asked, readouts, strict=True)]

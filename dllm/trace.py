@@ -17,6 +17,7 @@ from dllm.files import write_file
 from dllm.records import FAST, MAX_POSITIONS, STRICT, Amount, CaseRecord, Count, Id, Span, StepRecord
 from dllm.step import Case, Step
 from dllm.strict import MAX_TEXT, TraceError, check, faults, resolved, short
+from dllm.text import text
 
 SCHEMA = "blockscope.trace/1"
 MAX_BYTES = 64 * 2**20  # of JSON, unpacked: an upload larger than this is refused before it is parsed
@@ -26,6 +27,9 @@ MAX_PIECES = 2**20
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Rate = Annotated[float, Field(gt=0, le=1e18)]  # operations or bytes a second
+
+
+Hex = Annotated[str, Field(max_length=MAX_TEXT, pattern="^(?:[0-9a-f]{2})+$")]
 
 
 class _Record(BaseModel):
@@ -94,6 +98,9 @@ class Gate(_Record):
 class Trace(_Record):
     """One decoding, whole. `output` holds generated ids only, cut after the first stop token.
 
+    pieces: text by id. fragments, "bytes" in JSON: hex by id, of ids whose bytes alone are not whole UTF-8 text (their pieces
+    have U+FFFD); older traces have none.
+
     The constructor trusts a decoder's settings, reasons, output and canvas; `from_json`, fed by strangers, does not.
     """
 
@@ -103,6 +110,7 @@ class Trace(_Record):
     environment: Environment
     prompt: Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]
     pieces: Annotated[dict[Id, Text], Field(max_length=MAX_PIECES)] = {}
+    fragments: Annotated[dict[Id, Hex] | None, Field(alias="bytes", max_length=MAX_PIECES)] = None
     output: Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]
     stop_reason: Literal["eos", "length", "cancelled"]
     steps: Annotated[list[StepRecord], FAST, Field(max_length=MAX_STEPS)]
@@ -149,6 +157,10 @@ class Trace(_Record):
     def load(cls, path: str | Path) -> "Trace":
         """Read a trace file (.json or .json.gz)."""
         return cls.from_json(Path(path).read_bytes())
+
+    def text(self, ids: Iterable[int]) -> str:
+        """The text of ids, decoded as a whole, so that characters spread over several tokens are right."""
+        return text(ids, self.pieces, self.fragments or {})
 
     def to_json(self) -> str:
         """The JSON text, without fields that were not recorded."""

@@ -236,6 +236,8 @@ class Film:
     def _runs(self, token: int) -> tuple[Run, ...]:
         if token in self.stop_ids:
             return (("EOS", True),)
+        if part := (self.trace.fragments or {}).get(token):  # a part of a character: its bytes
+            return ((part.upper(), True),)
         return tuple(runs(self.trace.pieces.get(token, f"<{token}>")))
 
 

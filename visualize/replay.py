@@ -81,7 +81,10 @@ class Replay:
         More than two lanes are a race: they play on one clock, unless a step is asked for.
         """
         pieces = {i: text for trace in self.traces.values() for i, text in trace.pieces.items()}
-        stage = Stage(run, list(self.traces), lambda i: pieces.get(i, f"<{i}>"), self.titles())
+        parts = {
+            i: bytes.fromhex(part) for trace in self.traces.values() for i, part in (trace.fragments or {}).items()
+        }
+        stage = Stage(run, list(self.traces), lambda i: pieces.get(i, f"<{i}>"), self.titles(), parts.get)
         for name, trace in self.traces.items():
             stage.replay(name, trace)
         stage.link = self.link

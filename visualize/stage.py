@@ -21,6 +21,7 @@ OBSERVED = "Attention was recorded, which slows the passes themselves: this run 
 class Stage:
     """The messages of one run. `lanes` are the names that will play, `piece` gives the text of an id.
 
+    fragment: gives the bytes of an id, where they are not whole UTF-8 text by themselves.
     titles: the words over the lanes; without them each lane's settings give them, once it has begun.
     """
 
@@ -30,9 +31,10 @@ class Stage:
         lanes: Sequence[str],
         piece: Callable[[int], str] | None = None,
         titles: Mapping[str, Title] | None = None,
+        fragment: Callable[[int], bytes | None] | None = None,
     ) -> None:
         self.run, self.planned = run, tuple(lanes)
-        self.piece, self.titles = piece, titles
+        self.piece, self.titles, self.fragment = piece, titles, fragment
         self.lanes: dict[str, Lane] = {}
         self.settings: dict[str, Mapping[str, Any]] = {}  # of lanes that have begun
         self.traces: dict[str, Trace] = {}  # of lanes that have ended
@@ -135,6 +137,8 @@ class Stage:
             body["titles"] = {name: asdict(title) for name, title in titles.items()}
         if pieces:
             body["pieces"] = pieces
+            if parts := {i: list(part) for i in pieces if self.fragment and (part := self.fragment(i))}:
+                body["bytes"] = parts
         if self.facts:
             body["facts"] = self.facts
         if self.link:

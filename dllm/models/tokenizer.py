@@ -5,6 +5,7 @@ of their own, whose code would have to run.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,11 @@ SPLITS = {
     ),
 }
 NORMALIZERS = {"qwen2": normalizers.NFC()}
+# how byte-level BPE spells bytes: printable ones as themselves, the others as U+0100 and up
+_PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+_OTHERS = (byte for byte in range(0x100) if byte not in _PRINTABLE)
+BYTES = {chr(byte): byte for byte in _PRINTABLE} | {chr(0x100 + n): byte for n, byte in enumerate(_OTHERS)}
+BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 NAMED = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
@@ -48,6 +54,7 @@ class Tokenizer:
         self.template: str | None = own if isinstance(own, str) else template
         added = backend.added_tokens_decoder
         self.control = [token.content for i, token in added.items() if token.special or i == mask_id]
+        self._byte_level = b'"ByteLevel"' in (backend.backend_tokenizer.decoder or decoders.Fuse()).__getstate__()
         self.piece = lru_cache(maxsize=65536)(self._piece)
 
     def chat(self, text: str) -> list[int]:
@@ -72,6 +79,24 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens left out."""
         return str(self.backend.decode(list(ids), skip_special_tokens=True))
+
+    def bytes_of(self, token: int) -> bytes:
+        """The bytes that an id stands for: of byte-level BPE, of Llama's byte tokens, else those of its text."""
+        spelled = self.backend.convert_ids_to_tokens(token)
+        if spelled is None or token in self.backend.added_tokens_decoder:
+            return self.piece(token).encode()
+        if self._byte_level and all(char in BYTES for char in spelled):
+            return bytes(BYTES[char] for char in spelled)
+        if byte := BYTE_TOKEN.fullmatch(spelled):
+            return bytes.fromhex(byte[1])
+        return self.piece(token).encode()
+
+    def fragment(self, token: int) -> bytes | None:
+        """The bytes of an id, where they are not whole UTF-8 text by themselves; else None."""
+        if "\ufffd" not in self.piece(token):
+            return None
+        found = self.bytes_of(token)
+        return None if found.decode("utf-8", "ignore").encode() == found else found
 
     def _harmless(self, text: str) -> str:
         """A user's text with spelled-out control tokens broken up, so that it cannot end its own turn."""

@@ -11,7 +11,7 @@ from threading import Event, Semaphore, Thread
 from typing import Any
 
 from app.engines import Engines
-from app.page import build, launch_kwargs
+from app.page import build
 from dllm.canvas import Canvas
 from dllm.settings import Choice, Settings
 from dllm.step import Plan, Readout, Step
@@ -87,6 +87,9 @@ class ScriptedRun:
     def piece(self, token: int) -> str:
         return self.engine.pieces[token]
 
+    def fragment(self, token: int) -> None:
+        return None
+
     def __iter__(self) -> Iterator[Step]:
         self.engine.begun()
         tokens = [*range(2, len(self.engine.pieces)), STOP_ID]
@@ -125,12 +128,12 @@ class ScriptedRun:
 
 
 class Announced(ScriptedEngine):
-    """Plays the script that the prompt names, and prints what happens."""
+    """Plays the script that the prompt names, or the prompt itself, and prints what happens."""
 
     def run(self, prompt: str | list[int], settings: Settings) -> ScriptedRun:
         if not isinstance(prompt, str):  # a reference, which nobody watches
             return ScriptedRun(ScriptedEngine(self.pieces[2:]), settings)
-        engine = Announced(SCRIPTS[prompt], gate=self.gate if prompt == "gated" else None)
+        engine = Announced(SCRIPTS.get(prompt, [prompt]), gate=self.gate if prompt == "gated" else None)
         self.pieces = engine.pieces
         return ScriptedRun(engine, replace(settings, gen_length=len(engine.pieces) - 1))
 
@@ -161,7 +164,7 @@ def main() -> None:
             gate.release()
 
     Thread(target=listen, daemon=True).start()
-    build(Engines(Announced([], gate=gate).load)).launch(**launch_kwargs())
+    build(Engines(Announced([], gate=gate).load)).launch()
 
 
 if __name__ == "__main__":
