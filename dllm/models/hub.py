@@ -1,4 +1,4 @@
-"""Fetching a checkpoint from the model hub: one commit, and of it only weights, configs and tokenizers, never code."""
+"""Checkpoints of the model hub: one commit, and of it only weights, configs and tokenizers, never code."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ PATTERNS = ("*.safetensors", "*.json", "merges.txt", "*.jinja")
 def fetch(name: str, revision: str, progress: Progress | None = None) -> Path:
     """The folder of one commit in the hub's cache, fetched if it is not there. Its name is the commit.
 
-    HF_HUB_OFFLINE=1 or BLOCKSCOPE_HUB=0: only the cache is looked at.
+    With HF_HUB_OFFLINE=1 or BLOCKSCOPE_HUB=0 only the cache is read.
 
     Raises:
         OSError: neither the cache nor the hub has it; says why.
@@ -26,24 +26,28 @@ def fetch(name: str, revision: str, progress: Progress | None = None) -> Path:
             revision=revision,
             allow_patterns=list(PATTERNS),
             local_files_only=os.environ.get("BLOCKSCOPE_HUB") == "0",
-            tqdm_class=_bar(f"Fetching {name.rpartition('/')[2]}", progress),
+            tqdm_class=bar(f"Fetching {name.rpartition('/')[2]}", progress, name="huggingface_hub.snapshot_download"),
         )
     except (OSError, ValueError) as error:
         raise OSError(f"{name} at {revision} could not be had: {error}") from error
     return Path(folder)
 
 
-def _bar(label: str, progress: Progress | None) -> type[tqdm]:
-    """What the hub's client takes for a bar, and tells of the bytes of all files together."""
+def bar(label: str, progress: Progress | None, *, name: str = "huggingface_hub") -> type[tqdm]:
+    """A `tqdm_class` for the hub's client: it draws nothing and passes the bytes on to `progress`.
+
+    name: what the names of the client's bars begin with that count. `snapshot_download` has one for all files together
+    and others beside it.
+    """
 
     class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self.told = kwargs.get("name") == "huggingface_hub.snapshot_download"
+            self.counts = str(kwargs.get("name", "")).startswith(name)
             super().__init__(*args, **{**kwargs, "disable": True})
 
         def update(self, n: float | None = 1) -> None:
             self.n += n or 0
-            if self.told and self.total and progress:
+            if self.counts and self.total and progress:
                 progress(label, int(self.n), int(self.total))
 
     return Bar

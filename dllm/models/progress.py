@@ -1,34 +1,35 @@
-"""How long work tells how far it is: a callback, and a bar on a terminal that is one."""
+"""Progress of long work: the callback's type, and a callback that draws a bar on a terminal."""
 
 from collections.abc import Callable
 from typing import TextIO
 
-Progress = Callable[[str, int, int], None]  # what is being done, bytes done, bytes in all
+from tqdm import tqdm
 
-WIDTH = 20  # cells of the bar: a label of up to 40 characters still fits a line of 80
+Progress = Callable[[str, int, int], None]  # what is being done, bytes done, bytes in all
 
 
 class TerminalBar:
-    """Progress as a bar that redraws itself on a terminal; elsewhere a line per thing done."""
+    """Progress as a bar on a terminal; elsewhere each label once, on a line of its own."""
 
     def __init__(self, out: TextIO) -> None:
-        self.out = out
-        self.label = ""
+        self.out, self.label = out, ""
+        self._bar: tqdm | None = None
 
     def __call__(self, label: str, done: int, total: int) -> None:
         """Draw the bar for `done` of `total` bytes."""
         if label != self.label:
             self.finish()
-            self.out.write("" if self.out.isatty() else f"{label}\n")
             self.label = label
-        if self.out.isatty():
-            filled = WIDTH * done // total
-            bar = "█" * filled + "░" * (WIDTH - filled)
-            self.out.write(f"\r{label}  {bar} {done / 1e6:5.1f} of {total / 1e6:.1f} MB")
-        self.out.flush()
+            if self.out.isatty():
+                self._bar = tqdm(desc=label, total=total, unit="B", unit_scale=True, file=self.out, dynamic_ncols=True)
+            else:
+                print(label, file=self.out, flush=True)
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
 
     def finish(self) -> None:
         """End the line that is being redrawn."""
-        if self.label and self.out.isatty():
-            self.out.write("\n")
-        self.label = ""
+        if self._bar is not None:
+            self._bar.close()
+        self.label, self._bar = "", None
