@@ -95,4 +95,4 @@ def _stacked(prices: Sequence[Cost], parts: Sequence[Part], title: str) -> go.Fi
         for part, name, style in parts
     ]
     figure = base_figure(*bars, meta={"step": "x"}, barmode="stack", bargap=0)
-    return by_step(figure, len(steps)).update_yaxes(title_text=title, tickformat=".2s")
+    return by_step(figure, len(steps)).update_yaxes(title_text=title, tickformat="~s")

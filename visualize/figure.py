@@ -63,7 +63,7 @@ def base_figure(*traces: Any, height: int = 360, **layout: Any) -> go.Figure:
         template="none",
     )
     figure.update_xaxes(axis)
-    figure.update_yaxes(axis)
+    figure.update_yaxes(axis, automargin=True)
     return figure.update_layout(**layout)
 
 

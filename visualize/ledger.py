@@ -14,7 +14,7 @@ from visualize.view import View
 K = 4  # a pattern has K × K pixels
 MAX_PATTERNED = 40_000  # cells; above this a cell is about a pixel on the page, and a pattern could not be seen
 MAX_REPEATS = 4  # of a pattern along one side of a cell
-PAGE = (1000, 400)  # pixels of a chart on a page of ordinary width: across, down
+PAGE = (400, 1000)  # pixels of a chart on a page of ordinary width: down, across
 PIXEL = 3  # pixels of the page that one pixel of a pattern should take
 
 
@@ -66,17 +66,17 @@ GUESSES = StateStyle(
 def ledger(trace: Trace) -> go.Figure:
     """What the cache did with every position in every step: a hue and a pattern for each of `dllm.metrics.STATES`.
 
-    z: uint8 (k · steps, k · positions), a state's code where its hue is, its code + 8 where its ground is; k is that of
-    `resolution`. x and y stay positions and steps.
+    z: uint8, as `patterned`: a state's code where its hue is, its code + 8 where its ground is. x and y stay positions
+    and steps.
     """
     done = states(trace)
-    k = resolution(*done.shape)
+    down, across = resolution(*done.shape)
     cells = go.Heatmap(
-        z=patterned(done, k),
-        x0=-0.5 + 0.5 / k,
-        dx=1 / k,
-        y0=0.5 + 0.5 / k,
-        dy=1 / k,
+        z=patterned(done, down, across),
+        x0=-0.5 + 0.5 / across,
+        dx=1 / across,
+        y0=0.5 + 0.5 / down,
+        dy=1 / down,
         zmin=-0.5,
         zmax=2 * len(STATE_STYLES) - 0.5,
         colorscale=discrete_scale([*(style.hue for style in STATE_STYLES), *(style.ground for style in STATE_STYLES)]),
@@ -122,26 +122,28 @@ def queries_by_reason(trace: Trace) -> go.Figure:
     return by_step(figure, len(done)).update_yaxes(title_text="positions recomputed", rangemode="tozero")
 
 
-def resolution(steps: int, positions: int) -> int:
-    """Pixels along one side of a cell: a multiple of K, larger where cells are large; 1 where there are too many."""
+def resolution(steps: int, positions: int) -> tuple[int, int]:
+    """Pixels of a cell, down and across: multiples of K, larger where cells are large; 1 where there are too many."""
     if steps * positions > MAX_PATTERNED:
-        return 1
-    side = min(PAGE[0] // max(1, positions), PAGE[1] // max(1, steps))
-    return K * max(1, min(MAX_REPEATS, side // (K * PIXEL)))
+        return 1, 1
+    sides = (PAGE[0] // max(1, steps), PAGE[1] // max(1, positions))
+    down, across = (K * max(1, min(MAX_REPEATS, side // (K * PIXEL))) for side in sides)
+    return down, across
 
 
-def patterned(done: np.ndarray, k: int) -> np.ndarray:
-    """States (steps, positions) as bitmaps (k · steps, k · positions).
+def patterned(done: np.ndarray, down: int, across: int) -> np.ndarray:
+    """States (steps, positions) as bitmaps (down · steps, across · positions).
 
-    k: 1, which draws every state in its plain hue, or a multiple of K, which repeats its pattern within a cell.
+    down, across: pixels of a cell; 1, which draws every state in its plain hue, or multiples of K, which repeat its
+    pattern within a cell.
     """
+    if (down, across) == (1, 1):
+        return done
     tiles = np.array([[list(row) for row in style.bitmap.split()] for style in STATE_STYLES]) == "."  # (states, K, K)
     codes = np.arange(len(STATE_STYLES), dtype=np.uint8)[:, None, None] + len(STATE_STYLES) * tiles.astype(np.uint8)
-    if k == 1:
-        return done
+    tiled = np.tile(codes, (1, down // K, across // K))
     steps, positions = done.shape
-    tiled = np.tile(codes, (1, k // K, k // K))
-    return tiled[done].transpose(0, 2, 1, 3).reshape(k * steps, k * positions)
+    return tiled[done].transpose(0, 2, 1, 3).reshape(down * steps, across * positions)
 
 
 def _present(done: np.ndarray, first: int) -> list[int]:

@@ -73,9 +73,13 @@ def _ceilings(environment: Environment, reached: list[float]) -> list[go.Scatter
     low, high = min([ridge, *reached]) / 2, max([ridge, *reached]) * 2
     slope = np.geomspace(low, ridge, 16)
     return [
-        _ceiling("memory", slope, slope * memory, "dash", f"{memory:.3g} bytes a second"),
+        _ceiling("peak memory bandwidth", slope, slope * memory, "dash", f"{memory:.3g} bytes a second"),
         _ceiling(
-            "arithmetic", np.array([ridge, high]), np.full(2, arithmetic), "solid", f"{arithmetic:.3g} operations"
+            "peak FLOP/s",
+            np.array([ridge, high]),
+            np.full(2, arithmetic),
+            "solid",
+            f"{arithmetic:.3g} operations a second",
         ),
     ]
 
@@ -84,10 +88,10 @@ def _ceiling(name: str, x: np.ndarray, y: np.ndarray, dash: str, most: str) -> g
     return go.Scatter(
         x=x,
         y=y,
-        name=f"{name} at most ({MEASURED})",
+        name=f"{name} ({MEASURED})",
         mode="lines",
         line={"color": INK, "dash": dash, "width": 1.5},
-        hovertemplate=f"{name}: at most {most}, {MEASURED}<extra></extra>",
+        hovertemplate=f"{name}: {most}, {MEASURED}<extra></extra>",
     )
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dllm.trace import Trace
-from visualize.figure import CLEAR, VIRIDIS, base_figure, whole_ticks
+from visualize.figure import CLEAR, PAPER, VIRIDIS, base_figure, whole_ticks
 
 TOP = 255  # the code of the highest value
 PERCENTILE = 99  # some quantities have a few values far above all others, which would leave the rest without contrast
+OUTLINED = 8  # pixels of a mark, from which there is room for a second edge below it
 MARK = "#d81b60"  # no colour of viridis, and seen on light and on dark paper
 
 
@@ -52,9 +53,13 @@ def heatmap(codes: np.ndarray, *, label: str, ticks: tuple[str, ...], x0: int = 
 
 
 def committed_outlines(trace: Trace) -> list[go.Scatter]:
-    """An outline around every committed cell of a sheet; nothing where none was committed."""
-    cells = [(record.index, p) for record in trace.steps for p in record.committed]
-    return cell_markers(cells, "committed", {"symbol": "square-open", "size": marker_size(trace), "color": MARK})
+    """An outline around every committed cell of a sheet, on a paler one that sets it off; none without commits."""
+    cells, size = [(record.index, p) for record in trace.steps for p in record.committed], marker_size(trace)
+    edge = {"symbol": "square-open", "size": size}
+    below = cell_markers(cells, "", {**edge, "color": PAPER, "line": {"width": 4}}) if size >= OUTLINED else []
+    for drawn in below:
+        drawn.showlegend = False
+    return [*below, *cell_markers(cells, "committed", {**edge, "color": MARK, "line": {"width": 2}})]
 
 
 def cell_markers(cells: list[tuple[int, int]], name: str, marker: dict[str, Any]) -> list[go.Scatter]:

@@ -12,23 +12,23 @@ from tests.dllm.traces import decoded, every_way, large, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
 from visualize import ledger
-from visualize.ledger import STATE_STYLES, K, patterned
+from visualize.ledger import STATE_STYLES, K, patterned, resolution
 
 STATE = st.integers(0, len(STATES) - 1)
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=8), elements=STATE))
 def test_every_pixel_of_a_cell_tells_its_state(done: np.ndarray) -> None:
-    for k in (1, K, 3 * K):
-        drawn = patterned(done, k)
+    for down, across in ((1, 1), (K, K), (K, 3 * K), (2 * K, K)):
+        drawn = patterned(done, down, across)
         assert drawn.dtype == np.uint8
         assert drawn.max() < 2 * len(STATE_STYLES)
-        np.testing.assert_array_equal(drawn % len(STATE_STYLES), done.repeat(k, axis=0).repeat(k, axis=1))
+        np.testing.assert_array_equal(drawn % len(STATE_STYLES), done.repeat(down, axis=0).repeat(across, axis=1))
 
 
 def test_reasons_differ_in_pattern_and_hue() -> None:
     every = np.arange(len(STATE_STYLES), dtype=np.uint8)[None]
-    drawn = patterned(every, K) >= len(STATE_STYLES)
+    drawn = patterned(every, K, K) >= len(STATE_STYLES)
     bitmaps = [drawn[:, K * code : K * (code + 1)] for code in range(RECOMPUTED, len(STATE_STYLES))]
     for a, b in combinations(bitmaps, 2):
         assert (a != b).any()
@@ -76,7 +76,7 @@ def test_masks_that_leave_no_entry_are_a_bar_of_their_own() -> None:
 
 def test_the_legend_names_the_states_there_are() -> None:
     some = made(step(0, {4: 1}, queries=[(0, 8)]), step(1, {}, reasons={"density": [4, 5], "rollout": [6, 7]}))
-    names = [t.name for t in ledger.ledger(some).data[1:]]
+    names = [t.name for t in ledger.ledger(some).data[1:] if t.showlegend is not False]
     assert names == [
         "reused",
         "recomputed",
@@ -114,3 +114,11 @@ def test_a_trace_without_steps_is_drawn() -> None:
     assert ledger.ledger(made()).data[0].z.size == 0
     assert ledger.entry_age(made()).data[0].z.size == 0
     assert not ledger.queries_by_reason(made()).data
+
+
+@given(steps=st.integers(0, 400), positions=st.integers(0, 400))
+def test_a_pattern_is_finer_where_cells_are_large_and_never_large_as_data(steps: int, positions: int) -> None:
+    down, across = resolution(steps, positions)
+    assert (down % K, across % K) == (0, 0) or (down, across) == (1, 1)
+    assert down * steps * across * positions <= 16 * ledger.MAX_PATTERNED
+    assert (down, across) <= resolution(steps // 2, positions)
