@@ -16,8 +16,7 @@ from dllm.engine import Engine
 from dllm.hardware import SCHEMA, EngineName, Hardware, Network, Pass, Rate, Way, title
 from dllm.presets import PASSES, SETTINGS, Preset
 from dllm.race import rotated
-from dllm.records import StepRecord
-from dllm.run import model_record
+from dllm.run import Run, model_record
 from dllm.settings import VERIFY, Settings
 from dllm.step import Kind
 
@@ -119,18 +118,10 @@ class _Measuring:
 
     def _pass(self, kind: Kind, queries: int, settings: Settings) -> list[Pass]:
         """The passes of one kind and width in runs of one answer; none if the runs have no such pass."""
-        rounds: list[list[StepRecord]] = []
-        host, recorder = [], []
-        for _ in range(self.preset.rounds + 1):
-            run = self.engine.run(self._prompt(0), replace(settings, gen_length=self.preset.answer, stop_ids=()))
-            for _ in decode_together([run], rows=1):
-                pass
-            whole = sum(r.seconds for r in run.records)
-            rounds.append([r for r in run.records if (r.kind, r.query_count) == (kind, queries)])
-            host.append(1 - run.device / whole)
-            recorder.append(run.recorder / whole)
-        self.engine.warm_up += len(run.records)
-        rounds, host, recorder = rounds[1:], host[1:], recorder[1:]  # the first is the warm-up
+        first, *runs = [self._endless_run(settings) for _ in range(self.preset.rounds + 1)]
+        self.engine.warm_up += len(first.records)
+        rounds = [[r for r in run.records if (r.kind, r.query_count) == (kind, queries)] for run in runs]
+        whole = [sum(r.seconds for r in run.records) for run in runs]
         found = [r for records in rounds for r in records]
         if not found:
             return []
@@ -141,10 +132,17 @@ class _Measuring:
                 count=len(found),
                 seconds=_number([r.seconds for r in found], [median(r.seconds for r in part) for part in rounds]),
                 bytes=round(median(r.bytes for r in found)),
-                host=_share(median(host)),
-                recorder=_share(median(recorder)),
+                host=_share(median(1 - run.device / seconds for run, seconds in zip(runs, whole, strict=True))),
+                recorder=_share(median(run.recorder / seconds for run, seconds in zip(runs, whole, strict=True))),
             )
         ]
+
+    def _endless_run(self, settings: Settings) -> Run:
+        """One answer of the preset's length, decoded."""
+        run = self.engine.run(self._prompt(0), replace(settings, gen_length=self.preset.answer, stop_ids=()))
+        for _ in decode_together([run], rows=1):
+            pass
+        return run
 
     def _time(self, group: Sequence[Contender]) -> bool:
         """Time these rows in turns, if the memory holds them."""
