@@ -22,7 +22,7 @@ def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
         raise ValueError(f"rows is {rows}; allowed: 1 or more")
     waiting = deque(enumerate(runs))
     for index, run in waiting:
-        if run.model.net is not (first := waiting[0][1]).model.net:
+        if run.runner is not (first := waiting[0][1]).runner:
             raise ValueError(
                 f"run {index} is of another network ({run.model.id}) than run 0 ({first.model.id}); allowed: one"
             )
@@ -32,7 +32,7 @@ def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
 def _decode(waiting: deque[tuple[int, Run]], rows: int) -> Iterator[Run]:
     going: dict[int, Row] = {}
     if waiting:
-        waiting[0][1].model.net.reserve(min(rows, len(waiting)), max(run.canvas.length for _, run in waiting))
+        waiting[0][1].runner.reserve(min(rows, len(waiting)), max(run.canvas.length for _, run in waiting))
     while waiting or going:
         while waiting and len(going) < rows:
             index, run = waiting.popleft()

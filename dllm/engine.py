@@ -17,7 +17,7 @@ from dllm.trace import Environment
 if TYPE_CHECKING:
     from dllm.models.loader import Model
     from dllm.models.progress import Progress
-    from dllm.models.resolver import Attention
+    from dllm.models.runner import Runner
     from dllm.models.transformer import Transformer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,22 +38,20 @@ class ForwardOptions:
     attention: str | None = None
     graphs: bool | None = None
 
-    def prepare(self, net: "Transformer") -> "Attention":
-        """Lay a loaded network out for its device; returns the attention it uses where nothing else is needed.
+    def runner(self, net: "Transformer") -> "Runner":
+        """What runs a network's passes in this way.
 
         Raises:
-            ValueError: the device has not what was asked for.
+            ValueError: the device does not have what was asked for.
         """
-        from dllm.models import resolver
         from dllm.models.graphs import Graphs
+        from dllm.models.runner import Runner
 
         weight = net.norm.weight
         if self.graphs and not weight.is_cuda:
             raise ValueError(f"graphs are asked for on {weight.device}; allowed: on a CUDA device")
-        net.attention = self.attention
-        net.pack()
-        net.graphs = Graphs(net) if weight.is_cuda and self.graphs is not False else None
-        return resolver.resolve(weight.device, weight.dtype, head_dim=net.shape.head_dim, requested=self.attention)
+        graphs = Graphs(net) if weight.is_cuda and self.graphs is not False else None
+        return Runner(net, attention=self.attention, executor=graphs)
 
 
 class Engine:
@@ -68,9 +66,8 @@ class Engine:
             ValueError: attention or graphs were asked for that the device has not.
         """
         self.model, self.tokenizer, self.full = model, model.tokenizer, full
-        self._attention = options.prepare(model.net)
-        if full is not None:
-            options.prepare(full.net)
+        self._runner = options.runner(model.net)
+        self._full_runner = None if full is None else options.runner(full.net)
         self.warm_up = 0
         self._peaks: tuple[float, float] | None = None
         self._table = Table()
@@ -132,6 +129,11 @@ class Engine:
         other = self.full is not None and attention in self._traits(self.full).attentions
         return self.full if self.full is not None and other else self.model
 
+    def runner(self, attention: str | None = None) -> "Runner":
+        """What runs the passes of `network(attention)`."""
+        other = self._full_runner is not None and self.network(attention) is self.full
+        return self._full_runner if self._full_runner is not None and other else self._runner
+
     @property
     def autoregressive(self) -> bool:
         """Whether the model writes one token at a time only."""
@@ -147,7 +149,7 @@ class Engine:
             mask_id=model.mask_id,
             stop_ids=model.stop_ids,
             sub_block_cache=model.device.type == "cpu",
-            multiple=1 if model.net.graphs is None else MULTIPLE,
+            multiple=MULTIPLE if self._runner.replays else 1,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class Engine:
 
         peaks: also measure the machine's peak FLOP/s and bandwidth, for the rooflines of traces (0.3 s, once).
         """
-        lengths = {1: 2, 8: 8} if self.model.net.graphs is None else {1: 16, 8: 64, 32: 96}  # graphs: until captured
+        lengths = {1: 2, 8: 8} if not self._runner.replays else {1: 16, 8: 64, 32: 96}  # graphs: until captured
         for size, length in lengths.items():
             if size == 1 or not self.autoregressive:
                 for _ in self.run([0] * 8, Settings(gen_length=length, block_size=size)):
@@ -192,7 +194,8 @@ class Engine:
         resolved = resolve(settings, self.traits)
         model = self.network(resolved.attention)
         traits = self._traits(model)
-        return Run(model, self._ids(prompt), resolved, traits=traits, environment=self.environment())
+        runner, ids = self.runner(resolved.attention), self._ids(prompt)
+        return Run(model, runner, ids, resolved, traits=traits, environment=self.environment())
 
     def steps(self, run: Run) -> Iterator[Step]:
         """The steps of a run, in passes that serve every other run that is being decoded in this way, too.
@@ -222,8 +225,8 @@ class Engine:
             **place,
             commit=_commit(),
             warm_up=self.warm_up,
-            attention=str(self._attention),
-            graphs=self.model.net.graphs is not None,
+            attention=str(self._runner.attention),
+            graphs=self._runner.replays,
             peak_flops=flops,
             peak_bytes=read,
         )

@@ -1,6 +1,6 @@
 """A CUDA graph of one shape of pass: captured once, then replayed with new inputs, one launch instead of a thousand.
 
-What it computes is what `runner` computes, over inputs at fixed addresses. Numbers of visible entries and of asked
+What it computes is what `eager` computes, over inputs at fixed addresses. Numbers of visible entries and of asked
 positions are rounded up: entries beyond are masked, rows beyond are not read. Queries and sequences are exact, because
 products round by their number of rows.
 """
@@ -16,19 +16,18 @@ from torch import Tensor
 
 from dllm.models.attend import AttentionMask, Kernel, observed
 from dllm.models.rollout import influence
-from dllm.models.runner import Session, proposed
 from dllm.models.sampling import Sampler
+from dllm.models.session import Asked, proposed
 from dllm.models.transformer import KVCache, KVView, Transformer
-from dllm.step import Plan, Readout
+from dllm.step import Readout
 
-VISIBLE, ASKED = 256, 32  # what the two numbers are rounded up to a multiple of
+VISIBLE_MULTIPLE, ASKED_MULTIPLE = 256, 32  # what the two numbers are rounded up to
 
-Part = Sequence[tuple[Session, Plan]]
 Capture = Callable[[Callable[[], Any], torch.device], tuple[Callable[[], None], Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class GraphKey:
     """The shape of a pass. slot: of a sequence that is alone, whose entries need no gathering. sampler: greedy."""
 
     queries: int
@@ -40,14 +39,14 @@ class Key:
     rollout: bool
 
     @classmethod
-    def of(cls, asked: Part) -> "Key":
+    def of(cls, asked: Asked) -> "GraphKey":
         """That of a pass for these, which have as many queries and observe alike."""
         session, plan = asked[0]
         visible, rows = max(plan.visible for _, plan in asked), max(len(plan.asked) for _, plan in asked)
         return cls(
             queries=len(plan.queries),
-            visible=-(-visible // VISIBLE) * VISIBLE,
-            asked=min(len(plan.queries), -(-rows // ASKED) * ASKED),
+            visible=-(-visible // VISIBLE_MULTIPLE) * VISIBLE_MULTIPLE,
+            asked=min(len(plan.queries), -(-rows // ASKED_MULTIPLE) * ASKED_MULTIPLE),
             batch=len(asked),
             slot=session.cache.slot if len(asked) == 1 else None,
             sampler=session.greedy,
@@ -105,13 +104,13 @@ class BatchedKVView:
 class Graph:
     """One shape of pass: its inputs on the device, and what a replay leaves there."""
 
-    def __init__(self, net: Transformer, storage: KVCache, rope: Tensor, asked: Part, *, capture: Capture) -> None:
+    def __init__(self, net: Transformer, storage: KVCache, rope: Tensor, asked: Asked, *, capture: Capture) -> None:
         """storage: of all slots; rope: of all its positions.
 
         Capturing may compute, and what it computes stays in the storage; so the first inputs are those of a real pass.
         """
         self.net, self.storage, self.rope = net, storage, rope
-        self.key = key = Key.of(asked)
+        self.key = key = GraphKey.of(asked)
         self.kernel = asked[0][0].attention.kernel
         self._sizes = [key.batch * n for n in (key.queries, key.queries, key.asked, 1, 1)]
         self._host = torch.zeros(sum(self._sizes), dtype=torch.long, pin_memory=self.rope.is_cuda)
@@ -119,7 +118,7 @@ class Graph:
         self._put(asked)
         self._replay, (self.wanted, self.logits, self.computed) = capture(self._pass, rope.device)
 
-    def answer(self, asked: Part) -> list[Readout]:
+    def forward(self, asked: Asked) -> list[Readout]:
         """Run the pass for these, one a row."""
         self._put(asked)
         self._replay()
@@ -137,7 +136,7 @@ class Graph:
         overhead = perf_counter() - synced
         return [replace(readout, overhead=overhead) for readout in readouts]
 
-    def _put(self, asked: Part) -> None:
+    def _put(self, asked: Asked) -> None:
         n, most = self.key.queries, self.key.asked
         rows = [[b * n + row for row in session.rows(plan)] for b, (session, plan) in enumerate(asked)]
         numbers = [

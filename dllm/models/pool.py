@@ -8,7 +8,7 @@ from dllm.models.families import Shape
 from dllm.models.transformer import KVCache
 
 SLOTS = 4  # sessions with room in the storage, unless more are announced
-LEAST = 512  # positions of a slot; more by doubling, because a larger storage makes all graphs void
+MIN_CAPACITY = 512  # positions of a slot; grows by doubling: growing invalidates every graph
 
 
 class KVPool:
@@ -29,7 +29,7 @@ class KVPool:
 
     def grow(self, slots: int, capacity: int) -> None:
         """Another storage, with room for at least these."""
-        self.slots, self.capacity = max(slots, self.slots), max(LEAST, self.capacity)
+        self.slots, self.capacity = max(slots, self.slots), max(MIN_CAPACITY, self.capacity)
         while self.capacity < capacity:
             self.capacity *= 2
         self.storage = None  # both may not fit side by side

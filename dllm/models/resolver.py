@@ -33,7 +33,7 @@ FLASH = {
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionBackend:
     """A way of computing attention: its name in `NAMES`, whose it is, and why it was chosen."""
 
     name: str
@@ -53,7 +53,7 @@ def resolve(
     head_dim: int,
     probabilities: bool = False,
     requested: str | None = None,
-) -> Attention:
+) -> AttentionBackend:
     """Choose, and log it the first time.
 
     probabilities: whether a recorder or d²Cache reads attention probabilities, which only eager attention has.
@@ -68,18 +68,18 @@ def resolve(
     if requested == "flash" and found is None:
         raise ValueError(f"attention is 'flash', but {refusal}; allowed here: eager, sdpa")
     if probabilities:
-        chosen = Attention("eager", eager, "torch", "its probabilities are read")
+        chosen = AttentionBackend("eager", eager, "torch", "its probabilities are read")
     elif requested == "eager":
-        chosen = Attention("eager", eager, "torch", "it was asked for")
+        chosen = AttentionBackend("eager", eager, "torch", "it was asked for")
     elif requested == "sdpa" or found is None:
-        chosen = Attention("sdpa", sdpa, "torch", "it was asked for" if requested else str(refusal))
+        chosen = AttentionBackend("sdpa", sdpa, "torch", "it was asked for" if requested else str(refusal))
     else:
         chosen = found
     log.info("attention on %s in %s: %s, because %s", device, str(dtype).removeprefix("torch."), chosen, chosen.why)
     return chosen
 
 
-def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> tuple[Attention | None, str | None]:
+def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> tuple[AttentionBackend | None, str | None]:
     """The flash kernels that can be used, or why none can."""
     if device.type != "cuda":
         return None, f"flash kernels need a CUDA device, and this is {device.type}"
@@ -92,7 +92,7 @@ def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> tuple[Att
         if refusal := _refusal(name, flash, torch.cuda.get_device_capability(device)):
             refusals.append(refusal)
             continue
-        return Attention("flash", flash.kernel, f"{name} {metadata.version(name)}", f"{name} is installed"), None
+        return AttentionBackend("flash", flash.kernel, f"{name} {metadata.version(name)}", f"{name} is installed"), None
     return None, " and ".join(refusals)
 
 

@@ -1,239 +1,141 @@
-"""The runner: answers plans of one sequence, or of several together, on one device with one sync a pass."""
+"""The runner: owns one network's execution. It makes sessions, and answers their plans with one sync a pass.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, islice
+A pass of any kind can be made eagerly, kernel by kernel. An executor beside that makes those passes faster that suit
+it: CUDA graphs do so (`Graphs`). Another one needs the three methods of `Executor` and nothing else of the project.
+"""
+
+from dataclasses import replace
 from time import perf_counter
+from typing import Protocol
 
 import torch
-from torch import Tensor
 
-from dllm.models.attend import AttentionMask
-from dllm.models.beside import Rows
-from dllm.models.resolver import resolve
-from dllm.models.rollout import influence
+from dllm.models.beside import packable
+from dllm.models.eager import eager
+from dllm.models.resolver import AttentionBackend, resolve
 from dllm.models.sampling import Sampler
-from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
-from dllm.step import Plan, Readout
+from dllm.models.session import Asked, Forward, Observe, Session
+from dllm.models.transformer import KVCache, Layer, Transformer, rope_table
+from dllm.step import Readout
+
+NOTHING = Observe()
 
 
-@dataclass(frozen=True, slots=True)
-class Observe:
-    """What a recorder or a policy wants besides tokens. rollout and attention make attention eager."""
+class Executor(Protocol):
+    """A way of making passes. One thread calls it, and the network's weights stay where they are meanwhile."""
 
-    alternatives: int = 0
-    rollout: bool = False
-    attention: bool = False
+    def reserve(self, sessions: int, capacity: int) -> None:
+        """Prepare for that many sessions of `capacity` positions each, to be decoded together."""
+        ...
+
+    def take(self, capacity: int) -> KVCache | None:
+        """KV cache for a new session, cleared; None where it has no room: such a session is answered eagerly."""
+        ...
+
+    def choose(self, asked: Asked) -> tuple[Forward | None, list[int]]:
+        """A pass that answers some of these, and their indices; None and [] where it can answer none."""
+        ...
 
 
-class Session:
-    """One sequence's KV cache, random state and observers."""
+class Runner:
+    """Runs passes of one network. While it lives the weights must stay as they are.
 
-    def __init__(
+    attention: what sessions use whose attention probabilities nobody reads.
+    executor: tried first for every pass; None: all passes are eager.
+    """
+
+    def __init__(self, net: Transformer, *, attention: str | None = None, executor: Executor | None = None) -> None:
+        """`attention`: a name of `resolver.NAMES`; None: the best there is.
+
+        Raises:
+            ValueError: the device does not have the attention that was asked for.
+        """
+        self.net, self.executor, self._requested = net, executor, attention
+        self.attention = self._attention()
+        pack(net)
+
+    @property
+    def replays(self) -> bool:
+        """Whether passes of usual shapes are replayed, so that few shapes are faster than small passes."""
+        return self.executor is not None
+
+    def session(
         self,
-        net: Transformer,
         capacity: int,
         *,
         block_size: int | None,
         shift: int,
         sampler: Sampler,
-        observe: Observe = Observe(),
-    ) -> None:
-        """capacity: positions of the canvas. block_size: of block-causal attention; None where all see all."""
-        self.net, self.block_size, self.shift = net, block_size, shift
-        self.sampler, self.observe = sampler, observe
-        self.greedy = replace(sampler, seed=0)  # where nothing is drawn the seed tells no two sessions apart
-        weight = net.norm.weight
-        self.device = weight.device
-        self.generator = sampler.generator(weight.device)
-        self.attention = resolve(
-            weight.device,
-            weight.dtype,
-            head_dim=net.shape.head_dim,
-            probabilities=observe.rollout or observe.attention,
-            requested=net.attention,
-        )
-        self.cache = (net.graphs and net.graphs.take(capacity)) or KVCache.empty(
-            net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device
-        )
-        self.rope = rope_table(net.shape, capacity, weight.device)
+        observe: Observe = NOTHING,
+    ) -> Session:
+        """A new sequence. capacity: positions of its canvas. block_size: of block-causal attention, else None."""
+        net, weight = self.net, self.net.norm.weight
+        attention = self._attention(probabilities=observe.rollout or observe.attention)
+        cache = self.executor.take(capacity) if self.executor else None
+        cache = cache or KVCache.empty(net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device)
+        rope = rope_table(net.shape, capacity, weight.device)
+        return Session(cache, rope, attention, block_size, shift, sampler, observe)
 
-    def forward(self, plan: Plan) -> Readout:
-        """Run one plan. Asked positions must be predicted by one of its queries."""
-        return answer([(self, plan)])[0]
+    def reserve(self, sessions: int, capacity: int) -> None:
+        """Announce that many sessions of `capacity` positions each, which are to be decoded together."""
+        if self.executor is not None:
+            self.executor.reserve(sessions, capacity)
 
-    def rows(self, plan: Plan) -> list[int]:
-        """Where among the queries the asked positions are predicted.
+    @torch.inference_mode()
+    def forward(self, asked: Asked) -> list[Readout]:
+        """Answer a plan of each of several sessions of this runner; each gets what it would get alone.
+
+        Those that the executor does not choose share one eager pass. Every readout's `overhead` and `device` are those
+        of all, because all wait for them. A pass that fails leaves the sessions' random states as they were.
 
         Raises:
             ValueError: an asked position that no query predicts.
+            RuntimeError: what the device raises, such as torch.OutOfMemoryError.
         """
-        if plan.layout is not None and plan.layout.rows is not None:
-            return list(plan.layout.rows)
-        queries = plan.queries if isinstance(plan.queries, range) else {q: i for i, q in enumerate(plan.queries)}
-        if missed := [p for p in plan.asked if p - self.shift not in queries]:
-            raise ValueError(
-                f"asked holds position {missed[0]}, which query {missed[0] - self.shift} predicts; "
-                f"allowed: what the queries {plan.queries} predict"
-            )
-        if isinstance(queries, range):
-            return [p - self.shift - queries.start for p in plan.asked]
-        return [queries[p - self.shift] for p in plan.asked]
+        drawn = [(session.generator, session.generator.get_state()) for session, _ in asked if session.generator]
+        try:
+            return self._forward(asked)
+        except Exception:
+            for generator, state in drawn:
+                generator.set_state(state)
+            raise
 
-    def needs_mask(self, plan: Plan) -> bool:
-        """Whether some query's block ends before `visible`: nothing else is masked under block-causal attention."""
-        size = self.block_size
-        return size is not None and plan.queries[0] // size < (plan.visible - 1) // size
+    def _forward(self, asked: Asked) -> list[Readout]:
+        began = perf_counter()
+        forward, chosen = self.executor.choose(asked) if self.executor else (None, [])
+        parts: list[tuple[list[int], Forward]] = [(chosen, forward)] if forward else []
+        if others := sorted(set(range(len(asked))) - set(chosen)):
+            parts.append((others, self._eager))
+        found: dict[int, Readout] = {}
+        for part, run in parts:
+            found |= zip(part, run([asked[n] for n in part]), strict=True)
+        overhead = sum(found[part[0]].overhead for part, _ in parts)
+        device = perf_counter() - began - overhead
+        return [replace(found[n], overhead=overhead, device=device) for n in range(len(asked))]
 
-    def read(self, plan: Plan, take: Callable[[int], list[float]]) -> Readout:
-        """The answer to a plan; take(n) gives the next n of the numbers that came to the host."""
-        n, sampler = len(plan.asked), self.sampler
-        return Readout(
-            positions=plan.asked,
-            tokens=[int(t) for t in take(n)],
-            confidence=take(n),
-            margin=take(n) if sampler.margin else None,
-            entropy=take(n) if sampler.entropy else None,
-            rollout=take(plan.visible) if self.observe.rollout else None,
+    def _eager(self, asked: Asked) -> list[Readout]:
+        return eager(self.net, asked)
+
+    def _attention(self, *, probabilities: bool = False) -> AttentionBackend:
+        weight = self.net.norm.weight
+        return resolve(
+            weight.device,
+            weight.dtype,
+            head_dim=self.net.shape.head_dim,
+            probabilities=probabilities,
+            requested=self._requested,
         )
 
-    def recorded(self, readout: Readout, logits: Tensor, maps: Sequence[Tensor] = ()) -> Readout:
-        """The answer with what only a recorder asked for. logits: (asked, vocab)."""
-        count = self.observe.alternatives
-        rows = self.sampler.alternatives(logits, count) if count and len(logits) else []
-        return replace(
-            readout,
-            alternatives=rows if count else None,
-            attention=torch.stack(list(maps)).cpu().numpy() if maps else None,
-        )
 
-    def _place(self, queries: Sequence[int]) -> "slice | Tensor":
-        if isinstance(queries, range):
-            return slice(queries.start, queries.stop)
-        return torch.tensor(list(queries), device=self.device)
-
-    def _mask(self, plan: Plan) -> Tensor | None:
-        if plan.layout is not None:
-            return torch.from_numpy(plan.layout.sees).to(self.device)
-        if self.block_size is None or not self.needs_mask(plan):
-            return None
-        q = torch.tensor(list(plan.queries), device=self.device).unsqueeze(1)
-        k = torch.arange(plan.visible, device=self.device)
-        return q // self.block_size >= k // self.block_size
-
-
-class Turn:
-    """A session's part in one forward pass, and what is noted of its attention there."""
-
-    def __init__(self, session: Session, plan: Plan) -> None:
-        self.session, self.plan, self.rows = session, plan, session.rows(plan)
-        self.at = session._place(plan.queries)
-        self.masks = plan.layout.masks if plan.layout else ()
-        self.maps: list[Tensor] = []  # per layer (queries, visible)
-        self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
-        observe = self._note if session.observe.rollout or session.observe.attention else None
-        entries = session.cache.seen(plan.visible)
-        slots = plan.layout and plan.layout.slots
-        place = self.at if slots is None else session._place(slots)
-        self.view = KVView(AttentionMask(session._mask(plan)), entries, place, observe, session.attention.kernel)
-
-    def _note(self, layer: int, probs: Tensor) -> None:
-        if self.session.observe.rollout:
-            self.maps.append(probs[0].mean(0))
-        if self.session.observe.attention:
-            self.probabilities.append(probs[0].half())
-
-    def wanted(self, logits: Tensor) -> list[Tensor]:
-        """What the host must know, in fp64 and in the order in which it is read. logits: (asked, vocab)."""
-        session, layout = self.session, self.plan.layout
-        if not self.rows:
-            out = []
-        elif layout is None or not layout.guesses or not session.sampler.temperature:
-            out = proposed(session.sampler, logits, session.generator)
-        else:  # a guess is worth most where it is the likeliest token
-            drawn = proposed(session.sampler, logits[: -layout.guesses], session.generator)
-            guessed = proposed(replace(session.sampler, temperature=0.0), logits[-layout.guesses :])
-            out = [torch.cat(pair) for pair in zip(drawn, guessed, strict=True)]
-        return [*out, influence(self.maps, self.at).double()] if self.maps else out
-
-
-def proposed(sampler: Sampler, logits: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
-    """Proposals for rows of logits (n, vocab) as the host reads them: tokens, confidence, margin, entropy, fp64."""
-    p = sampler(logits, generator)
-    return [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]
-
-
-@torch.inference_mode()
-def answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
-    """Run a plan of each of several sessions of one network in one forward pass; what each gets is what it gets alone.
-
-    Passes of a usual shape are replayed from a graph where the network has such (see `Graphs`), together; the others
-    make one pass more. Every readout's `overhead` and `device` are those of all, because all wait for them.
-    """
-    drawn = [(session.generator, session.generator.get_state()) for session, _ in asked if session.generator]
-    try:
-        return _answer(asked)
-    except Exception:
-        for generator, state in drawn:  # who tries again draws the same
-            generator.set_state(state)
-        raise
-
-
-def _answer(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
-    began = perf_counter()
-    graphs = asked[0][0].net.graphs
-    graph, chosen = graphs.choose(asked) if graphs else (None, [])
-    parts = [(chosen, graph.answer)] if graph else []
-    if others := sorted(set(range(len(asked))) - set(chosen)):
-        parts.append((others, _pass))
-    found: dict[int, Readout] = {}
-    for part, run in parts:
-        found |= zip(part, run([asked[n] for n in part]), strict=True)
-    overhead = sum(found[part[0]].overhead for part, _ in parts)
-    device = perf_counter() - began - overhead
-    return [replace(found[n], overhead=overhead, device=device) for n in range(len(asked))]
-
-
-def _pass(asked: Sequence[tuple[Session, Plan]]) -> list[Readout]:
-    """One pass, launched kernel by kernel. Sequences lie end to end and attend one by one, each to its own KV cache."""
-    turns = [Turn(session, plan) for session, plan in asked]
-    net, device = asked[0][0].net, asked[0][0].device
-    ropes = [turn.session.rope[:, turn.at] for turn in turns]
-    sizes = [len(turn.plan.tokens) for turn in turns]
-    tokens = torch.tensor([[t for turn in turns for t in turn.plan.tokens]], device=device)
-    rope = ropes[0] if len(ropes) == 1 else torch.cat(ropes, dim=1)
-    starts = list(accumulate(sizes, initial=0))
-    masks = [start + i for start, turn in zip(starts, turns, strict=False) for i in turn.masks]
-    views = [turn.view for turn in turns]
-    hidden = net.together(tokens, rope, views, sizes, masks=_run(masks, device))[0]
-    rows = [start + row for start, turn in zip(starts, turns, strict=False) for row in turn.rows]
-    # a pass that only encodes reads no logits; the head is the largest matrix of all
-    logits = (net.logits(hidden[rows]) if rows else hidden[:0]).split([len(turn.rows) for turn in turns])
-    values = iter(_fetch([t for turn, part in zip(turns, logits, strict=True) for t in turn.wanted(part)], device))
-    computed = [len(part) for part in hidden.split(sizes)]  # what came out is counted, not what was planned
-    readouts = [turn.session.read(turn.plan, lambda n: list(islice(values, n))) for turn in turns]
-    synced = perf_counter()
-    readouts = [
-        turn.session.recorded(replace(readout, computed=n), part, turn.probabilities)
-        for turn, readout, n, part in zip(turns, readouts, computed, logits, strict=True)
-    ]
-    overhead = perf_counter() - synced
-    return [replace(readout, overhead=overhead) for readout in readouts]
-
-
-def _run(rows: Sequence[int], device: torch.device) -> Rows | None:
-    """Ascending indices as a slice where they follow one another; None where there are none."""
-    if not rows:
-        return None
-    if rows[-1] - rows[0] == len(rows) - 1:
-        return slice(rows[0], rows[-1] + 1)
-    return torch.tensor(rows, device=device)
-
-
-def _fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
-    """The pass's one sync: it happens even where there is nothing to read, so that time means work done."""
-    if parts:
-        return torch.cat(list(parts)).tolist()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return []
+def pack(net: Transformer) -> None:
+    """Lay a network's weights out so that products are as fast as its device allows."""
+    weight = net.norm.weight
+    for layer in net.layers:
+        assert isinstance(layer, Layer)
+        for product, parts in layer.products():
+            if packable(weight):
+                product.pack(*parts)
+            elif weight.is_cuda:
+                product.join(*parts)
+    if packable(weight):
+        net.predict.pack(net.head)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dllm.models.loader import Model
-from dllm.models.runner import Session
+from dllm.models.runner import Runner
 from dllm.models.sampling import Sampler
 from dllm.step import Plan, Readout
 
@@ -35,17 +35,18 @@ class Pair:
     """
 
     def __init__(self, model: Model, capacity: int, *, block_size: int | None, shift: int) -> None:
-        """The arguments are those of `Session`."""
+        """The arguments are those of `Runner.session`."""
         net, sampler = model.net, Sampler(model.mask_id)
         if torch.finfo(net.norm.weight.dtype).bits < 32:
             net = deepcopy(net).float()
+        self._runner = Runner(net)
         self.cached, self.fresh = (
-            Session(net, capacity, block_size=block_size, shift=shift, sampler=sampler) for _ in range(2)
+            self._runner.session(capacity, block_size=block_size, shift=shift, sampler=sampler) for _ in range(2)
         )
 
     def forward(self, plan: Plan, whole: Plan) -> Compared:
         """Run a plan, and beside it `whole`, which computes all that the plan may see afresh."""
-        cached, fresh = self.cached.forward(plan), self.fresh.forward(whole)
+        cached, fresh = (self._runner.forward([asked])[0] for asked in ((self.cached, plan), (self.fresh, whole)))
         mine, other = self.cached.cache, self.fresh.cache
         states = _entries(other.keys, plan.visible)
         return Compared(

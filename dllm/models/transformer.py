@@ -6,18 +6,15 @@ it is told which positions to compute, where their keys and values go, and how m
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dllm.models.attend import AttentionMask, Kernel, observed, sdpa
-from dllm.models.beside import PackedLinear, Rows, packable
+from dllm.models.beside import PackedLinear, Rows
 from dllm.models.families import Shape
-
-if TYPE_CHECKING:
-    from dllm.models.graphs import Graphs
 
 # called once per layer with the probabilities (batch, heads, queries, visible), fp32
 Observer = Callable[[int, Tensor], None]
@@ -148,8 +145,6 @@ class Transformer(nn.Module):
     """
 
     mask_vector: Tensor | None
-    attention: str | None = None  # a name of `resolver.NAMES` that was asked for; None: the best there is
-    graphs: "Graphs | None" = None  # where passes are captured
 
     def __init__(self, shape: Shape, *, mask_id: int | None = None) -> None:
         super().__init__()
@@ -161,27 +156,6 @@ class Transformer(nn.Module):
         self.head = nn.Linear(shape.hidden, shape.vocab, bias=False)
         self.predict = PackedLinear()
         self.register_buffer("mask_vector", None)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Transformer":
-        self.graphs = None  # they know the weights by their addresses
-        return super()._apply(fn, recurse)
-
-    def pack(self) -> "Transformer":
-        """Make decoding on this device as fast as can be, where weights can be laid out for it; returns itself."""
-        products = [product for layer in self.layers for product in layer.products()]  # type: ignore[operator]
-        for product, parts in products:
-            if packable(self.norm.weight):
-                product.pack(*parts)
-            elif self.norm.weight.is_cuda:
-                product.join(*parts)
-        if packable(self.norm.weight):
-            self.predict.pack(self.head)
-        return self
-
-    def reserve(self, sessions: int, capacity: int) -> None:
-        """Announce so many sessions of so many positions, which are to be decoded together."""
-        if self.graphs is not None:
-            self.graphs.reserve(sessions, capacity)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """What the head makes of hidden states (…, hidden) → (…, vocab)."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dllm.batch import decode_together
 from dllm.cache import CACHES
 from dllm.engine import Engine
-from dllm.models import runner
+from dllm.models import eager
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.models.loader import Model, tiny
 from dllm.records import StepRecord
@@ -135,12 +135,10 @@ def test_attention_maps_are_the_rows_own() -> None:
     engine = engine_of(LLADA)
     chosen = Settings(gen_length=4, block_size=4, record=("attention",))
     runs = [engine.run(prompt, chosen) for prompt in PROMPTS[:3]]
-    from dllm.models.runner import answer
-
     plans = [plan for run in runs if (plan := run.plan())]
-    readouts = answer([(run.session(), plan) for run, plan in zip(runs, plans, strict=True)])
+    readouts = engine.runner().forward([(run.session(), plan) for run, plan in zip(runs, plans, strict=True)])
     for run, plan, readout in zip(runs, plans, readouts, strict=True):
-        (solo,) = answer([(engine.run(run.prompt, chosen).session(), plan)])
+        (solo,) = engine.runner().forward([(engine.run(run.prompt, chosen).session(), plan)])
         assert readout.attention is not None
         assert readout.attention.shape == (2, 4, len(plan.queries), plan.visible)  # type: ignore[attr-defined]
         assert abs(readout.attention - solo.attention).max() < 1e-5  # type: ignore[operator]
@@ -332,7 +330,7 @@ def test_runs_that_fit_alone_but_not_together_write_what_they_write_alone(
     """Memory ends where the readouts of a shared pass are brought to the host: after tokens were drawn."""
     engine = engine_of(LLADA)
     settings = Settings(gen_length=8, block_size=4, stop_ids=(), temperature=temperature)
-    fetch = runner._fetch
+    fetch = eager._fetch
 
     def full(parts: Sequence[torch.Tensor], device: torch.device) -> list[float]:
         if len(parts) > 2:  # more than the tokens and the confidences of one
@@ -341,7 +339,7 @@ def test_runs_that_fit_alone_but_not_together_write_what_they_write_alone(
 
     jobs = [([1, 2, n], replace(settings, seed=n)) for n in range(3)]
     solo = alone(engine, jobs)
-    monkeypatch.setattr(runner, "_fetch", full)
+    monkeypatch.setattr(eager, "_fetch", full)
     runs = [engine.run(*job) for job in jobs]
     list(zip_longest(*map(engine.steps, runs)))
     assert [run.canvas.output for run in runs] == [run.canvas.output for run in solo]
@@ -361,7 +359,7 @@ def test_no_step_contains_the_recording_of_another_row(drive: str, monkeypatch: 
         return record(*args, **more)
 
     monkeypatch.setattr("dllm.run.record", slow)
-    for module in ("run", "decode", "models.runner"):
+    for module in ("run", "decode", "models.runner", "models.eager"):
         monkeypatch.setattr(f"dllm.{module}.perf_counter", lambda: now)
     engine = engine_of(FAST_DLLM_V2)
     runs = [engine.run([1, 2, n], Settings(gen_length=8, block_size=4, stop_ids=())) for n in range(4)]

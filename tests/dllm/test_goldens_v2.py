@@ -4,7 +4,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dllm.models.runner import Session
 from dllm.models.sampling import Sampler, nucleus
 from dllm.models.transformer import KVCache, rope_table
 from dllm.settings import Choice, Settings
@@ -78,10 +77,9 @@ def test_logits_of_every_kind_of_pass(net: str) -> None:
 
 
 def test_the_runner_masks_only_where_a_block_is_crossed() -> None:
-    transformer = engine("fast_dllm_v2_a").model.net
-    session = Session(transformer, 40, block_size=8, shift=1, sampler=Sampler(199))
-    assert session._mask(Plan(range(32, 40), (0,) * 8, 40, (), "denoise")) is None
-    mask = session._mask(Plan(range(16), (0,) * 16, 16, (), "prefill"))
+    session = engine("fast_dllm_v2_a").runner().session(40, block_size=8, shift=1, sampler=Sampler(199))
+    assert session.mask(Plan(range(32, 40), (0,) * 8, 40, (), "denoise")) is None
+    mask = session.mask(Plan(range(16), (0,) * 16, 16, (), "prefill"))
     assert mask is not None
     assert mask[:8, 8:].sum() == 0
     assert mask[8:].all()

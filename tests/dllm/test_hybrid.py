@@ -21,7 +21,7 @@ def entries(run: Run) -> KVCache:
     """The KV cache of a run that was decoded here to its end."""
     session = run.session()
     while plan := run.plan():
-        run.apply(session.forward(plan))
+        run.apply(run.runner.forward([(session, plan)])[0])
     return session.cache
 
 

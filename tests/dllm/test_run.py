@@ -33,7 +33,7 @@ def test_a_record_that_counts_otherwise_is_refused() -> None:
     run = engine_of(LLADA).run([1, 2, 3], Settings(gen_length=4, block_size=4))
     session, plan = run.session(), run.plan()
     assert plan is not None
-    readout = session.forward(plan)
+    (readout,) = run.runner.forward([(session, plan)])
     with pytest.raises(RuntimeError, match="step 0 records 7 positions, but the network computed 6"):
         run.apply(replace(readout, computed=6))
     assert run.records == []
@@ -50,7 +50,7 @@ def test_a_plan_that_misses_the_query_of_a_position_is_refused(spec: ModelSpec) 
         short = replace(plan, queries=queries, tokens=[39] * len(queries), asked=(asked + shift,))
         message = f"asked holds position {asked + shift}, which query {asked} predicts; allowed: what the queries "
         with pytest.raises(ValueError, match=re.escape(message + str(queries))):
-            session.forward(short)
+            run.runner.forward([(session, short)])
 
 
 def test_a_plan_whose_tokens_are_not_its_queries_never_passes() -> None:
@@ -59,4 +59,4 @@ def test_a_plan_whose_tokens_are_not_its_queries_never_passes() -> None:
     assert plan is not None
     for tokens in (plan.tokens[:1], plan.tokens[:-1], [*plan.tokens, 0]):
         with pytest.raises((RuntimeError, ValueError)):
-            session.forward(replace(plan, tokens=tokens))
+            run.runner.forward([(session, replace(plan, tokens=tokens))])

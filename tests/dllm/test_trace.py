@@ -257,15 +257,15 @@ def test_cost_counts_what_a_pass_does() -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from dllm.models.runner import Session
     from dllm.models.sampling import Sampler
 
     engine = engine_of(LLADA)
     run = engine.run([1, 2, 3], Settings(gen_length=9, block_size=3))
-    session = Session(engine.model.net, 12, block_size=None, shift=0, sampler=Sampler(None))
+    runner = engine.runner()
+    session = runner.session(12, block_size=None, shift=0, sampler=Sampler(None))
     with FlopCounterMode(display=False) as counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         plan = Plan(range(3, 9), (1,) * 6, 12, (3, 4), "denoise")
-        session.forward(plan)
+        runner.forward([(session, plan)])
     price = cost(len(plan.queries), plan.visible, len(plan.asked), run.sizes)
     assert price.flops == counter.get_total_flops()
     counted = {str(name): number for name, number in counter.get_flop_counts()["Global"].items()}

@@ -15,6 +15,7 @@ from dllm.models.attend import AttentionMask
 from dllm.models.beside import LowRank, PackedLinear, packable
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
+from dllm.models.runner import pack
 from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
 from dllm.training.lora import TARGETS, save_adapter, wrap
 from tests.dllm.nets import MASK, shape_of
@@ -161,7 +162,7 @@ def test_all_weights_are_the_bases_own(tmp_path: Path) -> None:
 def test_packed_weights_answer_as_plain_ones(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors")
     plain, packed = (attach(base(torch.bfloat16), path).net for _ in range(2))
-    packed.pack()
+    pack(packed)
     exact = attach(base(torch.float32), path).net
     tokens, masks = [1, 2, 3, 4, MASK, MASK, MASK], [4, 5, 6]
     sees = hybrid_sees(7, masks)

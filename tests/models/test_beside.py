@@ -6,6 +6,7 @@ import torch
 from dllm.models.beside import PackedLinear, packable
 from dllm.models.families import QWEN2
 from dllm.models.loader import tiny
+from dllm.models.runner import pack
 from dllm.models.transformer import KVCache, Transformer, rope_table
 from tests.dllm.nets import shape_of
 
@@ -28,9 +29,15 @@ def bf16_net() -> Transformer:
     return tiny(shape_of(QWEN2), seed=3).bfloat16()
 
 
+def packed_net() -> Transformer:
+    net = bf16_net()
+    pack(net)
+    return net
+
+
 @needs_packing
 def test_a_packed_network_says_what_it_said_before() -> None:
-    plain, packed = bf16_net(), bf16_net().pack()
+    plain, packed = bf16_net(), packed_net()
     wide = states(deepcopy(plain).float())
     apart = (states(packed) - wide).abs().max()
     assert packed.predict._packed is not None
@@ -40,14 +47,14 @@ def test_a_packed_network_says_what_it_said_before() -> None:
 @needs_packing
 def test_what_changes_the_weights_unpacks_them() -> None:
     """A copy in another dtype must not answer by the weights it was made from."""
-    wide = deepcopy(bf16_net().pack()).float()
+    wide = deepcopy(packed_net()).float()
     assert all(part._packed is None for part in wide.modules() if isinstance(part, PackedLinear))
     assert torch.equal(states(wide), states(bf16_net().float()))
 
 
 @needs_packing
 def test_training_sees_the_weights_themselves() -> None:
-    net = bf16_net().pack().requires_grad_(True)
+    net = packed_net().requires_grad_(True)
     ids, rope = torch.zeros(1, 4, dtype=torch.long), rope_table(net.shape, 4, CPU)
     net.logits(net(ids, rope)).float().sum().backward()
     assert net.layers[0].gate.weight.grad is not None
@@ -55,7 +62,8 @@ def test_training_sees_the_weights_themselves() -> None:
 
 
 def test_only_bf16_on_a_cpu_is_packed() -> None:
-    net = tiny(shape_of(QWEN2)).pack()
+    net = tiny(shape_of(QWEN2))
+    pack(net)
     assert all(part._packed is None for part in net.modules() if isinstance(part, PackedLinear))
     assert not packable(torch.zeros(1, dtype=torch.bfloat16, device="meta"))
 

@@ -3,7 +3,6 @@
 import gc
 import os
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +14,12 @@ from hypothesis import strategies as st
 from dllm.batch import decode_together
 from dllm.engine import Engine
 from dllm.models import graph as graph_module
-from dllm.models.graph import ASKED, VISIBLE, Graph, Key
-from dllm.models.graphs import MOST, RARE, Graphs
-from dllm.models.pool import LEAST, KVPool
-from dllm.models.runner import Observe, Session
+from dllm.models.graph import ASKED_MULTIPLE, VISIBLE_MULTIPLE, Graph, GraphKey
+from dllm.models.graphs import CAPTURE_AFTER, MAX_GRAPHS, Graphs
+from dllm.models.pool import MIN_CAPACITY, KVPool
+from dllm.models.runner import Runner
 from dllm.models.sampling import Sampler
+from dllm.models.session import Asked, Forward, Observe
 from dllm.settings import Choice, Settings
 from dllm.step import Plan
 from dllm.trace import Trace
@@ -40,15 +40,20 @@ CASES = [
 def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sequences in each replayed pass, as they happen."""
     seen: list[int] = []
-    real = Graph.answer
-    monkeypatch.setattr(Graph, "answer", lambda self, asked: (seen.append(len(asked)), real(self, asked))[1])
+    real = Graph.forward
+    monkeypatch.setattr(Graph, "forward", lambda self, asked: (seen.append(len(asked)), real(self, asked))[1])
     return seen
 
 
 def with_graphs(spec: Any, **changes: Any) -> Engine:
     engine = engine_of(spec, **changes)
-    engine.model.net.graphs = Graphs(engine.model.net, taped)
+    engine.runner().executor = Graphs(engine.model.net, taped)
     return engine
+
+
+def graphs_of(runner: Runner) -> Graphs:
+    assert isinstance(runner.executor, Graphs)
+    return runner.executor
 
 
 def decoded(engine: Engine, prompt: list[int], settings: Settings) -> Trace:
@@ -80,7 +85,7 @@ def test_a_replayed_run_is_the_run(spec: Any, settings: Settings, dtype: torch.d
     plain, graphed = engine_of(spec), engine_of(spec)
     for engine in (plain, graphed):
         engine.model.net.to(dtype)
-    graphed.model.net.graphs = Graphs(graphed.model.net, taped)
+    graphed.runner().executor = Graphs(graphed.model.net, taped)
     for record in ((), ("alternatives",), ("alternatives", "rollout")):
         for prompt in ([3, 1, 4, 1, 5, 9, 2, 6], [2, 7, 1, 8, 2, 8]):
             each = replace(settings, record=record, stop_ids=())
@@ -135,11 +140,11 @@ def test_a_rare_shape_is_not_captured() -> None:
         return taped(body)
 
     engine = engine_of(FAST_DLLM_V2)
-    engine.model.net.graphs = Graphs(engine.model.net, noted)
-    once = Settings(gen_length=RARE, block_size=1, stop_ids=())
+    engine.runner().executor = Graphs(engine.model.net, noted)
+    once = Settings(gen_length=CAPTURE_AFTER, block_size=1, stop_ids=())
     decoded(engine, [1, 2, 3], once)
     assert not made
-    decoded(engine, [1, 2, 3], replace(once, gen_length=RARE + 2))
+    decoded(engine, [1, 2, 3], replace(once, gen_length=CAPTURE_AFTER + 2))
     assert len(made) == 1
 
 
@@ -148,7 +153,7 @@ def test_what_cannot_be_captured_is_computed(caplog: pytest.LogCaptureFixture) -
         raise RuntimeError("operation not permitted when stream is capturing")
 
     engine = engine_of(DREAM)
-    engine.model.net.graphs = Graphs(engine.model.net, broken)
+    engine.runner().executor = Graphs(engine.model.net, broken)
     settings = Settings(gen_length=LENGTH, block_size=8, stop_ids=())
     check_same(decoded(engine, [1, 2], settings), decoded(engine_of(DREAM), [1, 2], settings))
     assert "not permitted" in caplog.text
@@ -167,21 +172,16 @@ def test_the_tape_refuses_what_a_capture_would() -> None:
 
 
 def test_entries_beyond_the_visible_cannot_matter() -> None:
-    engine = with_graphs(LLADA)
-    net = engine.model.net
-    assert net.graphs is not None
-    net.graphs.reserve(1, 64)
-
-    def session() -> Session:
-        return Session(net, 64, block_size=None, shift=0, sampler=Sampler(39), observe=Observe(rollout=True))
-
+    runner = with_graphs(LLADA).runner()
+    runner.reserve(1, 64)
     plan = Plan(range(8), list(range(8)), 8, (1, 2, 3), "denoise")
-    held, storage = session(), net.graphs.pool.storage
+    held = runner.session(64, block_size=None, shift=0, sampler=Sampler(39), observe=Observe(rollout=True))
+    storage = graphs_of(runner).pool.storage
     assert storage is not None
     assert held.cache.slot == 0
-    clean = [held.forward(plan) for _ in range(RARE + 2)]
+    clean = [runner.forward([(held, plan)])[0] for _ in range(CAPTURE_AFTER + 2)]
     storage.keys[:, :, :, 8:], storage.values[:, :, :, 8:] = 1e6, -1e6
-    dirty = held.forward(plan)
+    (dirty,) = runner.forward([(held, plan)])
     assert dirty.tokens == clean[0].tokens
     assert dirty.confidence == pytest.approx(clean[0].confidence, rel=1e-6)
     assert dirty.rollout == pytest.approx(clean[0].rollout, rel=1e-6)
@@ -189,23 +189,27 @@ def test_entries_beyond_the_visible_cannot_matter() -> None:
 
 
 def test_a_shape_is_rounded_up_where_that_changes_nothing() -> None:
-    net = with_graphs(LLADA).model.net
-    session = Session(net, 300, block_size=None, shift=0, sampler=Sampler(39, seed=7))
+    session = with_graphs(LLADA).runner().session(300, block_size=None, shift=0, sampler=Sampler(39, seed=7))
     plan = Plan(range(40), [0] * 40, 257, tuple(range(33)), "denoise")
-    key = Key.of([(session, plan)])
-    assert (key.queries, key.visible, key.asked, key.batch, key.slot) == (40, 2 * VISIBLE, min(40, 2 * ASKED), 1, 0)
-    assert Key.of([(session, plan)] * 3).slot is None
-    assert Key.of([(session, replace(plan, asked=()))]).asked == 0
-    assert Key.of([(session, replace(plan, asked=(1,)))]).asked == ASKED
+    key = GraphKey.of([(session, plan)])
+    assert (key.queries, key.visible, key.asked, key.batch, key.slot) == (
+        40,
+        2 * VISIBLE_MULTIPLE,
+        min(40, 2 * ASKED_MULTIPLE),
+        1,
+        0,
+    )
+    assert GraphKey.of([(session, plan)] * 3).slot is None
+    assert GraphKey.of([(session, replace(plan, asked=()))]).asked == 0
+    assert GraphKey.of([(session, replace(plan, asked=(1,)))]).asked == ASKED_MULTIPLE
 
 
 def test_the_oldest_graph_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dllm.models.graphs.MOST", 2)
+    monkeypatch.setattr("dllm.models.graphs.MAX_GRAPHS", 2)
     engine = with_graphs(FAST_DLLM_V2)
     for size in (2, 4, 8):
         decoded(engine, [1], Settings(gen_length=32, block_size=size, sub_block_size=size, cache=Choice("block")))
-    assert engine.model.net.graphs is not None
-    assert len(engine.model.net.graphs._kept) == 2 < MOST
+    assert len(graphs_of(engine.runner())._kept) == 2 < MAX_GRAPHS
 
 
 def test_slots_are_given_back_and_grow_between_sessions_only() -> None:
@@ -213,8 +217,8 @@ def test_slots_are_given_back_and_grow_between_sessions_only() -> None:
     pool = KVPool(net.shape, dtype=torch.float32, device=torch.device("cpu"))
     assert pool.take(1) is None
     pool.grow(2, 5)
-    assert (pool.slots, pool.capacity) == (2, LEAST)
-    first, second = pool.take(LEAST), pool.take(7)
+    assert (pool.slots, pool.capacity) == (2, MIN_CAPACITY)
+    first, second = pool.take(MIN_CAPACITY), pool.take(7)
     assert first is not None
     assert second is not None
     assert (first.slot, second.slot, pool.take(1)) == (0, 1, None)
@@ -223,27 +227,26 @@ def test_slots_are_given_back_and_grow_between_sessions_only() -> None:
     assert not pool.lacks(3, 1)  # not while somebody is in it
     del first, second
     gc.collect()
-    assert [pool.lacks(3, 1), pool.lacks(1, LEAST + 1), pool.lacks(2, LEAST)] == [True, True, False]
-    again = pool.take(LEAST), pool.take(LEAST)
+    assert [pool.lacks(3, 1), pool.lacks(1, MIN_CAPACITY + 1), pool.lacks(2, MIN_CAPACITY)] == [True, True, False]
+    again = pool.take(MIN_CAPACITY), pool.take(MIN_CAPACITY)
     assert not any(cache is None or cache.keys.any() for cache in again)
     del again
     gc.collect()
-    pool.grow(1, LEAST + 1)
-    assert (pool.slots, pool.capacity) == (2, 2 * LEAST)
+    pool.grow(1, MIN_CAPACITY + 1)
+    assert (pool.slots, pool.capacity) == (2, 2 * MIN_CAPACITY)
 
 
 def test_a_larger_storage_makes_graphs_void(replays: list[int]) -> None:
-    engine, plain = with_graphs(LLADA, context=2 * LEAST), engine_of(LLADA, context=2 * LEAST)
+    engine, plain = with_graphs(LLADA, context=2 * MIN_CAPACITY), engine_of(LLADA, context=2 * MIN_CAPACITY)
     settings = Settings(gen_length=16, block_size=8, cache=Choice("dual"), unmask=Choice("top_k"), stop_ids=())
-    for prompt in ([1, 2], [n % 30 for n in range(LEAST)], [1, 2]):  # the second does not fit beside its answer
+    for prompt in ([1, 2], [n % 30 for n in range(MIN_CAPACITY)], [1, 2]):  # the second does not fit beside its answer
         check_same(decoded(engine, prompt, settings), decoded(plain, prompt, settings))
     assert replays
 
 
 def test_a_session_without_a_slot_decodes_all_the_same(replays: list[int]) -> None:
     engine = with_graphs(DREAM)
-    graphs = engine.model.net.graphs
-    assert graphs is not None
+    graphs = graphs_of(engine.runner())
     graphs.reserve(1, 16)
     holder = graphs.take(16)
     settings = Settings(gen_length=LENGTH, block_size=8, stop_ids=())
@@ -255,12 +258,40 @@ def test_a_session_without_a_slot_decodes_all_the_same(replays: list[int]) -> No
     assert replays
 
 
-def test_a_network_that_changes_has_no_graphs() -> None:
-    net = with_graphs(LLADA).model.net
-    assert deepcopy(net).graphs is None
-    assert net.graphs is not None
-    net.float()
-    assert net.graphs is None
+def test_graphs_of_weights_that_were_moved_are_forgotten(replays: list[int]) -> None:
+    settings = Settings(gen_length=LENGTH, block_size=8, cache=Choice("dual"), stop_ids=())
+    engine, plain = with_graphs(LLADA), engine_of(LLADA)
+    decoded(engine, [1, 2], settings)
+    for each in (engine, plain):
+        each.model.net.to(torch.float32)
+    made = len(replays)
+    check_same(decoded(engine, [1, 2], settings), decoded(plain, [1, 2], settings))
+    assert len(replays) > made > 0
+    assert graphs_of(engine.runner()).pool.dtype == torch.float32
+
+
+def test_another_executor_needs_three_methods() -> None:
+    """One that takes every second pass and hands it to an eager runner of the same network."""
+    engine, taken = engine_of(LLADA), []
+    behind = Runner(engine.model.net)
+
+    class Every:
+        def reserve(self, sessions: int, capacity: int) -> None:
+            taken.append((sessions, capacity))
+
+        def take(self, capacity: int) -> None:
+            return None
+
+        def choose(self, asked: Asked) -> tuple[Forward | None, list[int]]:
+            return (behind.forward, list(range(0, len(asked), 2))) if asked[0][1].asked[0] % 2 else (None, [])
+
+    engine.runner().executor = Every()
+    jobs = [([n, 2, 3], Settings(gen_length=LENGTH - n, block_size=8, stop_ids=())) for n in range(3)]
+    runs = [engine.run(*job) for job in jobs]
+    list(decode_together(runs))
+    for run, job in zip(runs, jobs, strict=True):
+        check_same(run.trace(), decoded(engine_of(LLADA), *job))
+    assert taken == [(3, LENGTH + 3)]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -271,7 +302,7 @@ def test_a_cuda_graph_is_the_run(spec: Any, settings: Settings, replays: list[in
     for graphs in (False, True):
         engine = engine_of(spec)
         engine.model.net.to("cuda", torch.float32)
-        engine.model.net.graphs = Graphs(engine.model.net, graph_module.captured) if graphs else None
+        engine.runner().executor = Graphs(engine.model.net, graph_module.captured) if graphs else None
         traces.append([decoded(engine, [3, 1, 4], replace(settings, stop_ids=())) for _ in range(2)])
     for plain, graphed in zip(*traces, strict=True):
         check_same(plain, graphed)

@@ -1,0 +1,98 @@
+"""The eager pass: kernels launched one by one, for any mixture of sequences of one network, with one sync."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate, islice
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from dllm.models.attend import AttentionMask
+from dllm.models.beside import Rows
+from dllm.models.rollout import influence
+from dllm.models.session import Asked, Session, proposed
+from dllm.models.transformer import KVView, Transformer
+from dllm.step import Plan, Readout
+
+
+class BatchElement:
+    """One sequence of a forward pass, and what is noted of its attention there."""
+
+    def __init__(self, session: Session, plan: Plan) -> None:
+        self.session, self.plan, self.rows = session, plan, session.rows(plan)
+        self.at = session.place(plan.queries)
+        self.masks = plan.layout.masks if plan.layout else ()
+        self.maps: list[Tensor] = []  # per layer (queries, visible)
+        self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
+        observe = self._note if session.observe.rollout or session.observe.attention else None
+        entries = session.cache.seen(plan.visible)
+        slots = plan.layout and plan.layout.slots
+        place = self.at if slots is None else session.place(slots)
+        self.view = KVView(AttentionMask(session.mask(plan)), entries, place, observe, session.attention.kernel)
+
+    def _note(self, layer: int, probs: Tensor) -> None:
+        if self.session.observe.rollout:
+            self.maps.append(probs[0].mean(0))
+        if self.session.observe.attention:
+            self.probabilities.append(probs[0].half())
+
+    def wanted(self, logits: Tensor) -> list[Tensor]:
+        """What the host must know, in fp64 and in the order in which it is read. logits: (asked, vocab)."""
+        session, layout = self.session, self.plan.layout
+        if not self.rows:
+            out = []
+        elif layout is None or not layout.guesses or not session.sampler.temperature:
+            out = proposed(session.sampler, logits, session.generator)
+        else:  # a guess is worth most where it is the likeliest token
+            drawn = proposed(session.sampler, logits[: -layout.guesses], session.generator)
+            guessed = proposed(replace(session.sampler, temperature=0.0), logits[-layout.guesses :])
+            out = [torch.cat(pair) for pair in zip(drawn, guessed, strict=True)]
+        return [*out, influence(self.maps, self.at).double()] if self.maps else out
+
+
+def eager(net: Transformer, asked: Asked) -> list[Readout]:
+    """One pass for all of these. Sequences lie end to end and attend one by one, each to its own KV cache."""
+    elements = [BatchElement(session, plan) for session, plan in asked]
+    device = asked[0][0].device
+    ropes = [element.session.rope[:, element.at] for element in elements]
+    sizes = [len(element.plan.tokens) for element in elements]
+    tokens = torch.tensor([[t for element in elements for t in element.plan.tokens]], device=device)
+    rope = ropes[0] if len(ropes) == 1 else torch.cat(ropes, dim=1)
+    starts = list(accumulate(sizes, initial=0))
+    masks = [start + i for start, element in zip(starts, elements, strict=False) for i in element.masks]
+    views = [element.view for element in elements]
+    hidden = net.together(tokens, rope, views, sizes, masks=_run(masks, device))[0]
+    rows = [start + row for start, element in zip(starts, elements, strict=False) for row in element.rows]
+    # a pass that only encodes reads no logits; the head is the largest matrix of all
+    logits = (net.logits(hidden[rows]) if rows else hidden[:0]).split([len(element.rows) for element in elements])
+    values = iter(
+        _fetch([t for element, part in zip(elements, logits, strict=True) for t in element.wanted(part)], device)
+    )
+    computed = [len(part) for part in hidden.split(sizes)]  # what came out is counted, not what was planned
+    readouts = [element.session.read(element.plan, lambda n: list(islice(values, n))) for element in elements]
+    synced = perf_counter()
+    readouts = [
+        element.session.recorded(replace(readout, computed=n), part, element.probabilities)
+        for element, readout, n, part in zip(elements, readouts, computed, logits, strict=True)
+    ]
+    overhead = perf_counter() - synced
+    return [replace(readout, overhead=overhead) for readout in readouts]
+
+
+def _run(rows: Sequence[int], device: torch.device) -> Rows | None:
+    """Ascending indices as a slice where they follow one another; None where there are none."""
+    if not rows:
+        return None
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return slice(rows[0], rows[-1] + 1)
+    return torch.tensor(rows, device=device)
+
+
+def _fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
+    """The pass's one sync: it happens even where there is nothing to read, so that time means work done."""
+    if parts:
+        return torch.cat(list(parts)).tolist()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return []
