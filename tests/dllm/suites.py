@@ -28,6 +28,9 @@ class Letters:
     def piece(self, token: int) -> str:
         return "xyz"[token % 3]
 
+    def fragment(self, token: int) -> bytes | None:
+        return None
+
 
 def engine(spec: Any) -> Engine:
     return with_letters(engine_of(spec))
