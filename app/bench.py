@@ -8,25 +8,24 @@ from typing import Any
 
 import gradio as gr
 
-from app.shelf import Shelf
-from app.viewer import PLOTLY_LOADER
-from dllm.aims import NOTE as COUNTED
-from dllm.aims import Aim, aims, described, place
-from dllm.benchmark import AR, BRACKETS, COLUMNS, Benchmark, BenchmarkError, Row, cell
+from app.runs import Runs, Saved
+from app.viewer import PLOTLY_LOADER, PLOTLY_URL
+from dllm.document import AR, Benchmark, BenchmarkError, Row
 from dllm.hardware import Hardware, Measured
 from dllm.published import Published
+from dllm.summary import BRACKETS, cell, columns
+from dllm.targets import Target, description, notes, place, targets
 from dllm.trace import TraceError
 from visualize.bench import Drawn, charts
 from visualize.figure import spec
 from visualize.hardware import charts as hardware_charts
-from visualize.page import FOLDER as VIEWER
-from visualize.page import PLOTLY
+from visualize.page import VIEWER_FOLDER
 from visualize.replay import Replay
 from visualize.stage import dumps
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets/bench"
 PUBLISHED = ASSETS / "published.json"
-STYLES = ((VIEWER, "tokens.css"), (ASSETS, "bench.css"))
+STYLES = ((VIEWER_FOLDER, "tokens.css"), (ASSETS, "bench.css"))
 EMPTY = (
     "There is no benchmark here yet. Run python -m dllm bench --out assets/bench/NAME.json, and it is shown when this "
     "page is opened again."
@@ -35,11 +34,11 @@ NOTE = (
     "Published numbers are of other models, on other machines and other tasks, and were measured by their authors: a "
     "ratio to a baseline measured beside it is all that can be compared, and not exactly."
 )
-AIMS = {  # columns of what was measured of a device
-    "ratio": "What should hold of a network on this device.",
-    "network": "Whose shape it has; the weights are random.",
+TARGETS = {  # columns of a hardware document's table
+    "ratio": "What has a target on this device.",
+    "network": "The model, or the shape of one with random weights.",
     "measured": "The ratio in this run.",
-    "aim": "The bound that it should keep.",
+    "target": "What it should reach (≥) or not exceed (≤).",
     "met": "Whether it does.",
 }
 MOUNT = f"""
@@ -53,31 +52,26 @@ bench.mount(element.querySelector('.bs-bench'), {{
 """
 
 
-def bench_tab(shelf: Shelf, stage: gr.HTML, folder: Path = ASSETS) -> Any:
-    """The tab's contents. Gives the event that puts a trace on the stage, for what is to follow it."""
-    made = board(folder)
-    return made.open(  # type: ignore[attr-defined]
-        opener(shelf, folder), None, stage, show_progress="hidden", api_visibility="private"
-    )
-
-
 def board(folder: Path = ASSETS, **kwargs: Any) -> gr.HTML:
-    """The component. Its value is what `replied` says of the first benchmark; the script asks for the others."""
+    """The component. Its value comes from `opened` when the page is opened; the script asks for other benchmarks."""
 
     def answer(question: Any) -> dict[str, Any]:
         """What the script calls as `server.answer`."""
         return replied(question, folder)
 
-    gr.set_static_paths([PLOTLY])
     return gr.HTML(
-        value=dumps(replied({"file": next(iter(benchmarks(folder)), None)}, folder)),
         html_template=template(),
         js_on_load=script() + MOUNT,
         apply_default_css=False,
         server_functions=[answer],
-        plotly=f"gradio_api/file={PLOTLY}",
+        plotly=PLOTLY_URL,
         **kwargs,
     )
+
+
+def opened(folder: Path = ASSETS) -> str:
+    """The board's value: the first of the benchmarks that there are now."""
+    return dumps(replied({"file": next(iter(benchmarks(folder)), None)}, folder))
 
 
 def template() -> str:
@@ -119,15 +113,16 @@ def shown(name: Any, folder: Path = ASSETS) -> dict[str, Any]:
 
 
 def _benchmark(bench: Benchmark, published: Published) -> dict[str, Any]:
+    shown = columns(bench.rows)
     return {
         "facts": facts(bench),
         "figures": _figures(charts(bench, published)),
         "columns": [
             {"title": "decoding", "about": "How it was decoded: block and sub-block size, cache, threshold."},
             {"title": "batch", "about": "Prompts decoded together."},
-            *({"title": title, "about": about} for title, about, _ in COLUMNS.values()),
+            *({"title": column.title, "about": column.meaning} for column in shown.values()),
         ],
-        "rows": [_row(row) for row in bench.rows],
+        "rows": [_row(row, list(shown)) for row in bench.rows],
         "note": f"{BRACKETS} {NOTE}",
     }
 
@@ -136,11 +131,11 @@ def _hardware(found: Hardware, published: Published) -> dict[str, Any]:
     places = dict.fromkeys(place(network) for network in found.networks)
     full = [f"{network.title}: {name}" for network in found.networks for name in network.full]
     return {
-        "facts": f"{'; '.join(places)}: {', '.join(described(network) for network in found.networks)}.",
+        "facts": f"{'; '.join(places)}: {', '.join(description(network) for network in found.networks)}.",
         "figures": _figures(hardware_charts(found, published)),
-        "columns": [{"title": title, "about": about} for title, about in AIMS.items()],
-        "rows": [_aim(network.title, aim) for network in found.networks for aim in aims(network)],
-        "note": " ".join([COUNTED, *([f"Did not fit into memory: {', '.join(full)}."] if full else []), NOTE]),
+        "columns": [{"title": title, "about": about} for title, about in TARGETS.items()],
+        "rows": [_target(network.title, target) for network in found.networks for target in targets(network)],
+        "note": " ".join([notes(found), *([f"Did not fit into memory: {', '.join(full)}."] if full else []), NOTE]),
     }
 
 
@@ -153,14 +148,15 @@ def facts(bench: Benchmark) -> str:
     model, place = bench.model, bench.environment
     device = re.sub(r"^(cpu|cuda): ", "", place.device)
     threads = f", {place.threads} thread{'' if place.threads == 1 else 's'}" if place.device.startswith("cpu") else ""
+    rounds = f"median of {bench.rounds} round{'s' * (bench.rounds != 1)}" if bench.rounds else "not timed"
     return (
         f"{model.id} ({model.parameters / 1e6:.0f} M parameters, {model.dtype}) on {device}{threads}, torch "
-        f"{place.torch}; {bench.suite.prompts} prompts of the suite “{bench.suite.name}”, median of {bench.rounds} "
-        f"round{'' if bench.rounds == 1 else 's'}{f'; commit {place.commit}' if place.commit else ''}."
+        f"{place.torch}; {bench.suite.prompts} prompts of the suite “{bench.suite.name}”, {rounds}"
+        f"{f'; commit {place.commit}' if place.commit else ''}."
     )
 
 
-def opener(shelf: Shelf, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Request], str]:
+def opener(runs: Runs, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Request], str]:
     """The handler of the board's `open` event, whose data are {"file", "row"}: the message that shows the trace."""
 
     def show(event: gr.EventData, request: gr.Request) -> str:
@@ -176,7 +172,7 @@ def opener(shelf: Shelf, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Re
                 raise BenchmarkError(f"the trace {missing[0]} is not beside the benchmark; allowed: one that was kept")
             about = f"A sample prompt of the benchmark “{asked['file']}”, timed as one of its laps."
             replay = Replay.load(*paths, about=about)
-            return replay.message(shelf.open(lambda: replay, request.session_hash))
+            return replay.message(runs.open(Saved(replay), request.session_hash))
         except (BenchmarkError, TraceError) as error:
             raise gr.Error(escape(str(error)), print_exception=False) from None
 
@@ -206,20 +202,20 @@ def _chosen(bench: Benchmark, row: Any) -> Row:
     return bench.rows[row]
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: Row, names: Sequence[str]) -> dict[str, Any]:
     """Cells as text, and what they are sorted by; null where there is nothing to sort."""
-    numbers = [getattr(row, name) for name in COLUMNS]
+    numbers = [getattr(row, name) for name in names]
     return {
-        "cells": [row.name, str(row.batch), *(cell(row, name) for name in COLUMNS)],
+        "cells": [row.name, str(row.batch), *(cell(row, name) for name in names)],
         "order": [row.name, row.batch, *(n if n is None or isinstance(n, float) else n.value for n in numbers)],
         "trace": row.trace is not None,
     }
 
 
-def _aim(title: str, aim: Aim) -> dict[str, Any]:
-    """The same of an aim."""
+def _target(title: str, target: Target) -> dict[str, Any]:
+    """The same of a target."""
     return {
-        "cells": [aim.what, title, *aim.told],
-        "order": [aim.what, title, aim.value, aim.bound, aim.told[-1]],
+        "cells": [target.name, title, *target.cells],
+        "order": [target.name, title, target.value, target.bound, target.cells[-1]],
         "trace": False,
     }

@@ -4,14 +4,15 @@ Model text is data from end to end: it travels as an opaque JSON string and reac
 template takes no value, because templates are compiled and would run what a model writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
 
 from visualize.export import EXPORTS
-from visualize.page import PLOTLY, script, template, words
+from visualize.page import viewer_script, viewer_template, viewer_texts
 
+PLOTLY_URL = "plotly.min.js"  # relative to the page; app.serving answers it
 # what a component's script passes on for plotly.js: fetched by whoever first draws a chart, once for the page
 PLOTLY_LOADER = """() => (window.blockscopePlotly ??= new Promise((done, failed) => {
     const node = document.createElement('script');
@@ -33,25 +34,24 @@ viewer.mount(element.querySelector('.bs'), {{
 """
 
 
-def viewer(ask: Callable[[Any], Any], **kwargs: Any) -> gr.HTML:
+def viewer(ask: Callable[[Any], Awaitable[Any]], **kwargs: Any) -> gr.HTML:
     """The stage. Its value is a message of schema `blockscope.view/1`; `ask` answers the inspector's questions.
 
     Not a subclass: gradio writes a stub file beside the source of every component class.
     """
 
-    def answer(question: Any) -> Any:
-        """What the script calls as `server.answer`; gradio marks it, which it cannot do with a method."""
-        return ask(question)
+    async def answer(question: Any) -> Any:
+        """What the script calls as `server.answer`; gradio sets an attribute on it."""
+        return await ask(question)
 
-    gr.set_static_paths([PLOTLY])  # the one file; served from here, so that nothing is loaded from elsewhere
     return gr.HTML(
         value=None,
-        html_template=template(),
-        js_on_load=script() + MOUNT,
+        html_template=viewer_template(),
+        js_on_load=viewer_script() + MOUNT,
         apply_default_css=False,
         server_functions=[answer],
-        words=words(),
+        words=viewer_texts(),
         exports={name: export.about for name, export in EXPORTS.items()},
-        plotly=f"gradio_api/file={PLOTLY}",
+        plotly=PLOTLY_URL,
         **kwargs,
     )

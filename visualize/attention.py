@@ -11,7 +11,7 @@ from dllm.attention import Maps, quantise
 from dllm.trace import Trace
 from visualize.figure import ACCENT, INK, QUIET, VIRIDIS, base_figure, by_step, spec
 from visualize.sheet import MARK
-from visualize.unlocked import query_rows, rollout, shift_of, sources, written
+from visualize.unlocked import query_rows, rollout, sources, written
 from visualize.view import LaneData, Options, View, number_option
 
 IDENTITY = (
@@ -19,7 +19,7 @@ IDENTITY = (
     "least 1 in its own column. Without this term only what was computed in the step is left."
 )
 NOT_KEPT = "No attention was kept for this step."
-SHARES = (  # name, colour, dash; the first three add up to 1
+ATTENTION_SHARES = (  # name, colour, dash; the first three add up to 1
     ("masks", INK, "dot"),
     ("the prompt", QUIET, "solid"),
     ("written tokens", ACCENT, "solid"),
@@ -62,7 +62,7 @@ def rollout_maps(trace: Trace, maps: Maps, step: int) -> dict[str, Any]:
         "note": IDENTITY,
         "queries": [[0, trace.steps[step].visible]],
         "influence": [plane.sum(0).round(4).tolist() for plane in planes.values()],
-        "unlocked": sources(trace, whole, step=step, shift=shift_of(trace)),
+        "unlocked": sources(trace, whole, step=step, shift=trace.model.shift),
     }
 
 
@@ -83,7 +83,7 @@ def shares(trace: Trace, maps: Maps) -> go.Figure:
             marker={"size": 4},
             hovertemplate=f"step %{{x}}: %{{y:.1%}} to {name}<extra></extra>",
         )
-        for (name, colour, dash), values in zip(SHARES, _shares(trace, maps), strict=True)
+        for (name, colour, dash), values in zip(ATTENTION_SHARES, _shares(trace, maps), strict=True)
     ]
     figure = base_figure(*lines, meta={"step": "x"})
     by_step(figure, len(step))
@@ -114,8 +114,8 @@ def _payload(trace: Trace, maps: Maps, step: int, planes: dict[str, np.ndarray])
 
 
 def _shares(trace: Trace, maps: Maps) -> np.ndarray:
-    """As SHARES, float32 (4, steps); NaN where no attention was kept."""
-    out, holders = np.full((len(SHARES), len(trace.steps)), np.nan, dtype=np.float32), written(trace)
+    """As ATTENTION_SHARES, float32 (4, steps); NaN where no attention was kept."""
+    out, holders = np.full((len(ATTENTION_SHARES), len(trace.steps)), np.nan, dtype=np.float32), written(trace)
     for step in maps.steps:
         record = trace.steps[step]
         probs = maps.mean(step).mean(0)  # (queries, visible)

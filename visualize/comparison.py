@@ -1,9 +1,9 @@
-"""An answer beside its references, in a sentence, and what kind of decoding wrote it."""
+"""An answer beside its references, in a sentence."""
 
 from collections.abc import Mapping
 
-from dllm import settings
 from dllm.gate import Comparison, compare_references
+from dllm.settings import is_autoregressive, is_verified
 from dllm.strict import short
 from dllm.trace import Trace
 
@@ -45,17 +45,7 @@ def matches_references(trace: Trace) -> bool | None:
 
 def reference_names(trace: Trace) -> dict[str, str]:
     """What the references of a lane are called, in the order in which they are listed."""
-    return VERIFIED_NAMES if is_verified(trace) else REFERENCE_NAMES
-
-
-def is_autoregressive(trace: Trace) -> bool:
-    """Whether it was decoded one token at a time, left to right."""
-    return settings.is_autoregressive(trace.settings)
-
-
-def is_verified(trace: Trace) -> bool:
-    """Whether it was decoded by verified decoding: AR's tokens, several of them tested in a pass."""
-    return settings.is_verified(trace.settings)
+    return VERIFIED_NAMES if is_verified(trace.settings) else REFERENCE_NAMES
 
 
 def _departure(name: str, found: Comparison) -> str:
@@ -68,7 +58,7 @@ def _departure(name: str, found: Comparison) -> str:
 def _only_rounding(trace: Trace, found: Mapping[str, Comparison]) -> bool:
     """Whether rounding alone explains a difference: the cache is exact, and no token was committed untested."""
     cache = (trace.settings.get("cache") or {}).get("name", "none")
-    if trace.model.dtype not in LOW_PRECISION or not (cache in EXACT_CACHES or is_autoregressive(trace)):
+    if trace.model.dtype not in LOW_PRECISION or not (cache in EXACT_CACHES or is_autoregressive(trace.settings)):
         return False
-    single = is_verified(trace) or all(len(step.committed) <= 1 for step in trace.steps)
+    single = is_verified(trace.settings) or all(len(step.committed) <= 1 for step in trace.steps)
     return any(not each.same and (single or name == "no_cache") for name, each in found.items())

@@ -7,18 +7,18 @@ import plotly.graph_objects as go
 
 from dllm.cost import Cost, cost
 from dllm.trace import Trace
-from visualize.figure import ACCENT, INK, STYLES, Style, bar_marker, base_figure, by_step
+from visualize.figure import ACCENT, INK, SERIES_STYLES, Style, bar_marker, base_figure, by_step
 
 Part = tuple[str, str, Style]  # a field of Cost, its name, and its style
 OPERATION_PARTS: tuple[Part, ...] = (
-    ("projections", "projections", STYLES[0]),
-    ("attention", "attention", STYLES[1]),
-    ("head", "head (logits)", STYLES[2]),
+    ("projections", "projections", SERIES_STYLES[0]),
+    ("attention", "attention", SERIES_STYLES[1]),
+    ("head", "head (logits)", SERIES_STYLES[2]),
 )
 BYTE_PARTS: tuple[Part, ...] = (
-    ("weights", "weights read", STYLES[0]),
-    ("read", "keys and values read", STYLES[1]),
-    ("written", "keys and values written", STYLES[3]),
+    ("weights", "weights read", SERIES_STYLES[0]),
+    ("read", "keys and values read", SERIES_STYLES[1]),
+    ("written", "keys and values written", SERIES_STYLES[3]),
 )
 TICKS = [digit * 10.0**exponent for exponent in range(-1, 6) for digit in (1, 2, 5)]
 

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from dllm.drift import Drift
 from dllm.metrics import REUSED, states
+from dllm.settings import is_verified
 from dllm.trace import Trace
-from visualize.comparison import is_verified
 from visualize.figure import ACCENT, INK, QUIET, RULE, VIRIDIS, base_figure, spec
 from visualize.sheet import MARK, cell_markers, heatmap, scale_top, shades, sheet
 from visualize.unlocked import query_rows
@@ -265,7 +265,7 @@ VIEW = View(
         "so it takes a while."
     ),
     has_data=lambda lane: lane.drift is not None,
-    never=lambda lane: NO_DRIFT if is_verified(lane.trace) else "",
+    never=lambda lane: NO_DRIFT if is_verified(lane.trace.settings) else "",
     charts={
         "Drift of cached from fresh entries, step by position": (
             lambda lane, options: drift_sheet(lane.known_drift, what=_what(options), layer=_layer(lane, options))

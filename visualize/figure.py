@@ -29,7 +29,7 @@ class Style:
     pattern: str = ""
 
 
-STYLES = (  # the colours of Okabe and Ito (2008), which differ for every kind of colour vision
+SERIES_STYLES = (  # the colours of Okabe and Ito (2008), which differ for every kind of colour vision
     Style("#0072b2", "solid", "circle", ""),
     Style("#e69f00", "dash", "square", "/"),
     Style("#009e73", "dot", "diamond", "."),

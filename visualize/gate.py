@@ -6,13 +6,14 @@ from typing import Any
 import plotly.graph_objects as go
 
 from dllm.gate import align, compare, compare_references
+from dllm.settings import is_autoregressive
 from dllm.strict import short
 from dllm.trace import Trace
-from visualize.comparison import MAX_ITEM, REFERENCE_NAMES, is_autoregressive, reference_names
-from visualize.figure import STYLES, bar_marker, base_figure
+from visualize.comparison import MAX_ITEM, REFERENCE_NAMES, reference_names
+from visualize.figure import SERIES_STYLES, bar_marker, base_figure
 from visualize.view import View
 
-REFERENCE_STYLES = {"no_cache": STYLES[0], "one_by_one": STYLES[1]}
+REFERENCE_STYLES = {"no_cache": SERIES_STYLES[0], "one_by_one": SERIES_STYLES[1]}
 
 
 def has_references(lanes: Mapping[str, Trace]) -> bool:
@@ -50,8 +51,8 @@ def log_probs(lanes: Mapping[str, Trace]) -> go.Figure:
     """Mean log-probability of a token of each lane's answer under AR, nats; AR's own answer is marked."""
     held = {title: t.gate.log_prob for title, t in lanes.items() if t.gate and t.gate.log_prob is not None}
     bars = []
-    for name, own, style in (("diffusion", False, STYLES[0]), ("AR itself", True, STYLES[3])):
-        part = {title: value for title, value in held.items() if is_autoregressive(lanes[title]) == own}
+    for name, own, style in (("diffusion", False, SERIES_STYLES[0]), ("AR itself", True, SERIES_STYLES[3])):
+        part = {title: value for title, value in held.items() if is_autoregressive(lanes[title].settings) == own}
         bars.append(
             go.Bar(
                 x=list(part),

@@ -28,7 +28,7 @@ CELL, LINE, GAP, TRAY, PAD = 30, 44, 3, 6, 6  # height, line distance, between c
 SEEN = {" ": "·", "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # with what the font has
 
 Box = tuple[int, int, int, int]
-Run = tuple[str, bool]  # text, and whether it stands for something that has no ink of its own
+Glyphs = tuple[str, bool]  # text, and whether it stands for something that has no ink of its own
 
 
 def gif(trace: Trace, *, title: str | None = None, width: int = 900, milliseconds: int | None = None) -> bytes:
@@ -60,13 +60,13 @@ def gif(trace: Trace, *, title: str | None = None, width: int = 900, millisecond
     return out.getvalue()
 
 
-def runs(piece: str) -> list[Run]:
+def runs(piece: str) -> list[Glyphs]:
     """A token's text as it is drawn, cut after MAX_CHARS characters.
 
     Blanks and line breaks become visible and what has no ink becomes its code point, as in the viewer. What else the
     font lacks is left to it: an empty box.
     """
-    out: list[Run] = []
+    out: list[Glyphs] = []
     for char in piece:
         if sum(len(text) for text, _ in out) >= MAX_CHARS:
             return [*out, ("…", True)]
@@ -79,7 +79,7 @@ def runs(piece: str) -> list[Run]:
 class _Look:
     """All that is drawn of a cell. shade: of its confidence; None: a mask, a draft, or beyond the stop token."""
 
-    runs: tuple[Run, ...] = ()
+    runs: tuple[Glyphs, ...] = ()
     shade: int | None = None
     new: bool = False
     beyond: bool = False
@@ -233,7 +233,7 @@ class Film:
             out[block, y0] = (left, y0 - TRAY, x1 + TRAY, y1 + TRAY)
         return [(block, tray) for (block, _), tray in out.items()]
 
-    def _runs(self, token: int) -> tuple[Run, ...]:
+    def _runs(self, token: int) -> tuple[Glyphs, ...]:
         if token in self.stop_ids:
             return (("EOS", True),)
         if part := (self.trace.fragments or {}).get(token):  # a part of a character: its bytes

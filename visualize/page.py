@@ -15,16 +15,16 @@ from visualize.replay import Replay
 from visualize.stage import dumps
 from visualize.views import VIEWS
 
-FOLDER = Path(__file__).resolve().parent.parent / "assets/viewer"
+VIEWER_FOLDER = Path(__file__).resolve().parent.parent / "assets/viewer"
 PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
 BUDGET = 24 * 2**20  # characters of answers that a saved page carries
 # The page loads nothing and sends nothing by fetch, image, form or frame. A script could still navigate away with data
 # in the address; what keeps model text from becoming a script is that it is only ever written as text.
-POLICY = (
+SAVED_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "form-action 'none'; base-uri 'none'"
 )
-MOUNT = """
+SAVED_MOUNT = """
 const carried = JSON.parse(document.getElementById("bs-data").textContent);
 document.getElementById("bs-asked").textContent = carried.prompt;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -42,21 +42,21 @@ viewer.mount(document.querySelector(".bs"), {
 MISSING = "This saved page does not carry that picture; the app draws it from the trace."
 
 
-def template() -> str:
+def viewer_template() -> str:
     """The static page of the viewer with its style sheets."""
-    return "\n".join([_style("tokens.css", "viewer.css"), (FOLDER / "viewer.html").read_text(encoding="utf-8")])
+    return "\n".join([_style("tokens.css", "viewer.css"), (VIEWER_FOLDER / "viewer.html").read_text(encoding="utf-8")])
 
 
-def script() -> str:
+def viewer_script() -> str:
     """The viewer's script, as `make bundle` makes it. It defines `viewer`, with `mount` and `keyOf`."""
-    return (FOLDER / "viewer.js").read_text(encoding="utf-8")
+    return (VIEWER_FOLDER / "viewer.js").read_text(encoding="utf-8")
 
 
 def _style(*names: str) -> str:
-    return "\n".join(f"<style>{(FOLDER / name).read_text(encoding='utf-8')}</style>" for name in names)
+    return "\n".join(f"<style>{(VIEWER_FOLDER / name).read_text(encoding='utf-8')}</style>" for name in names)
 
 
-def words() -> dict[str, Any]:
+def viewer_texts() -> dict[str, Any]:
     """What the viewer says that depends on no run."""
     views = {
         name: {"title": v.title, "look_for": v.look_for, "empty": v.empty, "choices": v.choices}
@@ -72,7 +72,7 @@ def words() -> dict[str, Any]:
 def page(replay: Replay) -> str:
     """A replay as one HTML file."""
     carried = {
-        "words": words(),
+        "words": viewer_texts(),
         "message": replace(replay, link=None).message("saved"),  # a file has no address to share
         "answers": answers(replay),
         "missing": MISSING,
@@ -81,15 +81,15 @@ def page(replay: Replay) -> str:
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{SAVED_POLICY}">',
         f"<title>{APP}: a recorded run</title>",
         f'{_style("standalone.css")}</head><body class="bs-page"><main>',
         f'<header class="bs-saved"><h1>{APP}</h1><p>A recorded run of this prompt:</p><p id="bs-asked"></p></header>',
-        template(),
+        viewer_template(),
         "</main>",
         f'<script type="application/json" id="bs-data">{dumps(carried)}</script>',
         f"<script>{PLOTLY.read_text(encoding='utf-8')}</script>",
-        f"<script>{script()}{MOUNT}</script>",
+        f"<script>{viewer_script()}{SAVED_MOUNT}</script>",
         "</body></html>",
     ]
     return "\n".join(parts)

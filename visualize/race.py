@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from dllm.pace import DEFINITIONS, RULES, Throughput, comparable, first_step, laps, throughput, timeline
 from dllm.trace import Trace
-from visualize.figure import RULE, STYLES, Style, bar_marker, base_figure, by_step
+from visualize.figure import RULE, SERIES_STYLES, Style, bar_marker, base_figure, by_step
 from visualize.view import Draw, Options, View, choice_option
 
 FLAGS = ("top left", "bottom right")  # in turn, so that lanes that end together can be read
@@ -23,7 +23,7 @@ NUMBERS: tuple[tuple[str, str, Callable[[Throughput], float | None]], ...] = (
 
 def lane_styles(lanes: Mapping[str, Trace]) -> dict[str, Style]:
     """A style for each lane by its place, so that it is the same in every figure."""
-    return {title: STYLES[place % len(STYLES)] for place, title in enumerate(lanes)}
+    return {title: SERIES_STYLES[place % len(SERIES_STYLES)] for place, title in enumerate(lanes)}
 
 
 def progress(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool = False) -> go.Figure:

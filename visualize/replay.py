@@ -15,7 +15,7 @@ from visualize.facts import decoder_words, facts
 from visualize.lane import Title, titles_of
 from visualize.stage import Stage
 from visualize.view import LaneData, QuestionError
-from visualize.views import answer
+from visualize.views import answer_question
 
 SUFFIXES = (".json.gz", ".json")
 NAME = re.compile(r"[a-z0-9_.-]{1,40}")
@@ -114,7 +114,7 @@ class Replay:
         lane = question.get("lane") if isinstance(question, Mapping) else None
         if not isinstance(lane, str) or lane not in self.traces:
             raise QuestionError(f"lane is {lane!r}; allowed: {', '.join(self.traces)}")
-        return answer(self.lane_data(lane), question)
+        return answer_question(self.lane_data(lane), question)
 
     def lane_data(self, lane: str) -> LaneData:
         """What the views of a lane are drawn from."""

@@ -13,7 +13,7 @@ from visualize.race import lane_styles
 from visualize.view import LaneData, View
 
 UNMEASURED = "The peaks of this machine were not measured, so there is no roof."
-SHARED = "Not drawn, because their passes were shared with other runs: {}."
+SHARED_NOTE = "Not drawn, because their passes were shared with other runs: {}."
 MEASURED = "this machine, measured"
 
 
@@ -32,7 +32,8 @@ def roofline(lanes: Mapping[str, Trace], environment: Environment) -> go.Figure:
     figure = base_figure(*_ceilings(environment, reached), *dots, height=400, showlegend=True)
     measured = environment.peak_bytes is not None and environment.peak_flops is not None
     notes = [] if measured else [UNMEASURED]
-    notes += [SHARED.format(", ".join(shared))] if (shared := [title for title in lanes if title not in alone]) else []
+    if shared := [title for title in lanes if title not in alone]:
+        notes.append(SHARED_NOTE.format(", ".join(shared)))
     if notes:
         where = {"x": 0, "y": 1, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top"}
         figure.add_annotation(text="<br>".join(notes), showarrow=False, font={"color": QUIET}, align="left", **where)

@@ -13,13 +13,6 @@ from dllm.canvases import canvases
 from dllm.trace import StepRecord, Trace
 from visualize.sheet import position_count
 
-UNSHIFTED = ("llada",)  # families that predict position p at query p; all others at query p - 1
-
-
-def shift_of(trace: Trace) -> int:
-    """How far before a position the query lies that predicts it: 0 or 1, by the model's family."""
-    return 0 if trace.model.family in UNSHIFTED else 1
-
 
 def query_rows(record: StepRecord) -> np.ndarray:
     """The positions a step recomputed, ascending, (queries,): those of the rows of its attention."""
@@ -75,7 +68,7 @@ def unlocked(trace: Trace, maps: Maps, step: int, top: int = 5) -> list[dict[str
     Attention is not explanation.
     """
     rolled = rollout(maps.mean(step), query_rows(trace.steps[step]))
-    return sources(trace, rolled, step=step, shift=shift_of(trace), top=top)
+    return sources(trace, rolled, step=step, shift=trace.model.shift, top=top)
 
 
 def sources(trace: Trace, rolled: np.ndarray, *, step: int, shift: int, top: int = 5) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from dllm.gate import compare_references
 from dllm.pace import Throughput, comparable, laps, throughput
+from dllm.settings import is_autoregressive, is_verified
 from dllm.trace import Trace
-from visualize.comparison import comparison_sentence, is_autoregressive, is_verified
+from visualize.comparison import comparison_sentence
 from visualize.cost import costs, has_sizes
 from visualize.race import no_race
 
@@ -46,19 +47,26 @@ def verdict(traces: Mapping[str, Trace]) -> str:
     lanes = sorted(_lanes(traces), key=lambda lane: -lane.numbers.tps)
     if not all(lane.numbers.tps for lane in lanes):
         return ""
-    base = next((lane for lane in lanes if is_autoregressive(lane.trace)), lanes[-1])
+    base = next((lane for lane in lanes if is_autoregressive(lane.trace.settings)), lanes[-1])
     rival = next(lane for lane in lanes if lane is not base)
     said = [_ranking(lanes, base)] if len(lanes) > 2 else []
-    exact = [lane for lane in lanes if lane not in (base, rival) and is_verified(lane.trace) and _same(lane, base)]
+    exact = [
+        lane for lane in lanes if lane not in (base, rival) and is_verified(lane.trace.settings) and _same(lane, base)
+    ]
     told = [_comparison(rival, base), _why(rival, base), *(_comparison(lane, base) for lane in exact)]
     return " ".join([*said, *told, *_answers(lanes, base)])
 
 
 def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
     """AR is called so, unless two lanes are."""
-    single = sum(is_autoregressive(trace) for trace in traces.values()) == 1
+    single = sum(is_autoregressive(trace.settings) for trace in traces.values()) == 1
     return [
-        Lane("AR" if single and is_autoregressive(trace) else _lowered(title), trace, throughput(trace), laps(trace))
+        Lane(
+            "AR" if single and is_autoregressive(trace.settings) else _lowered(title),
+            trace,
+            throughput(trace),
+            laps(trace),
+        )
         for title, trace in traces.items()
     ]
 

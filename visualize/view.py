@@ -59,7 +59,7 @@ class LaneData:
 
 Options = Mapping[str, Any]
 Draw = Callable[[LaneData, Options], go.Figure]
-Answer = Callable[[LaneData, Options], Mapping[str, Any]]
+Reply = Callable[[LaneData, Options], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ class View:
     has_data: Callable[[LaneData], bool] = lambda _: True
     never: Callable[[LaneData], str] = lambda _: ""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    extra: Answer = lambda *_: {}
-    details: Mapping[str, Answer] = field(default_factory=dict)
+    extra: Reply = lambda *_: {}
+    details: Mapping[str, Reply] = field(default_factory=dict)
     saved: Callable[[LaneData], Iterable[Options]] = lambda _: ()
 
     def answer(self, lane: LaneData, options: Options) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from visualize import attention, drift, gate, influence, ledger, order, race, roofline, score
-from visualize.view import Answer, LaneData, QuestionError, View
+from visualize.view import LaneData, QuestionError, Reply, View
 
 VIEWS: dict[str, View] = {  # in the order of the tabs
     "score": score.VIEW,
@@ -21,13 +21,13 @@ VIEWS: dict[str, View] = {  # in the order of the tabs
     "rollout": influence.VIEW,
     "drift": drift.VIEW,
 }
-QUESTIONS: dict[str, Answer] = {
+QUESTIONS: dict[str, Reply] = {
     **{name: view.answer for name, view in VIEWS.items()},
     **{name: reply for view in VIEWS.values() for name, reply in view.details.items()},
 }
 
 
-def answer(lane: LaneData, question: Any) -> Mapping[str, Any]:
+def answer_question(lane: LaneData, question: Any) -> Mapping[str, Any]:
     """The answer to a question about a lane.
 
     Raises:

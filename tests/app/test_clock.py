@@ -1,6 +1,7 @@
 """Lanes that race on one clock: what every moment shows, the flags, playing, and the gate beside the numbers."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import accumulate
 
@@ -12,7 +13,7 @@ from tests.app.test_script import MOUNT, NUMBERS, Send, piece
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.test_stage import trace
 from visualize.lane import Title
-from visualize.page import script, template, words
+from visualize.page import viewer_script, viewer_template, viewer_texts
 from visualize.stage import Stage, stopped
 
 # seconds of the passes of each lane, exact in binary: the totals are 1.5, 2, 1.5 and 3 seconds
@@ -30,8 +31,8 @@ Finish = Callable[[Stage], str]
 
 @pytest.fixture
 def send(page: Page) -> Send:
-    page.set_content(f"<body>{template()}</body>")
-    page.evaluate(MOUNT, [script(), words()])
+    page.set_content(f"<body>{viewer_template()}</body>")
+    page.evaluate(MOUNT, [viewer_script(), viewer_texts()])
     return lambda message: page.evaluate("(text) => { feed.value = text; feed.receive(); }", message)
 
 
@@ -54,7 +55,7 @@ def freeze(page: Page) -> None:
 def on_clock(page: Page, send: Send, message: str) -> None:
     send(message)
     page.locator(".bs-by").select_option("clock")
-    expect(page.locator(".bs-where")).to_contain_text(" s")
+    expect(page.locator(".bs-where")).to_have_text(re.compile(r"[0-9] s$"))
 
 
 def seek(page: Page, seconds: float) -> None:

@@ -11,7 +11,7 @@ from dllm.trace import Trace
 from tests.dllm.traces import canvas_at
 from tests.visualize.runs import recorded, verified
 from visualize.drift import NO_DRIFT
-from visualize.page import FOLDER, PLOTLY, script, template, words
+from visualize.page import PLOTLY, VIEWER_FOLDER, viewer_script, viewer_template, viewer_texts
 from visualize.page import page as saved_page
 from visualize.replay import Replay
 from visualize.stage import Stage, notice
@@ -41,9 +41,11 @@ class Stand:
         self.measured: list[dict[str, Any]] = []
         page.expose_function("answer", self.answer)
         page.expose_function("measure", self.measure)
-        page.set_content(f"<style>{(FOLDER / 'standalone.css').read_text()}</style><main>{template()}</main>")
+        page.set_content(
+            f"<style>{(VIEWER_FOLDER / 'standalone.css').read_text()}</style><main>{viewer_template()}</main>"
+        )
         page.add_script_tag(path=PLOTLY)
-        page.evaluate(MOUNT, [script(), words()])
+        page.evaluate(MOUNT, [viewer_script(), viewer_texts()])
 
     def answer(self, question: dict[str, Any]) -> Any:
         self.asked.append(question)

@@ -14,7 +14,7 @@ from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.runs import verified
 from tests.visualize.test_stage import trace
 from visualize.figure import VIRIDIS
-from visualize.page import script, template, words
+from visualize.page import viewer_script, viewer_template, viewer_texts
 from visualize.stage import Stage, stopped
 
 MOUNT = """([source, words]) => {
@@ -39,8 +39,8 @@ def piece(token: int) -> str:
 @pytest.fixture
 def send(page: Page) -> Send:
     """A viewer on an empty page, and what delivers messages to it."""
-    page.set_content(f"<body>{template()}</body>")
-    page.evaluate(MOUNT, [script(), words()])
+    page.set_content(f"<body>{viewer_template()}</body>")
+    page.evaluate(MOUNT, [viewer_script(), viewer_texts()])
     return lambda message: page.evaluate("(text) => { feed.value = text; feed.receive(); }", message)
 
 
@@ -141,9 +141,9 @@ def test_a_gap_is_counted_until_it_is_healed(page: Page, send: Send) -> None:
 
 
 def test_a_message_that_came_before_the_viewer_is_shown(page: Page) -> None:
-    page.set_content(f"<body>{template()}</body>")
+    page.set_content(f"<body>{viewer_template()}</body>")
     early = MOUNT.replace("value: null", f"value: {json.dumps(run()[-1])}")
-    page.evaluate(early, [script(), words()])
+    page.evaluate(early, [viewer_script(), viewer_texts()])
     expect(page.get_by_role("region", name="Canvas as text")).to_have_text(" alpha beta⏹", use_inner_text=False)
 
 
@@ -500,6 +500,189 @@ def test_tokens_are_legible_on_every_shade(page: Page, send: Send, dark: bool) -
     ratios: list[float] = page.evaluate(CONTRAST, dark)
     assert len(ratios) == 5
     assert min(ratios) >= 4.5
+
+
+EMOJI, ARABIC, KOREAN = (
+    "\U0001f600\U0001f469\u200d\U0001f467\u200d\U0001f466",
+    "\u0645\u0627 \u0647\u064a",
+    "\uc548\ub155!",
+)
+
+
+def tokens_of(text: str, size: int) -> dict[int, bytes]:
+    """The text as tokens of `size` bytes each, by id."""
+    whole = text.encode()
+    return {10 + i: whole[i * size : (i + 1) * size] for i in range(-(-len(whole) // size))}
+
+
+def whole(part: bytes) -> bool:
+    try:
+        part.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def spelled(text: str, size: int) -> list[str]:
+    """What the cells show, by definition: a character where its last byte is, the bytes of one that ends later."""
+    shown = [""] * -(-len(text.encode()) // size)
+    glyphs = {" ": "\u00b7", "\u200d": "U+200D"}
+    at = 0
+    for char in text:
+        owners: dict[int, list[int]] = {}
+        for byte in char.encode():
+            owners.setdefault(at // size, []).append(byte)
+            at += 1
+        last = max(owners)
+        for owner, part in owners.items():
+            shown[owner] += glyphs.get(char, char) if owner == last else " ".join(f"{byte:02X}" for byte in part)
+    return shown
+
+
+def many_bytes(tokens: dict[int, bytes], order: list[int]) -> list[str]:
+    """The messages of a run that writes one token a pass, in an order of indices."""
+    length = len(tokens) + 1
+    settings = {**SETTINGS, "gen_length": length, "block_size": length, "sub_block_size": length}
+    pieces = {2: "<end>", **{i: part.decode(errors="replace") for i, part in tokens.items()}}
+    parts = {i: part for i, part in tokens.items() if not whole(part)}
+    stage = Stage("run", ["diffusion"], lambda i: pieces.get(i, "?"), fragment=parts.get)
+    passes = [{4 + i: 10 + i} for i in order] + [{4 + len(tokens): 2}]
+    return [
+        stage.open("diffusion", PROMPT, settings),
+        *(stage.step("diffusion", step(n, made, asked=made)) for n, made in enumerate(passes)),
+        stage.finish(),
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("text", [EMOJI, ARABIC, KOREAN])
+def test_characters_spread_over_tokens_are_whole_in_the_text_and_in_the_cell_that_ends_them(
+    page: Page, send: Send, text: str, size: int
+) -> None:
+    tokens = tokens_of(text, size)
+    assert not all(map(whole, tokens.values()))
+    for message in many_bytes(tokens, list(range(len(tokens)))[::-1]):
+        send(message)
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+    expect(page.get_by_role("region", name="Canvas as text")).to_have_text(text + "⏹", use_inner_text=False)
+    cells = page.locator(".bs-strip .bs-cell")
+    assert cells.all_text_contents() == [*spelled(text, size), "EOS"]
+
+
+def test_bytes_of_a_character_are_shown_until_it_is_complete(page: Page, send: Send) -> None:
+    tokens = tokens_of("\U0001f600", 2)
+    opened, first, *rest = many_bytes(tokens, [1, 0])
+    send(opened)
+    send(first)
+    cells = page.locator(".bs-strip .bs-cell")
+    expect(cells.nth(1)).to_have_text("98 80")
+    assert cells.nth(1).locator(".bs-glyph").inner_text() == "98 80"
+    card = page.locator(".bs-card")
+    cells.nth(1).hover()
+    expect(card).to_contain_text("98 80: not a part of a UTF-8 character.")
+    for message in rest:
+        send(message)
+    expect(card).to_contain_text("98 80: bytes 3 to 4 of the 4 of \U0001f600.")
+    expect(cells).to_have_text(["F0 9F", "\U0001f600", "EOS"])
+    cells.nth(0).hover()
+    expect(card).to_contain_text("F0 9F: bytes 1 to 2 of the 4 of \U0001f600.")
+    page.keyboard.press("Home")
+    expect(cells.nth(0)).to_have_text("░")
+
+
+def test_a_character_that_lacks_its_end_is_not_called_wrong(page: Page, send: Send) -> None:
+    opened, first, *_ = many_bytes(tokens_of("\U0001f600", 3), [0, 1])
+    send(opened)
+    send(first)
+    cells = page.locator(".bs-strip .bs-cell")
+    expect(cells.nth(0)).to_have_text("F0 9F 98")
+    cells.nth(0).hover()
+    expect(page.locator(".bs-card")).to_contain_text("F0 9F 98: bytes of a character that is not complete yet.")
+
+
+def test_bytes_that_are_no_text_are_shown_as_they_are(page: Page, send: Send) -> None:
+    for message in many_bytes({10: b"a\xff", 11: b"\xc3", 12: b"b"}, [0, 1, 2]):
+        send(message)
+    cells = page.locator(".bs-strip .bs-cell")
+    expect(cells).to_have_text(["aFF", "C3", "b", "EOS"])
+    expect(page.get_by_role("region", name="Canvas as text")).to_have_text("a��b⏹", use_inner_text=False)
+
+
+def test_copied_tokens_are_their_text(page: Page, send: Send) -> None:
+    text = "a \U0001f600"
+    for message in many_bytes(tokens_of(text, 3), [0, 1]):
+        send(message)
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+    copied = page.evaluate("""() => {
+      const strip = document.querySelector(".bs-strip .bs-block");
+      document.getSelection().selectAllChildren(strip);
+      const data = new DataTransfer();
+      strip.dispatchEvent(new ClipboardEvent("copy", { clipboardData: data, bubbles: true, cancelable: true }));
+      return data.getData("text/plain");
+    }""")
+    assert copied == text + "⏹"
+
+
+def test_a_run_that_was_replaced_is_never_shown_again(page: Page, send: Send) -> None:
+    """Its late messages neither bring it back nor change the newer one."""
+    first = run()
+    for message in first[:4]:
+        send(message)
+    expect(page.locator(".bs")).to_have_attribute("data-passes", "2")
+    newer = Stage("newer", ["diffusion"], piece)
+    send(newer.open("diffusion", PROMPT, SETTINGS))
+    send(newer.step("diffusion", step(0, {4: 5})))
+    for message in first[4:]:
+        send(message)
+        page.wait_for_timeout(50)
+        assert state(page, "run") == "newer"
+        assert state(page, "state") == "running"
+        assert canvas(page) == " alpha░░░"
+
+
+def test_after_stop_nothing_is_called_live(page: Page, send: Send) -> None:
+    for message in run()[:4]:
+        send(message)
+    where = page.locator(".bs-where")
+    expect(where).to_have_text("step 2 of 2, live")
+    send(stopped("now"))
+    expect(where).to_have_text("step 2 of 2")
+
+
+def test_a_viewer_that_is_mounted_again_leaves_no_listener_behind(page: Page, send: Send) -> None:
+    """Were the first viewer still listening, one key would move two cursors that share one page."""
+    page.evaluate(MOUNT, [viewer_script(), viewer_texts()])
+    for message in run():
+        send(message)
+    expect(page.locator(".bs-where")).to_have_text("step 4 of 4")
+    page.evaluate("""() => {
+      window.heard = 0;
+      const seek = document.querySelector(".bs-where");
+      new MutationObserver((changes) => (heard += changes.length)).observe(seek, { childList: true });
+    }""")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".bs-where")).to_have_text("step 3 of 4")
+    page.keyboard.press("Space")  # twice would play and pause
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_a_viewer_that_is_gone_listens_to_nothing(page: Page) -> None:
+    page.set_content("<body></body>")
+    page.evaluate("""() => {
+      window.listening = new Set();
+      const add = document.addEventListener.bind(document);
+      document.addEventListener = (type, act, options) => {
+        listening.add(type);
+        options.signal.addEventListener("abort", () => listening.delete(type));
+        add(type, act, options);
+      };
+    }""")
+    page.evaluate("(html) => document.body.insertAdjacentHTML('beforeend', html)", viewer_template())
+    page.evaluate(MOUNT, [viewer_script(), viewer_texts()])
+    assert page.evaluate("Array.from(listening).sort()") == ["blockscope:asked", "blockscope:refused", "keydown"]
+    page.evaluate("document.querySelector('.bs').remove()")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("listening.size") == 0
 
 
 def rgb(colour: str) -> str:

@@ -15,7 +15,8 @@ from tests.dllm.traces import made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
 from visualize.drift import NO_DRIFT, changed_tokens, drift_by_layer, drift_depth, drift_sheet, key_path, phases
-from visualize.views import LaneData, answer
+from visualize.view import LaneData
+from visualize.views import answer_question
 
 CHANGES = (Change(0, 5, 11, 0.61234, 12, 0.5, False), Change(1, 6, 13, 0.9, 14, 0.7, True))
 
@@ -202,5 +203,5 @@ def test_what_is_not_there_is_refused(draw: Any, words: str) -> None:
 
 def test_of_verified_decoding_no_drift_can_be_measured() -> None:
     """Nor is it offered: "final" tells the page that what is missing will never be there."""
-    assert answer(LaneData(verified()), {"view": "drift"}) == {"empty": NO_DRIFT, "final": True}
-    assert "final" not in answer(LaneData(made(step(0, {4: 1}))), {"view": "drift"})
+    assert answer_question(LaneData(verified()), {"view": "drift"}) == {"empty": NO_DRIFT, "final": True}
+    assert "final" not in answer_question(LaneData(made(step(0, {4: 1}))), {"view": "drift"})

@@ -1,21 +1,10 @@
-"""What all charts share: one scale of colours in Python and in the script, styles told apart without colour, ticks."""
-
-import re
-from pathlib import Path
+"""What all charts share: one scale of colours, styles told apart without colour, ticks."""
 
 import pytest
 from PIL import ImageColor
 
-from visualize.figure import FEW_TICKS, STYLES, VIRIDIS, base_figure, by_step
+from visualize.figure import FEW_TICKS, SERIES_STYLES, VIRIDIS, base_figure, by_step
 from visualize.palette import SHADES, viridis
-
-VIEWER = Path(__file__).parents[2] / "assets/viewer/src"
-
-
-def test_the_script_has_the_same_scale_of_confidence() -> None:
-    source = (VIEWER / "colour.js").read_text(encoding="utf-8")
-    stops = re.findall(r"\[(\d+), (\d+), (\d+)\]", source[source.index("VIRIDIS") :])
-    assert [tuple(map(int, stop)) for stop in stops] == [ImageColor.getrgb(colour) for colour in VIRIDIS]
 
 
 def test_the_animation_has_the_same_scale() -> None:
@@ -28,7 +17,7 @@ def test_the_animation_has_the_same_scale() -> None:
 
 def test_styles_differ_in_everything() -> None:
     for part in ("colour", "dash", "symbol", "pattern"):
-        assert len({getattr(style, part) for style in STYLES}) == len(STYLES)
+        assert len({getattr(style, part) for style in SERIES_STYLES}) == len(SERIES_STYLES)
 
 
 @pytest.mark.parametrize("steps", range(1, 2 * FEW_TICKS))

@@ -12,7 +12,8 @@ from tests.dllm.traces import made
 from tests.visualize.records import step
 from visualize.comparison import REFERENCE_NAMES, comparison_sentence, matches_references
 from visualize.gate import VIEW, has_references, log_probs, quality_rows, reference_distances
-from visualize.views import VIEWS, LaneData, answer
+from visualize.view import LaneData
+from visualize.views import VIEWS, answer_question
 
 ONE, SEVERAL = [step(0, {4: 1}), step(1, {5: 2})], [step(0, {4: 1, 5: 2})]
 IDS = st.lists(st.integers(0, 3), max_size=6)
@@ -164,10 +165,10 @@ def test_the_ar_lane_is_marked_among_the_log_probabilities() -> None:
 
 
 def test_the_view_needs_one_lane_that_was_held_against_something() -> None:
-    found = answer(LaneData(lanes()["fast"], lanes=lanes()), {"view": "gate"})
+    found = answer_question(LaneData(lanes()["fast"], lanes=lanes()), {"view": "gate"})
     assert len(found["figures"]) == len(found["captions"]) == len(VIEW.charts)
     assert found["rows"] == quality_rows(lanes())
     bare = made(step(0, {4: 1}), unmask={"name": "threshold"})
-    assert answer(LaneData(bare, lanes={"x": bare}), {"view": "gate"}) == {"empty": VIEWS["gate"].empty}
+    assert answer_question(LaneData(bare, lanes={"x": bare}), {"view": "gate"}) == {"empty": VIEWS["gate"].empty}
     assert not has_references({"x": bare})
-    assert "figures" in answer(LaneData(bare, lanes={"x": bare, **lanes()}), {"view": "gate"})
+    assert "figures" in answer_question(LaneData(bare, lanes={"x": bare, **lanes()}), {"view": "gate"})

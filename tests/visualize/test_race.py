@@ -10,9 +10,10 @@ from dllm.pace import comparable, throughput, timeline
 from dllm.trace import Trace
 from tests.dllm.traces import decoded, made
 from tests.visualize.records import step
-from visualize.figure import STYLES
+from visualize.figure import SERIES_STYLES
 from visualize.race import VIEW, lane_styles, latency, number_bars, progress, race_note
-from visualize.views import LaneData, QuestionError, answer
+from visualize.view import LaneData, QuestionError
+from visualize.views import answer_question
 
 
 def every_figure(lanes: dict[str, Trace], **rule: bool) -> list[go.Figure]:
@@ -97,7 +98,7 @@ def test_a_lane_looks_the_same_in_every_figure_and_like_no_other(lanes: dict[str
             if drawn.type == "scatter" and "markers" in drawn.mode:
                 assert drawn.marker.symbol == style.symbol
     for part in ("colour", "dash", "symbol", "pattern"):
-        assert len({getattr(style, part) for style in STYLES}) == len(STYLES)
+        assert len({getattr(style, part) for style in SERIES_STYLES}) == len(SERIES_STYLES)
 
 
 @every_rule
@@ -121,7 +122,7 @@ def test_the_view_counts_as_it_is_asked(lanes: dict[str, Trace]) -> None:
     shown = LaneData(lanes["Block diffusion"], lanes=lanes)
     for eos in VIEW.choices["count EOS"]:
         for time in VIEW.choices["time"]:
-            found = answer(shown, {"view": "race", "count EOS": eos, "time": time})
+            found = answer_question(shown, {"view": "race", "count EOS": eos, "time": time})
             rule = {"eos": eos == "yes", "decode_only": time == "decode only"}
             assert found["note"] == race_note(lanes, **rule)
             assert len(found["figures"]) == len(found["captions"]) == len(VIEW.charts)
@@ -129,14 +130,14 @@ def test_the_view_counts_as_it_is_asked(lanes: dict[str, Trace]) -> None:
                 throughput(trace, **rule).tps for trace in lanes.values()
             ]
     with pytest.raises(QuestionError, match=r"count EOS is 'x'; allowed: yes, no"):
-        answer(shown, {"view": "race", "count EOS": "x"})
+        answer_question(shown, {"view": "race", "count EOS": "x"})
     with pytest.raises(QuestionError, match=r"time is 'x'"):
-        answer(shown, {"view": "race", "time": "x"})
+        answer_question(shown, {"view": "race", "time": "x"})
 
 
 def test_a_lane_without_a_token_and_a_lane_alone_are_drawn() -> None:
     for rule in RULES:
         assert [len(figure.data) for figure in every_figure({"x": made(step(0, {}))}, **rule)] == [2, 1, 4]
         assert every_figure({"x": made()}, **rule)[2].data[1].y == (None,)
-    alone = answer(LaneData(decoded(FAST_DLLM_V2, "block", [1, 2])), {"view": "race"})
+    alone = answer_question(LaneData(decoded(FAST_DLLM_V2, "block", [1, 2])), {"view": "race"})
     assert [trace["name"] for trace in alone["figures"][1]["data"]] == ["Block cache · 0.1"]

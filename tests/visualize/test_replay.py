@@ -240,7 +240,7 @@ def test_traces_of_one_prompt_race_each_other(tmp_path: Path) -> None:
 
 def test_a_view_is_given_every_lane_by_its_title(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr("visualize.replay.answer", lambda shown, _: seen.append(shown) or {})
+    monkeypatch.setattr("visualize.replay.answer_question", lambda shown, _: seen.append(shown) or {})
     traces = {"fast": recorded("d2").traces["diffusion"], "ar": recorded("ar").traces["ar"]}
     Replay(traces).ask({"lane": "ar", "view": "order"})
     (shown,) = seen

@@ -8,8 +8,9 @@ from dllm.trace import Environment, Trace
 from tests.dllm.traces import decoded, made
 from tests.visualize.records import step
 from visualize.race import lane_styles
-from visualize.roofline import UNMEASURED, roofline
-from visualize.views import LaneData, answer
+from visualize.roofline import SHARED_NOTE, UNMEASURED, roofline
+from visualize.view import LaneData
+from visualize.views import answer_question
 
 PLAIN = Environment(device="cpu", torch="2", threads=1)
 PEAKS = PLAIN.model_copy(update={"peak_flops": 4e9, "peak_bytes": 1e9})
@@ -71,7 +72,16 @@ def test_lanes_without_sizes_and_passes_without_time_have_no_place(lanes: dict[s
 
 def test_the_cost_view_ends_with_it(lanes: dict[str, Trace]) -> None:
     trace = lanes["a"].model_copy(update={"environment": PEAKS})
-    found = answer(LaneData(trace, lanes={**lanes, "a": trace}), {"view": "cost"})
+    found = answer_question(LaneData(trace, lanes={**lanes, "a": trace}), {"view": "cost"})
     assert len(found["figures"]) == len(found["captions"]) == 4
     assert found["captions"][3].startswith("Roofline")
     assert [line["name"] for line in found["figures"][3]["data"]][2:] == list(lanes)
+
+
+def test_passes_shared_with_other_runs_are_named_and_not_drawn(lanes: dict[str, Trace]) -> None:
+    shared = lanes["a"].model_copy(update={"environment": PEAKS.model_copy(update={"rows": 4})})
+    figure = roofline({"a": shared, "b": lanes["b"]}, PEAKS)
+    assert [line.name for line in figure.data[2:]] == ["b"]
+    assert [note.text for note in figure.layout.annotations] == [SHARED_NOTE.format("a")]
+    assert "up to 4 runs" in answer_question(LaneData(shared), {"view": "cost"})["note"]
+    assert "up to" not in answer_question(LaneData(lanes["b"]), {"view": "cost"})["note"]
