@@ -42,7 +42,7 @@ HOUSE = (
     Room(
         "floor 1",
         (
-            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.text", "dllm.strict", "dllm.metrics", "dllm.cost",
+            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.text", "dllm.untrusted", "dllm.strict", "dllm.metrics", "dllm.cost",
             "dllm.attention", "dllm.drift",
             "dllm.suite", "dllm.statistics", "dllm.pace", "dllm.gate", "dllm.document", "dllm.summary",
             "dllm.published", "dllm.hardware", "dllm.targets",
@@ -79,7 +79,7 @@ HOUSE = (
         "what a right answer is needs no model",
     ),
     Room(
-        "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3", "the tasks"), MODELS,
+        "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3", "the tasks"), (*MODELS, "pydantic"),
         "it makes models and takes no part in decoding",
     ),
     Room(

@@ -2,27 +2,50 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 FULL = "full"
 BLOCKS: Mapping[str, float] = {"4": 0.25, "8": 0.35, "16": 0.15, "32": 0.1, FULL: 0.15}
-
 GROUPS: Mapping[str, float] = {"2": 0.4, "4": 0.4, "8": 0.2}
-OBJECTIVES = ("blocks", "ar", "drafts")
 
-COUNTS = ("rank", "steps", "rows", "packs", "longest", "held_out", "measure_every", "save_every", "workers", "places")
-ALLOWED: Mapping[tuple[str, ...], tuple[Callable[[float], bool], str]] = {
-    COUNTS: (lambda value: value >= 1, "1 or more"),
-    ("scale", "learning_rate", "clip"): (lambda value: value > 0, "above 0"),
-    ("tails", "final_share"): (lambda value: 0 <= value <= 1, "0 to 1"),
-    ("sharpen", "sharpen_from", "first_layer"): (lambda value: value >= 0, "0 or more"),
-}
+Objective = Literal["blocks", "ar", "drafts"]
+OBJECTIVES: tuple[str, ...] = get_args(Objective)
 
 
-@dataclass(frozen=True, slots=True)
+def _size(text: str) -> str:
+    if not (text.isdecimal() and int(text) > 0):
+        raise ValueError("whole numbers above 0")
+    return text
+
+
+def _size_or_full(text: str) -> str:
+    if text != FULL and not (text.isdecimal() and int(text) > 0):
+        raise ValueError(f"whole numbers above 0, {FULL!r}")
+    return text
+
+
+def _drawn(weights: dict[str, float]) -> dict[str, float]:
+    if not sum(weights.values()) > 0:
+        raise ValueError("at least one weight above 0")
+    return weights
+
+
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[str, AfterValidator(_size)]
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Config:
     """One conversion. A step is `packs` micro-batches of `rows` documents; `workers` threads share the micro-batches.
 
@@ -37,55 +60,48 @@ class Config:
     `objective.total_loss`, after the first `sharpen_from` steps. longest: documents of more ids are left out.
     exclude: evaluation suites whose prompts are never trained on. compile: let torch fuse what lies between the matrix
     products; takes a C++ compiler and a minute.
+
+    Raises:
+        ValueError: a value of another type, or out of range; `load` says so in one sentence.
     """
 
-    data: tuple[str, ...]
+    data: Annotated[Names, Field(min_length=1)]
     work: str
     out: str
     base: str | None = None
     twin: str | None = None
     start: str | None = None
-    objective: str = "blocks"
-    rank: int = 16
-    scale: float = 2.0
+    objective: Objective = "blocks"
+    rank: Count = 16
+    scale: Positive = 2.0
     mask_id: int = 16
-    blocks: Mapping[str, float] = field(default_factory=lambda: dict(BLOCKS))
-    groups: Mapping[str, float] = field(default_factory=lambda: dict(GROUPS))
-    places: int = 12
-    first_layer: int = 0
-    steps: int = 1000
-    warm_up: int = 30
-    learning_rate: float = 1e-3
-    final_share: float = 0.05
-    clip: float = 1.0
+    blocks: Annotated[dict[Annotated[str, AfterValidator(_size_or_full)], Amount], AfterValidator(_drawn)] = field(
+        default_factory=lambda: dict(BLOCKS)
+    )
+    groups: Annotated[dict[Size, Amount], AfterValidator(_drawn)] = field(default_factory=lambda: dict(GROUPS))
+    places: Count = 12
+    first_layer: Index = 0
+    steps: Count = 1000
+    warm_up: Index = 30
+    learning_rate: Positive = 1e-3
+    final_share: Share = 0.05
+    clip: Positive = 1.0
     complementary: bool = True
-    tails: float = 0.0
-    sharpen: float = 0.0
-    sharpen_from: int = 0
-    rows: int = 4
-    packs: int = 2
-    longest: int = 256
-    exclude: tuple[str, ...] = ("default", "tasks")
+    tails: Share = 0.0
+    sharpen: Amount = 0.0
+    sharpen_from: Index = 0
+    rows: Count = 4
+    packs: Count = 2
+    longest: Count = 256
+    exclude: Names = ("default", "tasks")
     compile: bool = False
-    held_out: int = 16
-    measure_every: int = 100
-    save_every: int = 25
+    held_out: Count = 16
+    measure_every: Count = 100
+    save_every: Count = 25
     seed: int = 0
-    workers: int = 1
+    workers: Count = 1
     device: str | None = None
     dtype: str | None = None
-
-    def __post_init__(self) -> None:
-        for names, (allowed, words) in ALLOWED.items():
-            for name in names:
-                if not allowed(getattr(self, name)):  # NaN is not
-                    raise ValueError(f"{name} is {getattr(self, name)}; allowed: {words}")
-        if not self.data:
-            raise ValueError("data names no file; allowed: one or more")
-        if self.objective not in OBJECTIVES:
-            raise ValueError(f"objective is {self.objective!r}; allowed: {', '.join(OBJECTIVES)}")
-        _check_weights("blocks", self.blocks, (FULL,))
-        _check_weights("groups", self.groups, ())
 
     @classmethod
     def load(cls, path: Path) -> "Config":
@@ -98,23 +114,21 @@ class Config:
         if parse is None:
             raise ValueError(f"config is {path.name}; allowed: a .json or .toml file")
         try:
-            values: dict[str, Any] = parse(path.read_text())
+            return TypeAdapter(cls).validate_python(parse(path.read_text()))
+        except ValidationError as error:
+            raise ValueError(f"{path}: {_sentence(error.errors(include_url=False)[0])}") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        known = {f.name for f in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ValueError(f"{path} has {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
-        if missing := sorted({"data", "work", "out"} - set(values)):
-            raise ValueError(f"{path} has no {missing[0]!r}")
-        lists = {name: tuple(values[name]) for name in ("data", "exclude") if name in values}
-        return cls(**{**values, **lists})
 
 
-def _check_weights(name: str, weights: Mapping[str, float], words: tuple[str, ...]) -> None:
-    for size, weight in weights.items():
-        if size not in words and not (size.isdecimal() and int(size) > 0):
-            raise ValueError(f"{name} has {size!r}; allowed: {', '.join(('whole numbers above 0', *map(repr, words)))}")
-        if not weight >= 0:
-            raise ValueError(f"{name} gives {size} the weight {weight}; allowed: 0 or more")
-    if not sum(weights.values()) > 0:
-        raise ValueError(f"{name} draws nothing; allowed: at least one weight above 0")
+def _sentence(fault: Any) -> str:
+    """The first fault that pydantic found: the value, and what is allowed."""
+    *folders, name = map(str, fault["loc"] or ("it",))
+    match fault["type"]:
+        case "missing":
+            return f"it has no {name!r}"
+        case "unexpected_keyword_argument":
+            return f"it has {name!r}; allowed: {', '.join(sorted(f.name for f in fields(Config)))}"
+    where = ".".join([*folders, name]) if name != "[key]" else f"a name in {folders[0]}"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{where} is {fault['input']!r}; allowed: {message}"

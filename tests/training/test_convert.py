@@ -245,26 +245,33 @@ def test_too_little_data_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"rank": 0}, "rank is 0"),
-        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
-        ({"blocks": {"half": 1.0}}, "blocks has 'half'"),
-        ({"blocks": {"4": -1.0}}, "the weight -1.0"),
-        ({"blocks": {"4": 0.0}}, "draws nothing"),
-        ({"data": ()}, "names no file"),
+        ({"rank": 0}, "rank is 0; allowed: greater than or equal to 1"),
+        ({"rank": "many"}, "rank is 'many'; allowed: a valid integer"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0; allowed: greater than 0"),
+        ({"blocks": {"half": 1.0}}, "a name in blocks is 'half'; allowed: whole numbers above 0, 'full'$"),
+        ({"blocks": {"4": -1.0}}, "blocks.4 is -1.0; allowed: greater than or equal to 0"),
+        ({"blocks": {"4": 0.0}}, "blocks is {'4': 0.0}; allowed: at least one weight above 0"),
+        ({"data": ()}, r"data is \[\]; allowed: .* at least 1 item"),
         ({"tails": 1.5}, "tails is 1.5"),
         ({"sharpen": -1.0}, "sharpen is -1.0"),
         ({"sharpen": float("nan")}, "sharpen is nan"),
-        ({"objective": "mlm"}, "objective is 'mlm'; allowed: blocks, ar, drafts"),
-        ({"groups": {"full": 1.0}}, "groups has 'full'; allowed: whole numbers above 0$"),
-        ({"groups": {"0": 1.0}}, "groups has '0'"),
-        ({"groups": {"2": -1.0}}, "groups gives 2 the weight -1.0"),
-        ({"groups": {}}, "groups draws nothing"),
-        ({"places": 0}, "places is 0; allowed: 1 or more"),
-        ({"first_layer": -1}, "first_layer is -1; allowed: 0 or more"),
+        ({"objective": "mlm"}, "objective is 'mlm'; allowed: 'blocks', 'ar' or 'drafts'"),
+        ({"groups": {"full": 1.0}}, "a name in groups is 'full'; allowed: whole numbers above 0$"),
+        ({"groups": {"0": 1.0}}, "a name in groups is '0'"),
+        ({"groups": {"2": -1.0}}, "groups.2 is -1.0"),
+        ({"groups": {}}, "groups is {}; allowed: at least one weight above 0"),
+        ({"places": 0}, "places is 0; allowed: greater than or equal to 1"),
+        ({"first_layer": -1}, "first_layer is -1; allowed: greater than or equal to 0"),
     ],
 )
 def test_a_bad_config_is_refused(tmp_path: Path, change: dict, what: str) -> None:
-    with pytest.raises(ValueError, match=what):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"data": ["d"], "work": "w", "out": "o", **change}))
+    with pytest.raises(ValueError, match=what) as caught:
+        Config.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=next(iter(change))):
         config(tmp_path, **change)
 
 
