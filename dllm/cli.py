@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from dllm import __version__
 from dllm.files import check_output, replacing, write_file
-from dllm.measuring import add_measuring
+from dllm.measuring import add_bench, add_judge
 from dllm.trace import Trace, TraceError
 
 INTERRUPTED, NOBODY_READS = 130, 141  # exit codes, as a shell gives them for SIGINT and SIGPIPE
@@ -41,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dllm", description="Block-diffusion decoding, without the page.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (add_decode, add_drift, add_models, add_validate, add_export, add_measuring, add_distill, add_convert):
+    traces = (add_decode, add_drift, add_models, add_validate, add_export)
+    for add in (*traces, add_bench, add_judge, add_distill, add_convert):
         add(commands)
     return parser
 

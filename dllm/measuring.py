@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 UNTIMED_BATCH = "16"  # prompts decoded together if nothing is timed
 
 
-def add_measuring(commands: Any) -> None:
-    """Enter them into the command line."""
+def add_bench(commands: Any) -> None:
+    """Enter `bench` into the command line."""
     bench = commands.add_parser("bench", help="compare ways of decoding on this machine: speed, score, exactness")
     bench.add_argument(
         "--suite",
@@ -44,14 +44,6 @@ def add_measuring(commands: Any) -> None:
     bench.add_argument("--out", type=Path, help="the numbers as JSON; default: only the table is printed")
     bench.add_argument("--traces", type=Path, metavar="DIR", help="traces of a sample prompt; default: beside --out")
     bench.set_defaults(run=_bench)
-
-    judge = commands.add_parser(
-        "judge", help="hold answers of traces against the exact decoders, and keep what is found"
-    )
-    judge.add_argument("traces", nargs="+", type=Path, help=".json or .json.gz; each is written anew with its gate")
-    judge.add_argument("--model", default="default", help="that of the traces")
-    judge.add_argument("--device", help="cpu, cuda or cuda:N; by default CUDA where there is one")
-    judge.set_defaults(run=_judge)
 
 
 def _bench(args: argparse.Namespace) -> int:
@@ -132,6 +124,17 @@ def _engine(args: argparse.Namespace) -> "Engine":
 
 def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def add_judge(commands: Any) -> None:
+    """Enter `judge` into the command line."""
+    judge = commands.add_parser(
+        "judge", help="compare answers with those of exact decoders, and keep that in the traces"
+    )
+    judge.add_argument("traces", nargs="+", type=Path, help=".json or .json.gz; each is rewritten with the result")
+    judge.add_argument("--model", default="default", help="the model that wrote the traces")
+    judge.add_argument("--device", help="cpu, cuda or cuda:N; default: CUDA if there is a device")
+    judge.set_defaults(run=_judge)
 
 
 def _judge(args: argparse.Namespace) -> int:
