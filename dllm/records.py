@@ -1,9 +1,12 @@
 """The records of a trace's passes: one a step, and what masks guessed in it."""
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from dllm.step import Case, Step
 
 MAX_POSITIONS = 65_536
 
@@ -127,3 +130,44 @@ class StepRecord(_Record):
         right = len(self.committed) - 1
         case = next((case for case in self.cases or () if case.right == right), None)
         return {} if case is None else dict(enumerate(zip(case.tokens, case.confidence, strict=True), case.position))
+
+
+def spans(positions: Iterable[int]) -> list[Span]:
+    """Ascending positions as half-open ranges."""
+    if isinstance(positions, range) and positions.step == 1:
+        return [(positions.start, positions.stop)] if positions else []
+    listed = list(positions)
+    gaps = [i for i in range(1, len(listed)) if listed[i] != listed[i - 1] + 1]
+    return [(listed[a], listed[b - 1] + 1) for a, b in pairwise([0, *gaps, len(listed)] if listed else [])]
+
+
+def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0) -> StepRecord:
+    """A step as the trace keeps it, with the rollout if wanted. Numbers from float32 are rounded to 6 digits."""
+    plan, readout, rows = step.plan, step.readout, step.readout.alternatives
+    masks = sum(len(case.tokens) for case in step.cases or ())  # they stand last, in entries that nobody keeps
+    return StepRecord(
+        index=step.index,
+        kind=plan.kind,
+        block=step.block,
+        window=step.window,
+        queries=spans(plan.queries[: len(plan.queries) - masks]),
+        visible=plan.visible - masks,
+        positions=list(readout.positions),
+        tokens=list(readout.tokens),
+        confidence=[round(c, 6) for c in readout.confidence],
+        alternatives=None if rows is None else [[(i, round(p, 6)) for i, p in row] for row in rows],
+        committed=list(step.committed),
+        remasked=list(step.remasked),
+        reasons=None if plan.reasons is None else {k: list(v) for k, v in plan.reasons.items()},
+        rollout=None if readout.rollout is None or not rollout else [round(v, 6) for v in readout.rollout],
+        seconds=step.seconds,
+        flops=flops,
+        bytes=bytes,
+        tested=None if step.tested is None else list(step.tested),
+        cases=None if step.cases is None else [_case(case) for case in step.cases],
+    )
+
+
+def _case(case: Case) -> CaseRecord:
+    sure = [round(c, 6) for c in case.confidence]
+    return CaseRecord(right=case.right, position=case.position, tokens=list(case.tokens), confidence=sure)

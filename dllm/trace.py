@@ -4,26 +4,33 @@ All positions are absolute (0 = first prompt token). Building one needs no model
 """
 
 import gzip
+import pickle
+import subprocess
+import sys
 import zlib
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
+import dllm
 from dllm.cost import Sizes
 from dllm.files import write_file
-from dllm.records import FAST, MAX_POSITIONS, STRICT, Amount, CaseRecord, Count, Id, Span, StepRecord
-from dllm.step import Case, Step
+from dllm.records import FAST, MAX_POSITIONS, STRICT, Amount, Count, Id, StepRecord
 from dllm.strict import MAX_TEXT, TraceError, check, faults, resolved, short
 from dllm.text import text
 
 SCHEMA = "blockscope.trace/1"
-MAX_BYTES = 64 * 2**20  # of JSON, unpacked: an upload larger than this is refused before it is parsed
+MAX_BYTES = 64 * 2**20  # of JSON, unpacked
 MAX_STEPS = 16_384
 MAX_CELLS = 2**24  # steps × positions: a larger trace is read, but no picture of that size is drawn
 MAX_PIECES = 2**20
+UNSHIFTED = ("llada",)  # families whose query p predicts position p
+ROOT = Path(str(dllm.__file__)).resolve().parents[1]
+REFUSED = 3  # exit code of `dllm.untrusted`
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Rate = Annotated[float, Field(gt=0, le=1e18)]  # operations or bytes a second
@@ -32,12 +39,31 @@ Rate = Annotated[float, Field(gt=0, le=1e18)]  # operations or bytes a second
 Hex = Annotated[str, Field(max_length=MAX_TEXT, pattern="^(?:[0-9a-f]{2})+$")]
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a trace may be, checked before it is built; bytes of JSON, unpacked, and steps × positions as cells."""
+
+    bytes: int
+    steps: int
+    cells: int
+
+
+OWN = Limits(MAX_BYTES, MAX_STEPS, 2**27)
+UPLOAD = Limits(16 * 2**20, 2**13, 2**22)
+PER_NUMBER, PER_STEP = 36, 2500  # bytes in memory, about
+_READERS = BoundedSemaphore(2)  # processes that read uploads at the same time
+
+
 class _Record(BaseModel):
     model_config = STRICT
 
 
 class Model(_Record):
-    """Which network spoke; `sizes` price its passes (traces from before them have none)."""
+    """Which network decoded.
+
+    sizes: price its passes (older traces have none). shift: how many positions before a token the query lies that
+    predicts it, 0 or 1; older traces do not say, so it is that of the family.
+    """
 
     id: Text
     family: Text
@@ -47,6 +73,14 @@ class Model(_Record):
     layers: Count
     heads: Count
     sizes: Sizes | None = None
+    shift: Annotated[int, Field(ge=0, le=1)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shift_of_family(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "shift" not in data:
+            return {**data, "shift": 0 if data.get("family") in UNSHIFTED else 1}
+        return data
 
 
 class Environment(_Record):
@@ -98,8 +132,8 @@ class Gate(_Record):
 class Trace(_Record):
     """One decoding, whole. `output` holds generated ids only, cut after the first stop token.
 
-    pieces: text by id. fragments, "bytes" in JSON: hex by id, of ids whose bytes alone are not whole UTF-8 text (their pieces
-    have U+FFFD); older traces have none.
+    pieces: text by id. fragments ("bytes" in JSON): hex by id, of ids whose bytes alone are not whole UTF-8 text and whose
+    pieces therefore have U+FFFD; older traces have none.
 
     The constructor trusts a decoder's settings, reasons, output and canvas; `from_json`, fed by strangers, does not.
     """
@@ -132,7 +166,7 @@ class Trace(_Record):
         return self
 
     @classmethod
-    def from_json(cls, data: str | bytes) -> "Trace":
+    def from_json(cls, data: str | bytes, *, limits: Limits = OWN) -> "Trace":
         """Read and check a trace (JSON, gzip accepted); its settings get the form of `Settings.as_json`.
 
         Raises:
@@ -141,10 +175,12 @@ class Trace(_Record):
         try:
             raw = data.encode() if isinstance(data, str) else data
             if raw[:2] == b"\x1f\x8b":
-                raw = zlib.decompressobj(31).decompress(raw, MAX_BYTES + 1)  # a few kilobytes may hold gigabytes
-            if len(raw) > MAX_BYTES:
-                raise TraceError(f"it has {len(raw)} bytes; allowed: {MAX_BYTES}")
-            trace = cls.model_validate(TypeAdapter(Any).validate_json(raw))  # in one go, every fault copies its input
+                raw = zlib.decompressobj(31).decompress(raw, limits.bytes + 1)  # a few kilobytes may hold gigabytes
+            if len(raw) > limits.bytes:
+                raise TraceError(f"it has more than {limits.bytes} bytes, which is the most allowed")
+            plain = TypeAdapter(Any).validate_json(raw)  # apart from the check, because every fault copies its input
+            _check_size(plain, limits)
+            trace = cls.model_validate(plain)
             settings = resolved(trace.settings)
             check(trace, settings)
             return trace.model_copy(update={"settings": settings.as_json()})
@@ -154,13 +190,24 @@ class Trace(_Record):
             raise TraceError(f"not a valid trace: {short(str(error))}") from None
 
     @classmethod
-    def load(cls, path: str | Path) -> "Trace":
-        """Read a trace file (.json or .json.gz)."""
-        return cls.from_json(Path(path).read_bytes())
+    def load(cls, path: str | Path, *, limits: Limits = OWN) -> "Trace":
+        """Read a trace file (.json or .json.gz).
+
+        Raises:
+            TraceError: it is none, or larger than allowed.
+        """
+        return cls.from_json(Path(path).read_bytes(), limits=limits)
 
     def text(self, ids: Iterable[int]) -> str:
         """The text of ids, decoded as a whole, so that characters spread over several tokens are right."""
         return text(ids, self.pieces, self.fragments or {})
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory it takes, in bytes: most of it are the numbers of its steps."""
+        sizes = [4000 + PER_NUMBER * (len(self.prompt) + len(self.output))]
+        sizes += [PER_NUMBER * len(piece) for piece in self.pieces.values()]
+        return sum(sizes) + sum(map(_nbytes, self.steps))
 
     def to_json(self) -> str:
         """The JSON text, without fields that were not recorded."""
@@ -176,42 +223,46 @@ class Trace(_Record):
         write_file(path, gzip.compress(text, mtime=0) if str(path).endswith(".gz") else text)
 
 
-def spans(positions: Iterable[int]) -> list[Span]:
-    """Ascending positions as half-open ranges."""
-    if isinstance(positions, range) and positions.step == 1:
-        return [(positions.start, positions.stop)] if positions else []
-    listed = list(positions)
-    gaps = [i for i in range(1, len(listed)) if listed[i] != listed[i - 1] + 1]
-    return [(listed[a], listed[b - 1] + 1) for a, b in pairwise([0, *gaps, len(listed)] if listed else [])]
+def read_untrusted(paths: Sequence[str | Path], *, seconds: float = 20, memory: int = 2**30) -> list[Trace]:
+    """Read strangers' traces within `UPLOAD`, in a process of its own; this one only takes over what was checked.
+
+    Args:
+        paths: trace files (.json or .json.gz).
+        seconds: that reading all of them may take.
+        memory: bytes of address space of that process.
+
+    Raises:
+        TraceError: what is wrong, in a sentence: with a trace, or that it took too long or too much memory.
+    """
+    command = [sys.executable, "-m", "dllm.untrusted", str(memory), *(str(Path(path).resolve()) for path in paths)]
+    with _READERS:
+        try:
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired:
+            raise TraceError(f"reading it takes more than {seconds:g} seconds, which is the most allowed") from None
+    if done.returncode == 0:
+        return pickle.loads(done.stdout)
+    if done.returncode == REFUSED:
+        raise TraceError(done.stderr.decode("utf-8", "replace"))
+    raise TraceError(f"reading it takes more than {memory // 2**20} MiB of memory, which is the most allowed")
 
 
-def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0) -> StepRecord:
-    """A step as the trace keeps it, with the rollout if wanted. Numbers from float32 are rounded to 6 digits."""
-    plan, readout, rows = step.plan, step.readout, step.readout.alternatives
-    masks = sum(len(case.tokens) for case in step.cases or ())  # they stand last, in entries that nobody keeps
-    return StepRecord(
-        index=step.index,
-        kind=plan.kind,
-        block=step.block,
-        window=step.window,
-        queries=spans(plan.queries[: len(plan.queries) - masks]),
-        visible=plan.visible - masks,
-        positions=list(readout.positions),
-        tokens=list(readout.tokens),
-        confidence=[round(c, 6) for c in readout.confidence],
-        alternatives=None if rows is None else [[(i, round(p, 6)) for i, p in row] for row in rows],
-        committed=list(step.committed),
-        remasked=list(step.remasked),
-        reasons=None if plan.reasons is None else {k: list(v) for k, v in plan.reasons.items()},
-        rollout=None if readout.rollout is None or not rollout else [round(v, 6) for v in readout.rollout],
-        seconds=step.seconds,
-        flops=flops,
-        bytes=bytes,
-        tested=None if step.tested is None else list(step.tested),
-        cases=None if step.cases is None else [_case(case) for case in step.cases],
-    )
+def _check_size(plain: Any, limits: Limits) -> None:
+    """Refuse what would be too large before it is built; what has another form is refused later."""
+    if not isinstance(plain, dict) or not isinstance(plain.get("settings"), dict):
+        return
+    steps, prompt, length = plain.get("steps"), plain.get("prompt"), plain["settings"].get("gen_length")
+    if not isinstance(steps, list) or not isinstance(prompt, list) or not isinstance(length, int):
+        return
+    if len(steps) > limits.steps:
+        raise TraceError(f"it has {len(steps)} steps; allowed: {limits.steps}")
+    if (cells := len(steps) * (len(prompt) + length)) > limits.cells:
+        positions = len(prompt) + length
+        raise TraceError(f"{len(steps)} steps of {positions} positions are {cells} cells; allowed: {limits.cells}")
 
 
-def _case(case: Case) -> CaseRecord:
-    sure = [round(c, 6) for c in case.confidence]
-    return CaseRecord(right=case.right, position=case.position, tokens=list(case.tokens), confidence=sure)
+def _nbytes(step: StepRecord) -> int:
+    numbers = 3 * len(step.positions) + 2 * len(step.queries) + len(step.committed) + len(step.remasked)
+    numbers += len(step.rollout or ()) + sum(map(len, (step.reasons or {}).values())) + 2 * step.guessing
+    alternatives = sum(1 + 3 * len(row) for row in step.alternatives or ())
+    return PER_STEP + PER_NUMBER * (numbers + alternatives)

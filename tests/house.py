@@ -42,8 +42,8 @@ HOUSE = (
     Room(
         "floor 1",
         (
-            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.text", "dllm.untrusted", "dllm.strict", "dllm.metrics", "dllm.cost",
-            "dllm.attention", "dllm.drift",
+            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.text", "dllm.untrusted", "dllm.strict",
+            "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift",
             "dllm.suite", "dllm.statistics", "dllm.pace", "dllm.gate", "dllm.document", "dllm.summary",
             "dllm.published", "dllm.hardware", "dllm.targets",
         ),
@@ -63,7 +63,7 @@ HOUSE = (
     Room(
         "the engine",
         (
-            "dllm.engine", "dllm.cards", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow", "dllm.judge",
+            "dllm.engine", "dllm.cards", "dllm.loop", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow", "dllm.judge",
             "dllm.race",
         ),
         ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),

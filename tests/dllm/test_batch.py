@@ -16,10 +16,9 @@ from dllm.engine import Engine
 from dllm.models import eager
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.models.loader import Model, tiny
-from dllm.records import StepRecord
+from dllm.records import StepRecord, record
 from dllm.run import Run
 from dllm.settings import Choice, Settings
-from dllm.trace import record
 from dllm.unmask import UNMASKS
 from tests.dllm.nets import MASK, STOP, both_engine, engine_of, prompts, shape_of
 

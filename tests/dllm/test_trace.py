@@ -13,9 +13,10 @@ from dllm.cache import CACHES
 from dllm.cost import cost
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec
 from dllm.pace import throughput
+from dllm.records import spans
 from dllm.settings import Choice, Settings
 from dllm.step import Plan
-from dllm.trace import MAX_BYTES, MAX_POSITIONS, MAX_STEPS, Trace, TraceError, spans
+from dllm.trace import MAX_BYTES, MAX_POSITIONS, MAX_STEPS, Trace, TraceError
 from tests.dllm.nets import engine_of, prompts
 from tests.dllm.traces import canvas_at
 

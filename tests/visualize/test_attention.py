@@ -20,7 +20,7 @@ from tests.dllm.nets import engine_of
 from tests.dllm.traces import canvas_at, made
 from tests.visualize.records import step
 from visualize.attention import layer_maps, map_template, rollout, rollout_maps, shares
-from visualize.unlocked import shift_of, unlocked, written
+from visualize.unlocked import unlocked, written
 
 WAYS: dict[str, tuple[ModelSpec, dict[str, Any]]] = {
     "d2": (LLADA, {"gen_length": 12, "block_size": 6, "cache": Choice("d2", {"k": 3})}),
@@ -306,4 +306,4 @@ def test_sources_of_a_run_hold_tokens_and_the_heaviest_come_first(way: str) -> N
 
 @pytest.mark.parametrize("spec", FAMILIES.values(), ids=lambda spec: spec.name)
 def test_the_shift_is_the_familys(spec: ModelSpec) -> None:
-    assert shift_of(unlocking(spec.name)) == spec.shift
+    assert unlocking(spec.name).model.shift == spec.shift
