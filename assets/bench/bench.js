@@ -68,6 +68,11 @@ var bench = (() => {
     life.signal.addEventListener("abort", () => observer.disconnect());
   }
 
+  // viewer/src/bytes.js
+  var ENCODER = new TextEncoder();
+  var LENIENT = new TextDecoder("utf-8", { ignoreBOM: true });
+  var STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+
   // viewer/src/controls.js
   var stepOf = (key) => key === "ArrowDown" ? 1 : key === "ArrowUp" ? -1 : 0;
 

@@ -198,6 +198,134 @@ var viewer = (() => {
     life.signal.addEventListener("abort", () => observer.disconnect());
   }
 
+  // viewer/src/glyphs.js
+  var MASK = "░";
+  var END = "⏹";
+  var REPLACED = "�";
+  var INVISIBLE = /[\p{C}\p{Z}\p{DI}\u2800]/u;
+  var JOINER = /\u200c|\u200d|\ufe0e|\ufe0f/;
+  function glyphOf(char) {
+    if (char === " ") return "·";
+    if (char === "\n") return "↵";
+    if (char === "	") return "⇥";
+    if (char === "\r") return "␍";
+    if (!INVISIBLE.test(char)) return null;
+    const code = char.codePointAt(0) ?? 0;
+    if (code < 32) return String.fromCodePoint(9216 + code);
+    if (code === 127) return "␡";
+    return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  }
+  function runsOf(piece) {
+    const runs = [];
+    let ink = "";
+    for (const char of piece) {
+      const glyph = glyphOf(char);
+      if (glyph === null) {
+        ink += !ink && /\p{M}/u.test(char) ? `◌${char}` : char;
+        continue;
+      }
+      if (ink) runs.push([ink, false]);
+      ink = "";
+      runs.push([glyph, true]);
+    }
+    if (ink) runs.push([ink, false]);
+    return runs.length ? runs : [["∅", true]];
+  }
+  function fill(node, runs) {
+    node.replaceChildren(
+      ...runs.map(([text, isGlyph]) => isGlyph ? element("span", "bs-glyph", text) : document.createTextNode(text))
+    );
+  }
+  function plainText(text) {
+    let inked = false;
+    return Array.from(text, (char) => {
+      if (inked && JOINER.test(char)) return char;
+      const glyph = glyphOf(char);
+      inked = glyph === null;
+      return glyph === null || " \n	".includes(char) ? char : glyph;
+    }).join("");
+  }
+
+  // viewer/src/bytes.js
+  var ENCODER = new TextEncoder();
+  var LENIENT = new TextDecoder("utf-8", { ignoreBOM: true });
+  var STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+  var hex = (bytes) => bytes.map((byte) => byte.toString(16).toUpperCase().padStart(2, "0")).join(" ");
+  function textOf(ids, store) {
+    const bytes = ids.flatMap((id) => store.bytes.get(id) ?? Array.from(ENCODER.encode(store.pieceOf(id))));
+    return LENIENT.decode(Uint8Array.from(bytes));
+  }
+  function tokenRuns(id, store) {
+    const bytes = store.bytes.get(id ?? -1);
+    return bytes ? spellTogether([bytes])[0].runs : runsOf(store.pieceOf(id));
+  }
+  function spell(ids, store) {
+    const found = /* @__PURE__ */ new Map();
+    if (!store.bytes.size) return found;
+    for (let i = 0; i < ids.length; i++) {
+      const neighbours = [];
+      for (let bytes = bytesAt(i); bytes; bytes = bytesAt(i + neighbours.length)) neighbours.push(bytes);
+      for (const [k, spelling] of spellTogether(neighbours).entries()) found.set(i + k, spelling);
+      i += neighbours.length;
+    }
+    return found;
+    function bytesAt(i) {
+      return store.bytes.get(ids[i] ?? -1);
+    }
+  }
+  function spellTogether(tokens2) {
+    const bytes = tokens2.flat();
+    const owners = tokens2.flatMap((token, i) => token.map(() => i));
+    const shown = tokens2.map(() => []);
+    for (let at = 0; at < bytes.length; ) {
+      const { char, length, of } = characterAt(bytes, at);
+      const last = owners[at + length - 1];
+      for (let i = owners[at]; i <= last; i++) {
+        const own = bytes.slice(at, at + length).filter((_, k) => owners[at + k] === i);
+        const ends = char !== null && i === last;
+        add(shown[i], { text: ends ? char : "", bytes: own, char, from: owners.indexOf(i, at) - at, of });
+      }
+      at += length;
+    }
+    return shown.map((items) => ({
+      runs: stretches(items).flatMap(({ text, bytes: bytes2 }) => text ? runsOf(text) : [bytesRun(bytes2)]),
+      parts: items.filter(({ char, bytes: bytes2, of }) => char === null || bytes2.length < of)
+    }));
+  }
+  var bytesRun = (bytes) => [hex(bytes), true];
+  function stretches(items) {
+    const out = [];
+    for (const { text, bytes } of items) {
+      const before = out.at(-1);
+      if (text && before?.text) before.text += text;
+      else out.push({ text, bytes });
+    }
+    return out;
+  }
+  function add(items, item) {
+    const before = items.at(-1);
+    const alike = before && before.char === null && item.char === null && before.of === 0 && item.of === 0;
+    if (alike) before.bytes = [...before.bytes, ...item.bytes];
+    else items.push(item);
+  }
+  function characterAt(bytes, at) {
+    const of = lengthAfter(bytes[at]);
+    if (!of) return { char: null, length: 1, of };
+    const there = bytes.slice(at, at + of);
+    try {
+      return { char: STRICT.decode(Uint8Array.from(there)), length: of, of };
+    } catch {
+      const early = there.length < of && there.slice(1).every((byte) => byte >> 6 === 2);
+      return early ? { char: null, length: there.length, of } : { char: null, length: 1, of: 0 };
+    }
+  }
+  function lengthAfter(first) {
+    if (first < 128) return 1;
+    if (first >= 194 && first < 224) return 2;
+    if (first >= 224 && first < 240) return 3;
+    return first >= 240 && first < 245 ? 4 : 0;
+  }
+
   // viewer/src/canvas.js
   var STRIDE = 16;
   var MASKED = { token: null, guess: null, confidence: null, pass: null, draft: false, struck: null, kept: false };
@@ -276,54 +404,18 @@ var viewer = (() => {
   var ordinal = (rank) => `${rank}${["st", "nd", "rd"][rank - 1] ?? "th"}`;
   var secondsOf = (ms, end) => (ms / 1e3).toFixed(end < 1e3 ? 3 : 2);
 
-  // viewer/src/glyphs.js
-  var MASK = "░";
-  var END = "⏹";
-  var REPLACED = "�";
-  var INVISIBLE = /[\p{C}\p{Z}\p{DI}\u2800]/u;
-  function glyphOf(char) {
-    if (char === " ") return "·";
-    if (char === "\n") return "↵";
-    if (char === "	") return "⇥";
-    if (char === "\r") return "␍";
-    if (!INVISIBLE.test(char)) return null;
-    const code = char.codePointAt(0) ?? 0;
-    if (code < 32) return String.fromCodePoint(9216 + code);
-    if (code === 127) return "␡";
-    return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
-  }
-  function runsOf(piece) {
-    const runs = [];
-    let ink = "";
-    for (const char of piece) {
-      const glyph = glyphOf(char);
-      if (glyph === null) {
-        ink += !ink && /\p{M}/u.test(char) ? `◌${char}` : char;
-        continue;
-      }
-      if (ink) runs.push([ink, false]);
-      ink = "";
-      runs.push([glyph, true]);
-    }
-    if (ink) runs.push([ink, false]);
-    return runs.length ? runs : [["∅", true]];
-  }
-  function fill(node, runs) {
-    node.replaceChildren(
-      ...runs.map(([text, isGlyph]) => isGlyph ? element("span", "bs-glyph", text) : document.createTextNode(text))
-    );
-  }
-  function plainText(text) {
-    return Array.from(text, (char) => " \n	".includes(char) ? char : glyphOf(char) ?? char).join("");
-  }
-
   // viewer/src/token.js
   function tokenLines(view, position, store) {
     const { lane } = view;
     const cell = lane && view.canvas[position - lane.head.prompt.length];
     if (!cell) return null;
     const token = cell.token ?? (cell.draft ? cell.guess : null);
-    const out = [titleLine(token, store), line("bs-card-where", `position ${position} · ${whenText(cell)}`)];
+    const spelling = cell.token === null ? void 0 : view.spelled.get(position - lane.head.prompt.length);
+    const out = [
+      titleLine(token, store, spelling?.runs),
+      line("bs-card-where", `position ${position} · ${whenText(cell)}`),
+      ...(spelling?.parts ?? []).map(partLine)
+    ];
     if (cell.pass === null) {
       return [...out, line("bs-card-note", "The network has not been asked about this position yet.")];
     }
@@ -336,10 +428,21 @@ var viewer = (() => {
     if (token !== null) return `committed at step ${(pass ?? 0) + 1}`;
     return draft ? "a guess, not written yet" : "not written yet";
   }
-  function titleLine(token, store) {
+  function titleLine(token, store, runs) {
     const title = line("bs-card-title", "Masked");
-    if (token !== null) fill(title, runsOf(store.pieceOf(token)));
+    if (token !== null) fill(title, runs ?? tokenRuns(token, store));
     return title;
+  }
+  function partLine({ bytes, char, from, of }) {
+    const node = line("bs-card-note");
+    const count = bytes.length === 1 ? "byte" : "bytes";
+    if (!of) node.append(`${hex(bytes)}: no UTF-8 character together with the tokens beside it.`);
+    else if (char === null) node.append(`${hex(bytes)}: ${count} of a character that is not complete yet.`);
+    else {
+      const numbers = bytes.length === 1 ? from + 1 : `${from + 1} to ${from + bytes.length}`;
+      node.append(`${hex(bytes)}: ${count} ${numbers} of the ${of} of `, quotedRuns(runsOf(char)), ".");
+    }
+    return node;
   }
   function standingLines({ draft, confidence }) {
     if (!draft) return [];
@@ -364,9 +467,10 @@ var viewer = (() => {
     else fate.append("Struck out: a guess before it was wrong.");
     return [guessed, fate];
   }
-  function quoted(id, store) {
+  var quoted = (id, store) => quotedRuns(tokenRuns(id, store));
+  function quotedRuns(runs) {
     const node = element("q", "bs-card-piece");
-    fill(node, runsOf(store.pieceOf(id)));
+    fill(node, runs);
     return node;
   }
   function cellLines(lane, step, position, store) {
@@ -400,7 +504,7 @@ var viewer = (() => {
     for (const [id, share] of row) {
       const item = element("li", id === chosen ? "chosen" : "");
       const text = element("span", "bs-card-piece");
-      fill(text, runsOf(store.pieceOf(id)));
+      fill(text, tokenRuns(id, store));
       const bar = element("span", "bs-card-bar");
       bar.style.setProperty("--share", `${100 * share}%`);
       bar.style.setProperty("--sure", viridis(share));
@@ -502,6 +606,16 @@ var viewer = (() => {
       show(cell);
     };
     lanes.addEventListener("focusin", focused, { signal });
+    const copied = (event) => {
+      const range = document.getSelection()?.rangeCount ? document.getSelection()?.getRangeAt(0) : null;
+      const holder = range?.commonAncestorContainer;
+      const strip = (holder instanceof Element ? holder : holder?.parentElement)?.closest(".bs-strip");
+      const view = strip && viewOf(strip);
+      if (!range || !view || !event.clipboardData) return;
+      event.preventDefault();
+      event.clipboardData.setData("text/plain", view.selected(range, store));
+    };
+    lanes.addEventListener("copy", copied, { signal });
     const walk = (event) => {
       const cell = cellOf(event.target);
       const by = stepOf(event.key);
@@ -525,6 +639,8 @@ var viewer = (() => {
     lanes = /* @__PURE__ */ new Map();
     /** @type {Map<number, string>} */
     pieces = /* @__PURE__ */ new Map();
+    /** @type {Map<number, number[]>} of tokens that are not whole characters, see bytes.js */
+    bytes = /* @__PURE__ */ new Map();
     note = "";
     facts = "";
     verdict = "";
@@ -589,6 +705,7 @@ var viewer = (() => {
       if (message.done || message.measured) this.version += 1;
       for (const [name, title] of Object.entries(message.titles ?? {})) this.titles.set(name, title);
       for (const [id, text] of Object.entries(message.pieces ?? {})) this.pieces.set(Number(id), text);
+      for (const [id, bytes] of Object.entries(message.bytes ?? {})) this.bytes.set(Number(id), bytes);
       for (const part of message.lanes) this.acceptLane(part);
       this.note = message.note ?? "";
       this.facts = message.facts ?? this.facts;
@@ -1007,11 +1124,11 @@ var viewer = (() => {
       const words = unlocked.length ? "Who unlocked whom: what each token of this step drew on, by rollout. Bold: written since it was last asked. Attention is not explanation." : "No token was committed in this step.";
       const rows = unlocked.map(({ position, token, sources }) => {
         const row = element("div", "bs-unlock");
-        row.append(chip(store.pieceOf(token), `position ${position}`), " ← ");
+        row.append(chip(token, store, `position ${position}`), " ← ");
         for (const { position: from, weight, written, fresh } of sources) {
           const id = from < prompt.length ? prompt[from] : cells[from - prompt.length]?.token;
           const when = written === null ? "prompt" : `written at step ${written}`;
-          const source = chip(store.pieceOf(id), `position ${from}, ${when}`);
+          const source = chip(id, store, `position ${from}, ${when}`);
           source.classList.toggle("fresh", fresh);
           row.append(source, element("span", "bs-weight", `${percent(weight)} · ${when}`));
         }
@@ -1034,10 +1151,10 @@ var viewer = (() => {
     const what = source === "rollout" ? "Rollout" : `Attention of layer ${layer + 1}`;
     return { planes, rows, visible, packed, title: `${what} at step ${step + 1}` };
   }
-  function chip(piece, title) {
+  function chip(id, store, title) {
     const node = element("span", "bs-chip");
     node.title = title;
-    fill(node, runsOf(piece));
+    fill(node, tokenRuns(id, store));
     return node;
   }
 
@@ -1114,9 +1231,9 @@ var viewer = (() => {
       row.append(
         plainButton(`step ${step}`, () => cursor.stand(store.laneOf(lane), step - 1)),
         ` position ${position}: `,
-        chip(store.pieceOf(token), "with the cache"),
+        chip(token, store, "with the cache"),
         ` ${percent(confidence)} instead of `,
-        chip(store.pieceOf(fresh), "with fresh entries"),
+        chip(fresh, store, "with fresh entries"),
         ` ${percent(sure)}${committed ? ", committed" : ""}`
       );
       return row;
@@ -1169,13 +1286,15 @@ var viewer = (() => {
     }
     /** The answer; what only one of the two has is marked by its element, by a line and by a colour. @param {Reference} reference */
     text({ name, edits }) {
+      const { store } = this.desk;
       const node = line("bs-held-text");
       node.setAttribute("aria-label", `Edits that make the answer of ${decoder(name)} into this one`);
       for (const { kind, ids } of edits) {
         const run = element(TAGS[kind], `bs-${kind}`);
-        for (const id of ids) {
+        const spelled = spell(ids, store);
+        for (const [i, id] of ids.entries()) {
           const piece = element("span", "bs-held-piece");
-          fill(piece, runsOf(this.desk.store.pieceOf(id)));
+          fill(piece, spelled.get(i)?.runs ?? tokenRuns(id, store));
           run.append(piece, document.createElement("wbr"));
         }
         node.append(run);
@@ -1506,7 +1625,7 @@ var viewer = (() => {
   function lookOf(cell, i, { stop, frame, lane, shown }) {
     const look = [];
     const masked = cell.token === null;
-    if (masked) look.push(cell.draft ? "draft" : lane.head.block === 1 ? "ahead" : "mask");
+    if (masked) look.push(cell.draft ? "draft" : lane.head.autoregressive ? "ahead" : "mask");
     else if (isStop(lane, cell.token)) look.push("eos");
     if (!masked && cell.pass === shown) look.push("new");
     if (cell.kept) look.push("confirmed");
@@ -1518,10 +1637,13 @@ var viewer = (() => {
   var isStop = (lane, token) => token !== null && lane.head.stop_ids.includes(token);
   var within = (position, [from, to]) => position >= from && position < to;
   var emptyCell = (isAr) => element("span", isAr ? "bs-cell ahead" : "bs-cell mask", isAr ? "" : MASK);
-  function promptCell(store, id) {
-    const cell = element("span", "bs-cell prompt");
-    fill(cell, runsOf(store.pieceOf(id)));
-    return cell;
+  function promptCells(prompt, store) {
+    const spelled = spell(prompt, store);
+    return prompt.map((id, i) => {
+      const cell = element("span", "bs-cell prompt");
+      fill(cell, spelled.get(i)?.runs ?? tokenRuns(id, store));
+      return cell;
+    });
   }
   function tick() {
     const mark = element("i", "bs-tick");
@@ -1549,6 +1671,8 @@ var viewer = (() => {
     drawn = [];
     /** @type {Cell[]} the canvas on show */
     canvas = [];
+    /** @type {Map<number, Spelling>} by index of the canvas */
+    spelled = /* @__PURE__ */ new Map();
     shown = -1;
     // the pass on show
     key = "";
@@ -1599,13 +1723,14 @@ var viewer = (() => {
       const start = prompt.length;
       const fold = Math.max(0, Math.min(start, origin + Math.floor((start - origin) / block) * block));
       this.find(".bs-prompt summary").textContent = `Prompt, ${start} tokens with the chat template`;
-      this.find(".bs-prompt .bs-cells").replaceChildren(...prompt.slice(0, fold).map((id) => promptCell(store, id)));
+      const head = promptCells(prompt, store);
+      this.find(".bs-prompt .bs-cells").replaceChildren(...head.slice(0, fold));
       this.find(".bs-prompt").hidden = fold === 0;
       this.cells = [];
       this.drawn = [];
       const blocks = [];
-      if (block === 1) blocks.push(this.blockOf(lane, start, end, store));
-      else for (let a = fold; a < end; a += block) blocks.push(this.blockOf(lane, a, Math.min(a + block, end), store));
+      if (block === 1) blocks.push(this.blockOf(lane, start, end, head));
+      else for (let a = fold; a < end; a += block) blocks.push(this.blockOf(lane, a, Math.min(a + block, end), head));
       this.find(".bs-strip").replaceChildren(...blocks);
       if (this.cells.length) this.cells[0].tabIndex = 0;
     }
@@ -1614,16 +1739,16 @@ var viewer = (() => {
      * @param {BegunLane} lane
      * @param {number} from
      * @param {number} to
-     * @param {Store} store
+     * @param {HTMLElement[]} written the cells of the prompt
      */
-    blockOf({ head }, from, to, store) {
-      const { prompt, block, sub_block: sub } = head;
+    blockOf({ head }, from, to, written) {
+      const { prompt, block, sub_block: sub, autoregressive } = head;
       const node = element("div", "bs-block");
       node.dataset.from = String(from);
       if (block > 1 && !head.verified) node.dataset.label = `positions ${from}–${to - 1}`;
       for (let position = from; position < to; position++) {
         const isPrompt = position < prompt.length;
-        const cell = isPrompt ? promptCell(store, prompt[position]) : emptyCell(block === 1);
+        const cell = isPrompt ? written[position] : emptyCell(Boolean(autoregressive));
         if (sub < block && position > from && (position - from) % sub === 0) node.append(tick());
         cell.dataset.position = String(position);
         node.append(cell);
@@ -1641,6 +1766,10 @@ var viewer = (() => {
       this.key = key;
       this.shown = pass;
       this.canvas = canvasAt(lane, pass);
+      this.spelled = spell(
+        this.canvas.map(({ token }) => token),
+        store
+      );
       const stop = stopIndex(lane, this.canvas);
       const frame = lane.frames[pass];
       this.canvas.forEach((cell, i) => {
@@ -1691,12 +1820,14 @@ var viewer = (() => {
     patch(lane, i, look, store) {
       const cell = this.canvas[i];
       const token = cell.token ?? (cell.draft ? cell.guess : null);
-      const key = `${token}|${cell.struck}|${cell.confidence}|${look}`;
+      const spelling = this.spelled.get(i);
+      const key = `${token}|${cell.struck}|${cell.confidence}|${look}|${spelling?.runs.join()}`;
       if (this.drawn[i] === key) return;
       this.drawn[i] = key;
       const node = this.cells[i];
       node.className = `bs-cell ${look}`;
-      if (token === null) node.textContent = lane.head.block === 1 ? "" : MASK;
+      if (token === null) node.textContent = lane.head.autoregressive ? "" : MASK;
+      else if (spelling) fill(node, spelling.runs);
       else fillToken(node, lane, token, store);
       if (cell.struck !== null && look.includes("struck")) {
         const struck = element("s", "bs-struck");
@@ -1707,18 +1838,19 @@ var viewer = (() => {
       node.style.setProperty("--share", cell.confidence === null ? "0%" : percent(cell.confidence).replace(" ", ""));
     }
     /**
-     * The canvas as text: masks and drafts, which are not written, as ░. Once every token before the stop token stands,
-     * what follows is no part of it.
+     * The canvas as text. Once every token before the stop token stands, what follows is no part of it.
      * @param {BegunLane} lane
      * @param {number} stop
      * @param {Store} store
      */
     text(lane, stop, store) {
       const whole2 = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
-      const cells = whole2 ? this.canvas.slice(0, stop + 1) : this.canvas;
-      const mask = lane.head.block === 1 ? "" : MASK;
-      const textOf = (token) => isStop(lane, token) ? END : plainText(store.pieceOf(token));
-      return cells.map(({ token }) => token === null ? mask : textOf(token)).join("");
+      return cellsText(lane, whole2 ? this.canvas.slice(0, stop + 1) : this.canvas, store);
+    }
+    /** The tokens that a range of the page touches, as text. @param {Range} range @param {Store} store */
+    selected(range, store) {
+      const cells = this.canvas.filter((_, i) => range.intersectsNode(this.cells[i]));
+      return this.lane ? cellsText(this.lane, cells, store) : "";
     }
     /** @param {BegunLane} lane @param {Frame | undefined} frame */
     stateText(lane, frame) {
@@ -1749,8 +1881,26 @@ var viewer = (() => {
       node.classList.toggle("early", this.shown < frames.length - 1);
     }
   };
+  function cellsText(lane, cells, store) {
+    const mask = lane.head.autoregressive ? "" : MASK;
+    let text = "";
+    let ids = [];
+    const flush = () => {
+      text += plainText(textOf(ids, store));
+      ids = [];
+    };
+    for (const { token } of cells) {
+      if (token !== null && !isStop(lane, token)) ids.push(token);
+      else {
+        flush();
+        text += token === null ? mask : END;
+      }
+    }
+    flush();
+    return text;
+  }
   function fillToken(node, lane, token, store) {
-    fill(node, isStop(lane, token) ? [["EOS", true]] : runsOf(store.pieceOf(token)));
+    fill(node, isStop(lane, token) ? [["EOS", true]] : tokenRuns(token, store));
   }
   function testedText({ tested = [], new: committed }) {
     if (!tested.length) return "writes; no guess to test";

@@ -1,15 +1,18 @@
 // Attention at the cursor's step: one layer's heads or the rollout as a heat map, and who unlocked whom. Layers are
 // fetched when they are looked at; the last picture that was asked for wins.
 
+import { tokenRuns } from "./bytes.js";
 import { canvasAt } from "./canvas.js";
 import { choice, element, line } from "./dom.js";
 import { Figure } from "./figure.js";
 import { percent } from "./format.js";
-import { fill, runsOf } from "./glyphs.js";
+import { fill } from "./glyphs.js";
 
 /** @import { Desk, Extra } from "./extra.js" */
 /** @import { Links } from "./figure.js" */
 /** @import { Answer, Spec, Unlocked } from "./message.js" */
+
+/** @import { Store } from "./store.js" */
 
 /** A map of attention as it is drawn: planes of queries × visible positions. */
 /** @typedef {{planes: string[], rows: number[], visible: number, packed: Uint8Array, title: string}} Picture */
@@ -116,11 +119,11 @@ export class AttentionAtStep {
       : "No token was committed in this step.";
     const rows = unlocked.map(({ position, token, sources }) => {
       const row = element("div", "bs-unlock");
-      row.append(chip(store.pieceOf(token), `position ${position}`), " ← ");
+      row.append(chip(token, store, `position ${position}`), " ← ");
       for (const { position: from, weight, written, fresh } of sources) {
         const id = from < prompt.length ? prompt[from] : cells[from - prompt.length]?.token;
         const when = written === null ? "prompt" : `written at step ${written}`;
-        const source = chip(store.pieceOf(id), `position ${from}, ${when}`);
+        const source = chip(id, store, `position ${from}, ${when}`);
         source.classList.toggle("fresh", fresh);
         row.append(source, element("span", "bs-weight", `${percent(weight)} · ${when}`));
       }
@@ -147,10 +150,10 @@ function pictureOf({ data, queries = [], visible = 0, planes = [], layer = 0, st
   return { planes, rows, visible, packed, title: `${what} at step ${step + 1}` };
 }
 
-/** A token in a list. @param {string} piece @param {string} title */
-export function chip(piece, title) {
+/** A token in a list. @param {number | null | undefined} id @param {Store} store @param {string} title */
+export function chip(id, store, title) {
   const node = element("span", "bs-chip");
   node.title = title;
-  fill(node, runsOf(piece));
+  fill(node, tokenRuns(id, store));
   return node;
 }

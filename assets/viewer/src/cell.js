@@ -1,7 +1,8 @@
 // The cells of a strip: one a token, and what is drawn beside its text and its confidence.
 
+import { spell, tokenRuns } from "./bytes.js";
 import { element } from "./dom.js";
-import { fill, MASK, runsOf } from "./glyphs.js";
+import { fill, MASK } from "./glyphs.js";
 
 /** @import { Cell } from "./canvas.js" */
 /** @import { Frame } from "./message.js" */
@@ -16,7 +17,7 @@ import { fill, MASK, runsOf } from "./glyphs.js";
 export function lookOf(cell, i, { stop, frame, lane, shown }) {
   const look = [];
   const masked = cell.token === null;
-  if (masked) look.push(cell.draft ? "draft" : lane.head.block === 1 ? "ahead" : "mask");
+  if (masked) look.push(cell.draft ? "draft" : lane.head.autoregressive ? "ahead" : "mask");
   else if (isStop(lane, cell.token)) look.push("eos");
   if (!masked && cell.pass === shown) look.push("new");
   if (cell.kept) look.push("confirmed");
@@ -35,11 +36,14 @@ const within = (position, [from, to]) => position >= from && position < to;
 /** Under AR there is no mask: what is not written yet is not there. @param {boolean} isAr */
 export const emptyCell = (isAr) => element("span", isAr ? "bs-cell ahead" : "bs-cell mask", isAr ? "" : MASK);
 
-/** @param {Store} store @param {number} id */
-export function promptCell(store, id) {
-  const cell = element("span", "bs-cell prompt");
-  fill(cell, runsOf(store.pieceOf(id)));
-  return cell;
+/** @param {number[]} prompt @param {Store} store */
+export function promptCells(prompt, store) {
+  const spelled = spell(prompt, store);
+  return prompt.map((id, i) => {
+    const cell = element("span", "bs-cell prompt");
+    fill(cell, spelled.get(i)?.runs ?? tokenRuns(id, store));
+    return cell;
+  });
 }
 
 /** A mark between two sub-blocks. */

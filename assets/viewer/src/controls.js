@@ -115,6 +115,17 @@ function tokens(lanes, { card, store, views, life }) {
     show(cell);
   };
   lanes.addEventListener("focusin", focused, { signal });
+  /** Selected tokens are copied as their text, without the glyphs that stand for spaces. */
+  const copied = (/** @type {ClipboardEvent} */ event) => {
+    const range = document.getSelection()?.rangeCount ? document.getSelection()?.getRangeAt(0) : null;
+    const holder = range?.commonAncestorContainer;
+    const strip = (holder instanceof Element ? holder : holder?.parentElement)?.closest(".bs-strip");
+    const view = strip && viewOf(strip);
+    if (!range || !view || !event.clipboardData) return;
+    event.preventDefault();
+    event.clipboardData.setData("text/plain", view.selected(range, store));
+  };
+  lanes.addEventListener("copy", copied, { signal });
   const walk = (/** @type {KeyboardEvent} */ event) => {
     const cell = cellOf(event.target);
     const by = stepOf(event.key);

@@ -92,9 +92,9 @@ export class DriftAtStep {
     row.append(
       plainButton(`step ${step}`, () => cursor.stand(store.laneOf(lane), step - 1)),
       ` position ${position}: `,
-      chip(store.pieceOf(token), "with the cache"),
+      chip(token, store, "with the cache"),
       ` ${percent(confidence)} instead of `,
-      chip(store.pieceOf(fresh), "with fresh entries"),
+      chip(fresh, store, "with fresh entries"),
       ` ${percent(sure)}${committed ? ", committed" : ""}`,
     );
     return row;

@@ -12,6 +12,8 @@ export const REPLACED = "\ufffd";
 // Characters that have no ink of their own or that would rearrange their neighbours (DI: default ignorable).
 const INVISIBLE = /[\p{C}\p{Z}\p{DI}\u2800]/u;
 
+const JOINER = /\u200c|\u200d|\ufe0e|\ufe0f/;
+
 /** What stands for a character without ink; null if it has ink. @param {string} char */
 function glyphOf(char) {
   if (char === " ") return "·";
@@ -56,9 +58,16 @@ export function fill(node, runs) {
 }
 
 /**
- * For the text alternative: real spaces and line breaks, everything else that is invisible spelled out.
+ * For the text alternative: real spaces and line breaks, everything else that is invisible spelled out. What joins
+ * characters of an emoji or of a script, or chooses a form of one, stays after a character with ink.
  * @param {string} text
  */
 export function plainText(text) {
-  return Array.from(text, (char) => (" \n\t".includes(char) ? char : (glyphOf(char) ?? char))).join("");
+  let inked = false;
+  return Array.from(text, (char) => {
+    if (inked && JOINER.test(char)) return char;
+    const glyph = glyphOf(char);
+    inked = glyph === null;
+    return glyph === null || " \n\t".includes(char) ? char : glyph;
+  }).join("");
 }

@@ -1,12 +1,14 @@
 // One lane: its strip of tokens, its numbers, its text alternative. Cells are patched in place, never rebuilt.
 
+import { spell, textOf, tokenRuns } from "./bytes.js";
 import { canvasAt, stopIndex } from "./canvas.js";
-import { emptyCell, isStop, lookOf, promptCell, tick } from "./cell.js";
+import { emptyCell, isStop, lookOf, promptCells, tick } from "./cell.js";
 import { viridis } from "./colour.js";
 import { element, find, setText } from "./dom.js";
 import { ordinal, percent, secondsOf } from "./format.js";
-import { END, fill, MASK, plainText, runsOf } from "./glyphs.js";
+import { END, fill, MASK, plainText } from "./glyphs.js";
 
+/** @import { Spelling } from "./bytes.js" */
 /** @import { Cell } from "./canvas.js" */
 /** @import { Frame, Title, Totals } from "./message.js" */
 /** @import { BegunLane, Finish, Store } from "./store.js" */
@@ -31,6 +33,8 @@ export class LaneView {
   drawn = [];
   /** @type {Cell[]} the canvas on show */
   canvas = [];
+  /** @type {Map<number, Spelling>} by index of the canvas */
+  spelled = new Map();
   shown = -1; // the pass on show
   key = "";
   entitled = "";
@@ -79,13 +83,14 @@ export class LaneView {
     const start = prompt.length;
     const fold = Math.max(0, Math.min(start, origin + Math.floor((start - origin) / block) * block));
     this.find(".bs-prompt summary").textContent = `Prompt, ${start} tokens with the chat template`;
-    this.find(".bs-prompt .bs-cells").replaceChildren(...prompt.slice(0, fold).map((id) => promptCell(store, id)));
+    const head = promptCells(prompt, store);
+    this.find(".bs-prompt .bs-cells").replaceChildren(...head.slice(0, fold));
     this.find(".bs-prompt").hidden = fold === 0;
     this.cells = [];
     this.drawn = [];
     const blocks = [];
-    if (block === 1) blocks.push(this.blockOf(lane, start, end, store));
-    else for (let a = fold; a < end; a += block) blocks.push(this.blockOf(lane, a, Math.min(a + block, end), store));
+    if (block === 1) blocks.push(this.blockOf(lane, start, end, head));
+    else for (let a = fold; a < end; a += block) blocks.push(this.blockOf(lane, a, Math.min(a + block, end), head));
     this.find(".bs-strip").replaceChildren(...blocks);
     if (this.cells.length) this.cells[0].tabIndex = 0;
   }
@@ -95,16 +100,16 @@ export class LaneView {
    * @param {BegunLane} lane
    * @param {number} from
    * @param {number} to
-   * @param {Store} store
+   * @param {HTMLElement[]} written the cells of the prompt
    */
-  blockOf({ head }, from, to, store) {
-    const { prompt, block, sub_block: sub } = head;
+  blockOf({ head }, from, to, written) {
+    const { prompt, block, sub_block: sub, autoregressive } = head;
     const node = element("div", "bs-block");
     node.dataset.from = String(from);
     if (block > 1 && !head.verified) node.dataset.label = `positions ${from}–${to - 1}`;
     for (let position = from; position < to; position++) {
       const isPrompt = position < prompt.length;
-      const cell = isPrompt ? promptCell(store, prompt[position]) : emptyCell(block === 1);
+      const cell = isPrompt ? written[position] : emptyCell(Boolean(autoregressive));
       if (sub < block && position > from && (position - from) % sub === 0) node.append(tick());
       cell.dataset.position = String(position);
       node.append(cell);
@@ -123,6 +128,10 @@ export class LaneView {
     this.key = key;
     this.shown = pass;
     this.canvas = canvasAt(lane, pass);
+    this.spelled = spell(
+      this.canvas.map(({ token }) => token),
+      store,
+    );
     const stop = stopIndex(lane, this.canvas);
     const frame = lane.frames[pass];
     this.canvas.forEach((cell, i) => {
@@ -173,12 +182,14 @@ export class LaneView {
   patch(lane, i, look, store) {
     const cell = this.canvas[i];
     const token = cell.token ?? (cell.draft ? cell.guess : null);
-    const key = `${token}|${cell.struck}|${cell.confidence}|${look}`;
+    const spelling = this.spelled.get(i);
+    const key = `${token}|${cell.struck}|${cell.confidence}|${look}|${spelling?.runs.join()}`;
     if (this.drawn[i] === key) return;
     this.drawn[i] = key;
     const node = this.cells[i];
     node.className = `bs-cell ${look}`;
-    if (token === null) node.textContent = lane.head.block === 1 ? "" : MASK;
+    if (token === null) node.textContent = lane.head.autoregressive ? "" : MASK;
+    else if (spelling) fill(node, spelling.runs);
     else fillToken(node, lane, token, store);
     if (cell.struck !== null && look.includes("struck")) {
       const struck = element("s", "bs-struck"); // a draft that was wrong, before what stands there now
@@ -190,18 +201,20 @@ export class LaneView {
   }
 
   /**
-   * The canvas as text: masks and drafts, which are not written, as ░. Once every token before the stop token stands,
-   * what follows is no part of it.
+   * The canvas as text. Once every token before the stop token stands, what follows is no part of it.
    * @param {BegunLane} lane
    * @param {number} stop
    * @param {Store} store
    */
   text(lane, stop, store) {
     const whole = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
-    const cells = whole ? this.canvas.slice(0, stop + 1) : this.canvas;
-    const mask = lane.head.block === 1 ? "" : MASK;
-    const textOf = (/** @type {number} */ token) => (isStop(lane, token) ? END : plainText(store.pieceOf(token)));
-    return cells.map(({ token }) => (token === null ? mask : textOf(token))).join("");
+    return cellsText(lane, whole ? this.canvas.slice(0, stop + 1) : this.canvas, store);
+  }
+
+  /** The tokens that a range of the page touches, as text. @param {Range} range @param {Store} store */
+  selected(range, store) {
+    const cells = this.canvas.filter((_, i) => range.intersectsNode(this.cells[i]));
+    return this.lane ? cellsText(this.lane, cells, store) : "";
   }
 
   /** @param {BegunLane} lane @param {Frame | undefined} frame */
@@ -237,9 +250,35 @@ export class LaneView {
   }
 }
 
+/**
+ * Cells as text: masks and drafts, which are not written, as ░, and the stop token as ⏹.
+ * @param {BegunLane} lane
+ * @param {Cell[]} cells
+ * @param {Store} store
+ */
+function cellsText(lane, cells, store) {
+  const mask = lane.head.autoregressive ? "" : MASK;
+  let text = "";
+  /** @type {number[]} tokens beside each other, whose bytes may be those of one character */
+  let ids = [];
+  const flush = () => {
+    text += plainText(textOf(ids, store));
+    ids = [];
+  };
+  for (const { token } of cells) {
+    if (token !== null && !isStop(lane, token)) ids.push(token);
+    else {
+      flush();
+      text += token === null ? mask : END;
+    }
+  }
+  flush();
+  return text;
+}
+
 /** @param {Element} node @param {BegunLane} lane @param {number} token @param {Store} store */
 function fillToken(node, lane, token, store) {
-  fill(node, isStop(lane, token) ? [["EOS", true]] : runsOf(store.pieceOf(token)));
+  fill(node, isStop(lane, token) ? [["EOS", true]] : tokenRuns(token, store));
 }
 
 /** What a pass of verified decoding did with the drafts before it. @param {Frame} frame */

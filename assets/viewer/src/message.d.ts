@@ -87,6 +87,8 @@ export interface Head {
   /** The position from which blocks are counted. */
   origin: number;
   stop_ids: number[];
+  /** Tokens are written one at a time, each from those before it, so no masks wait for theirs. */
+  autoregressive?: boolean;
   /** Verified decoding: guesses are drafts, which the next pass tests. */
   verified?: boolean;
 }

@@ -1,7 +1,8 @@
 // Every lane's answer beside the reference answers: a sentence, and the text with what was struck out and put in.
 
+import { spell, tokenRuns } from "./bytes.js";
 import { element, line } from "./dom.js";
-import { fill, runsOf } from "./glyphs.js";
+import { fill } from "./glyphs.js";
 
 /** @import { Desk, Extra } from "./extra.js" */
 /** @import { Figure } from "./figure.js" */
@@ -43,13 +44,15 @@ export class QualityTable {
 
   /** The answer; what only one of the two has is marked by its element, by a line and by a colour. @param {Reference} reference */
   text({ name, edits }) {
+    const { store } = this.desk;
     const node = line("bs-held-text");
     node.setAttribute("aria-label", `Edits that make the answer of ${decoder(name)} into this one`);
     for (const { kind, ids } of edits) {
       const run = element(TAGS[kind], `bs-${kind}`);
-      for (const id of ids) {
+      const spelled = spell(ids, store);
+      for (const [i, id] of ids.entries()) {
         const piece = element("span", "bs-held-piece");
-        fill(piece, runsOf(this.desk.store.pieceOf(id)));
+        fill(piece, spelled.get(i)?.runs ?? tokenRuns(id, store));
         run.append(piece, document.createElement("wbr")); // spaces are glyphs here, so a line may break after any token
       }
       node.append(run);

@@ -35,6 +35,8 @@ export class Store {
   lanes = new Map();
   /** @type {Map<number, string>} */
   pieces = new Map();
+  /** @type {Map<number, number[]>} of tokens that are not whole characters, see bytes.js */
+  bytes = new Map();
   note = "";
   facts = "";
   verdict = "";
@@ -101,6 +103,7 @@ export class Store {
     if (message.done || message.measured) this.version += 1;
     for (const [name, title] of Object.entries(message.titles ?? {})) this.titles.set(name, title);
     for (const [id, text] of Object.entries(message.pieces ?? {})) this.pieces.set(Number(id), text);
+    for (const [id, bytes] of Object.entries(message.bytes ?? {})) this.bytes.set(Number(id), bytes);
     for (const part of message.lanes) this.acceptLane(part);
     this.note = message.note ?? "";
     this.facts = message.facts ?? this.facts;

@@ -1,13 +1,16 @@
 // What the card says of a token: what stands there, how sure the model was, what else it considered, and when it was
 // written.
 
+import { hex, tokenRuns } from "./bytes.js";
 import { canvasAt, draftAt } from "./canvas.js";
 import { viridis } from "./colour.js";
 import { element, line } from "./dom.js";
 import { percent } from "./format.js";
 import { fill, runsOf } from "./glyphs.js";
 
+/** @import { Part } from "./bytes.js" */
 /** @import { Cell } from "./canvas.js" */
+/** @import { Run } from "./glyphs.js" */
 /** @import { LaneView } from "./lane.js" */
 /** @import { Frame } from "./message.js" */
 /** @import { BegunLane, Store } from "./store.js" */
@@ -23,7 +26,12 @@ export function tokenLines(view, position, store) {
   const cell = lane && view.canvas[position - lane.head.prompt.length];
   if (!cell) return null;
   const token = cell.token ?? (cell.draft ? cell.guess : null);
-  const out = [titleLine(token, store), line("bs-card-where", `position ${position} · ${whenText(cell)}`)];
+  const spelling = cell.token === null ? undefined : view.spelled.get(position - lane.head.prompt.length);
+  const out = [
+    titleLine(token, store, spelling?.runs),
+    line("bs-card-where", `position ${position} · ${whenText(cell)}`),
+    ...(spelling?.parts ?? []).map(partLine),
+  ];
   if (cell.pass === null) {
     return [...out, line("bs-card-note", "The network has not been asked about this position yet.")];
   }
@@ -39,11 +47,24 @@ function whenText({ token, draft, pass }) {
   return draft ? "a guess, not written yet" : "not written yet";
 }
 
-/** @param {number | null | undefined} token null: a mask @param {Store} store */
-function titleLine(token, store) {
+/** @param {number | null} token null: a mask @param {Store} store @param {Run[]} [runs] as it is drawn among others */
+function titleLine(token, store, runs) {
   const title = line("bs-card-title", "Masked");
-  if (token !== null) fill(title, runsOf(store.pieceOf(token)));
+  if (token !== null) fill(title, runs ?? tokenRuns(token, store));
   return title;
+}
+
+/** Which character a token has a part of. @param {Part} part */
+function partLine({ bytes, char, from, of }) {
+  const node = line("bs-card-note");
+  const count = bytes.length === 1 ? "byte" : "bytes";
+  if (!of) node.append(`${hex(bytes)}: no UTF-8 character together with the tokens beside it.`);
+  else if (char === null) node.append(`${hex(bytes)}: ${count} of a character that is not complete yet.`);
+  else {
+    const numbers = bytes.length === 1 ? from + 1 : `${from + 1} to ${from + bytes.length}`;
+    node.append(`${hex(bytes)}: ${count} ${numbers} of the ${of} of `, quotedRuns(runsOf(char)), ".");
+  }
+  return node;
 }
 
 /** Of a draft that stands. @param {Cell} cell */
@@ -80,9 +101,12 @@ function draftLines(lane, pass, position, store) {
 }
 
 /** @param {number} id @param {Store} store */
-function quoted(id, store) {
+const quoted = (id, store) => quotedRuns(tokenRuns(id, store));
+
+/** @param {Run[]} runs */
+function quotedRuns(runs) {
   const node = element("q", "bs-card-piece");
-  fill(node, runsOf(store.pieceOf(id)));
+  fill(node, runs);
   return node;
 }
 
@@ -134,7 +158,7 @@ function alternatives(row, chosen, store) {
   for (const [id, share] of row) {
     const item = element("li", id === chosen ? "chosen" : "");
     const text = element("span", "bs-card-piece");
-    fill(text, runsOf(store.pieceOf(id)));
+    fill(text, tokenRuns(id, store));
     const bar = element("span", "bs-card-bar");
     bar.style.setProperty("--share", `${100 * share}%`);
     bar.style.setProperty("--sure", viridis(share));
