@@ -1,12 +1,12 @@
 """Blockscope's page. `python app.py` serves it on 127.0.0.1:7860; a Space imports `demo`."""
 
-import os
+from app.environment import prepare
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
+prepare()  # before gradio and torch are imported
 
-from app.page import build, launch_kwargs
+from app.page import build  # noqa: E402
 
 demo = build()
 
 if __name__ == "__main__":
-    demo.launch(**launch_kwargs())
+    demo.launch()

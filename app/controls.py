@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.limits import MAPS_BYTES, MAXIMA
 from dllm.cache import CACHES
-from dllm.settings import Settings
+from dllm.settings import Settings, SettingsError
 from dllm.unmask import UNMASKS
 
 AUTO = "auto"
@@ -38,13 +38,14 @@ class Controls:
         """A request's fields (the form `Settings.from_json` takes) from the components' values."""
         given = dict(zip(self.paths, values, strict=True))
         request = {path[0]: _chosen(value) for path, value in given.items() if len(path) == 1}
+        request["record"] = _recorded(request.get("record"))
         for what, classes in (("cache", CACHES), ("unmask", UNMASKS)):
             name = request.get(what)
             if name is None:
                 request.pop(what, None)
-                continue
-            options = {path[2]: value for path, value in given.items() if path[:2] == (what, name)}
-            request[what] = {"name": name, **options} if name in classes else name
+            elif isinstance(name, str) and name in classes:
+                options = {path[2]: value for path, value in given.items() if path[:2] == (what, name)}
+                request[what] = {"name": name, **options}
         return request
 
 
@@ -90,7 +91,7 @@ def control(field: Field[Any]) -> Any:
         return _dropdown([(str(v), v) for v in round_values(low, high, step)], default, **words)
     bounds = {"minimum": low, "maximum": high, "step": step}
     if (high - low) / step > SLIDER_STOPS:
-        return gr.Number(default, precision=0 if isinstance(step, int) else None, **bounds, **words)
+        return gr.Number(default, **bounds, **words)  # no precision: gradio would round 1.5 without a word
     return gr.Slider(value=default, **bounds, **words)
 
 
@@ -139,6 +140,17 @@ def _default(cls: type, name: str) -> Any:
 
 def _chosen(value: Any) -> Any:
     return None if value == AUTO else value
+
+
+def _recorded(value: Any) -> list[str]:
+    """What is to be recorded.
+
+    Raises:
+        SettingsError: not a list of what the page offers.
+    """
+    if not isinstance(value, list) or not all(name in RECORDED for name in value):
+        raise SettingsError(f"record is {value!r:.80}; allowed: a list of {', '.join(RECORDED)}")
+    return value
 
 
 def _words(name: str) -> str:

@@ -1,11 +1,9 @@
 """The handler behind Decode: a generator of viewer messages, as the network goes on in its own thread."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from html import escape
-from itertools import groupby
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -13,131 +11,139 @@ from uuid import uuid4
 import gradio as gr
 
 from app.controls import Controls
-from app.engines import TOLD, Engines, LoadError
+from app.engines import Engines, LoadError, check_model
+from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
+from app.folders import new_folder
 from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
-from app.shelf import Shelf, new_folder
+from app.runs import Runs, session_of
 from dllm.cards import MODELS
+from dllm.engine import Engine
 from dllm.judge import Judge, autoregressive, item_of
+from dllm.run import Run
 from dllm.settings import RECORDS, Settings, SettingsError
-from dllm.trace import StepRecord, Trace
-from visualize.facts import facts as words
-from visualize.stage import Stage, slowed, stopped
+from dllm.step import Step
+from dllm.trace import Trace
+from visualize.facts import facts as provenance
+from visualize.stage import Stage, slowed, stopped, waiting
 
 Handler = Callable[..., Iterator[str]]
+NOTE_EVERY = 0.5  # seconds between two sentences about what goes on
+FAULT = "Something went wrong; the server's log says what."
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """A pass of a lane."""
-
-    lane: str
-    record: StepRecord
-
-
-# What the network's thread says: a pass, or how a message is made of anything else. Both are drawn in the listener's
-# thread, because between two passes a GPU waits.
-Said = Passed | Callable[[], str]
-WORD = 0.5  # seconds between two words about what is being waited for
-
-
-def handler(engines: Engines, controls: Controls, shelf: Shelf) -> Handler:
-    """The Decode handler of a page with these controls. Runs are kept on the shelf, for the inspector."""
+def handler(engines: Engines, controls: Controls, runs: Runs) -> Handler:
+    """The Decode handler of a page with these controls. Its runs are kept for the inspector."""
 
     def decode(
         prompt: str, model: str, autoregressive: bool, request: gr.Request | None, *values: Any
     ) -> Iterator[str]:
-        """Decode a prompt; yields JSON messages of schema blockscope.view/1, the last one holds the whole run."""
-        live = Live(new_folder())
-        run = shelf.open(live.replay, request.session_hash if request else None, folder=live.folder)
-        stage = Stage(run, ["diffusion", "ar"] if autoregressive else ["diffusion"])
+        """Decode a prompt; yields JSON messages of schema blockscope.view/1, the last one holds the whole run.
+
+        What is on show stays until everything was checked: a refusal costs the visitor nothing.
+        """
         try:
-            yield stage.note("Preparing…")
-            settings = _settings(controls, values)
-            text = check_prompt(prompt)
-            for word in engines.loading(model):
-                yield stage.note(word)
-            with ExitStack() as stack:
-                for word in engines.waiting(stack):
-                    yield stage.note(word)
-                said = play(stage, engines.get(model), text, settings, live)
-                yield from told(stage, engines.drive(said, request.session_hash if request else None))
+            text, settings = check_prompt(prompt), _settings(controls, values)
+            check_model(model)
+            with engines.visit(session_of(request)) as visit:
+                yield from map(waiting, visit.ready(model))
+                if visit.engine is None:
+                    return
+                lanes = _lanes(visit.engine, text, settings, ar=autoregressive)
+                live = Live(new_folder())
+                stage = stage_of(visit.engine, lanes, runs.open(live, session_of(request), folder=live.folder))
+                yield from messages(stage, visit.drive(play(visit.engine, text, lanes, live)))
         except (SettingsError, LoadError) as error:
-            yield stage.finish("Not decoded.")
             raise gr.Error(escape(str(error)), print_exception=False) from error
-        except Exception:
-            yield stage.finish("Something went wrong; the server's log says what.")
-            raise
 
     return decode
 
 
-def told(stage: Stage, news: Generator[list[Said], None, None]) -> Iterator[str]:
-    """Messages of what was said; passes of a lane that came together are one. Closing it closes `news`."""
-    with closing(news):
-        for together in news:
-            for lane, group in groupby(together, lambda said: said.lane if isinstance(said, Passed) else None):
-                if lane is None:
-                    yield from (said() for said in group if not isinstance(said, Passed))
-                else:
-                    yield stage.step(lane, *(said.record for said in group if isinstance(said, Passed)))
+def stage_of(engine: Engine, lanes: Mapping[str, Run], run: str) -> Stage:
+    """The stage of a run of these lanes, kept as `run`."""
+    first = next(iter(lanes.values()))
+    stage = Stage(run, list(lanes), first.piece, fragment=first.fragment)
+    stage.facts = facts(engine.describe(), lanes=len(lanes), seed=first.settings.seed)
+    return stage
 
 
-def play(
-    stage: Stage, engine: Any, text: str, settings: Settings, live: Live | None = None
-) -> Generator[Said, None, None]:
-    """Both lanes one after another, so that neither slows the other, then the whole run."""
+def messages(stage: Stage, bundles: Generator[list[Event], None, None]) -> Iterator[str]:
+    """The viewer's messages for events as they come. Closing it closes `bundles`; a fault ends the run on the page."""
+    with closing(bundles):
+        try:
+            yield stage.note("Preparing…")
+            for events in bundles:
+                for event in bundled(events):
+                    yield message(stage, event)
+        except Exception:
+            yield stage.finish(FAULT)
+            raise
+
+
+def play(engine: Engine, text: str, lanes: Mapping[str, Run], live: Live | None = None) -> Generator[Event, None, None]:
+    """All lanes one after another, so that none slows another, then the whole run."""
     live = live or Live()
-    runs = {"diffusion": engine.run(text, _recording(settings))}
-    if "ar" in stage.planned:
-        runs["ar"] = engine.run(text, autoregressive(settings))
-    check_tokens(len(runs["diffusion"].prompt))
-    stage.facts = facts(engine.describe(), lanes=len(runs), seed=settings.seed)
-    stage.piece = runs["diffusion"].piece
+    try:
+        traces, late = yield from _played(engine, lanes, live)
+        rows = max(trace.environment.rows for trace in traces.values())
+        observed = any(slowed(run.settings.as_json()) for run in lanes.values())
+        if len(lanes) > 1 and rows == 1 and not late and not observed:  # the verdict says what speed cost
+            yield from _compared(engine, text, traces, live)
+        seed = next(iter(lanes.values())).settings.seed
+        yield Finished(late, facts({**engine.describe(), "rows": rows}, lanes=len(lanes), seed=seed))
+    finally:
+        live.settle()
+
+
+def _played(
+    engine: Engine, lanes: Mapping[str, Run], live: Live
+) -> Generator[Event, None, tuple[dict[str, Trace], str]]:
+    """Returns the traces, and a sentence where time ran out."""
     late, traces = "", {}
-    for name, run in runs.items():
+    for name, run in lanes.items():
         live.begin(name, run)
-        yield partial(stage.open, name, run.prompt, run.settings.as_json())
+        yield Opened(name, tuple(run.prompt), run.settings.as_json())
         yield from follow(name, run, engine.steps(run), live)
         trace = traces[name] = run.trace()
         late = late or (f"Stopped at the time limit, {SECONDS:.0f} s." if trace.stop_reason == "cancelled" else "")
         live.end(name, trace)
-        yield partial(stage.close, name, trace)
-        yield TOLD  # the whole lane is much to draw, and the next one is timed
-    rows = max(trace.environment.rows for trace in traces.values())
-    about = facts({**engine.describe(), "rows": rows}, lanes=len(runs), seed=settings.seed)
-    observed = any(slowed(run.settings.as_json()) for run in runs.values())
-    if len(runs) > 1 and rows == 1 and not late and not observed:  # the verdict says what speed cost
-        judge = Judge(engine, item=item_of(text))
-        judged = yield from checked(stage, judge, traces["diffusion"], "diffusion")
-        for name, trace in (("diffusion", judged), ("ar", judge.judged(traces["ar"]))):
-            live.end(name, trace)
-            yield partial(stage.close, name, trace)
-    yield partial(stage.finish, late, facts=about)
+        yield Closed(name, trace)
+        yield Quiet()  # the whole lane is much to draw, and the next one is timed
+    return traces, late
 
 
-def checked(stage: Stage, judge: Judge, trace: Trace, name: str) -> Generator[Said, None, Trace]:
-    """Hold an answer against the exact decoders; returns its trace with what was found in time."""
-    deadline, spoke = monotonic() + JUDGING, 0.0
+def _compared(engine: Engine, text: str, traces: dict[str, Trace], live: Live) -> Iterator[Event]:
+    judge = Judge(engine, item=item_of(text))
+    judged = yield from checked(judge, traces["diffusion"], "diffusion")
+    for name, trace in (("diffusion", judged), ("ar", judge.judged(traces["ar"]))):
+        live.end(name, trace)
+        yield Closed(name, trace)
+
+
+def checked(judge: Judge, trace: Trace, name: str) -> Generator[Event, None, Trace]:
+    """Compare an answer with the exact decoders'; returns its trace with what was found in time."""
+    deadline, noted = monotonic() + JUDGING, 0.0
     for _ in judge.judge(trace):
         if monotonic() > deadline:
             break
-        if monotonic() - spoke > WORD:
-            spoke = monotonic()
-            yield lambda: stage.note(f"{stage.title(name)}: holding the answer against the exact decoders…")
+        if monotonic() - noted > NOTE_EVERY:
+            noted = monotonic()
+            yield Note("comparing the answer with the exact decoders'…", name)
     return judge.judged(trace)
 
 
-def follow(name: str, run: Any, steps: Generator[Any, None, None], live: Live) -> Iterator[Passed]:
+def follow(name: str, run: Run, steps: Iterator[Step], live: Live) -> Iterator[Passed]:
     """Every pass. The run is freed when this generator is closed, wherever it stands."""
     deadline = monotonic() + SECONDS
     with ExitStack() as stack:
-        stack.callback(steps.close)
+        if isinstance(steps, Generator):
+            stack.callback(steps.close)
         maps = live.observer(name, stack) if "attention" in run.settings.record else None
         for step in steps:
             if maps:
-                maps.add(step.index, step.readout.attention)
-            yield Passed(name, run.records[-1])
+                attention: Any = step.readout.attention
+                maps.add(step.index, attention)
+            yield Passed(name, (run.records[-1],))
             if monotonic() > deadline:
                 return
 
@@ -146,7 +152,7 @@ def stopper(engines: Engines) -> Callable[[gr.Request], str]:
     """The handler of Stop."""
 
     def stop(request: gr.Request) -> str:
-        """What Stop tells the viewer. Cancelling the run is the event's business, which may wait for its next word."""
+        """The message of Stop. Cancelling the run is the event's business, which may wait for its next message."""
         engines.halt(str(request.session_hash))
         return stopped(uuid4().hex[:12])
 
@@ -157,7 +163,22 @@ def facts(about: dict[str, Any], *, lanes: int, seed: int) -> str:
     """Where the numbers come from, in one line."""
     card = MODELS.get(about["id"].partition("@")[0])
     order = " The lanes were measured one after another." if lanes > 1 else ""
-    return f"{words(about, title=card.title if card else None, seed=seed)}{order}{' ' + card.about if card else ''}"
+    return (
+        f"{provenance(about, title=card.title if card else None, seed=seed)}{order}{' ' + card.about if card else ''}"
+    )
+
+
+def _lanes(engine: Engine, text: str, settings: Settings, *, ar: bool) -> dict[str, Run]:
+    """What is to be decoded.
+
+    Raises:
+        SettingsError: the model does not take the settings, or the prompt is too long for it or for this page.
+    """
+    lanes = {"diffusion": engine.run(text, _recording(settings))}
+    if ar:
+        lanes["ar"] = engine.run(text, autoregressive(settings))
+    check_tokens(len(lanes["diffusion"].prompt))
+    return lanes
 
 
 def _settings(controls: Controls, values: Sequence[Any]) -> Settings:

@@ -1,144 +1,64 @@
-"""The loaded model, and the one thread in which all its work is done, whoever asks and however slowly they listen."""
+"""The loaded model, and visits: each waits for the device, loads its model and runs works on it."""
 
-from collections import deque
+import os
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from threading import Event, Lock, current_thread
-from time import monotonic, sleep
-from typing import Any, Generic, TypeVar
+from concurrent.futures import Future, wait
+from functools import partial
+from threading import Event, Lock
+from typing import TypeVar
 
+from app.device import Device, Place, Use
+from app.worker import Task, Worker
 from dllm.cards import offered
 from dllm.engine import Engine
 from dllm.settings import SettingsError
 
 T = TypeVar("T")
-TOLD: Any = object()  # work that yields it goes on when all it said before has been told: what is timed has quiet
-NETWORK = "network"  # what its thread is called
-POLL = 0.25  # seconds between two words about a load
-FRAME = 0.04  # seconds in which what comes is told together: more than 25 messages a second nobody sees
-Loader = Callable[..., Any]  # Engine.load, or a stand-in with its signature
+THREADS = "BLOCKSCOPE_THREADS"  # CPU threads of the page's network
+POLL = 0.25  # seconds between two sentences about a load
+FRAME = 0.04  # seconds in which all events are sent together: more than 25 messages a second nobody sees
+PATIENCE = 30.0  # seconds in which a visitor in the line is sent at least one sentence
+Loader = Callable[..., Engine]  # Engine.load, or a stand-in with its signature
 
 
 class LoadError(RuntimeError):
     """A model could not be loaded; the message says why."""
 
 
-class Device:
-    """Who uses the network now: any number of runs that share its passes, or one race that nothing may disturb.
+def threads() -> int:
+    """CPU threads for the page's network: BLOCKSCOPE_THREADS, else OMP_NUM_THREADS, else all cores but one.
 
-    Held for as long as a handler lives, so that a cancelled run's last pass cannot slow the next one's timing. Plain
-    counters, because a generator may be closed in another thread than it began in.
+    One core is left for the web server and the browser: two threads that wait for each other on a core that something
+    else uses are several times slower than one.
+
+    Raises:
+        ValueError: a variable is not a whole number from 1.
     """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._sharing = 0
-        self._alone = False
-        self._wished = 0.0  # until when a race's wish to be alone keeps others out
-
-    def enter(self, stack: ExitStack, *, alone: bool = False) -> bool:
-        """Take part until the stack ends, if that can be now; a refused wish to be alone is remembered for a while."""
-        with self._lock:
-            if alone and self._sharing:
-                self._wished = monotonic() + 4 * POLL
-            if self._alone or (self._sharing if alone else monotonic() < self._wished):
-                return False
-            self._alone, self._sharing = alone, self._sharing + (not alone)
-            self._wished = 0.0
-        stack.callback(self._leave, alone)
-        return True
-
-    @property
-    def busy(self) -> bool:
-        """Whether anyone uses it."""
-        return self._alone or self._sharing > 0
-
-    def _leave(self, alone: bool) -> None:
-        with self._lock:
-            self._alone, self._sharing = self._alone and not alone, self._sharing - (not alone)
-
-
-class Driven(Generic[T]):
-    """Work that goes on by itself in the network's thread, and what has come of it that nobody took yet.
-
-    An item a turn: then the thread does what else was asked of it, so works that are driven at once go on in step and
-    share passes. What is not taken waits here; a run makes some hundred passes, and SECONDS ends it.
-    """
-
-    def __init__(self, work: Generator[T, None, None], pool: ThreadPoolExecutor) -> None:
-        self._work, self._pool = work, pool
-        self._come: deque[T] = deque()
-        self._ready, self.ended = Event(), Event()
-        self._error: BaseException | None = None
-        self._rests = False  # until what has come has been told
-        pool.submit(self._go_on)
-
-    def take(self) -> list[T]:
-        """All that has come since the last time, at least one; nothing when the work has ended.
-
-        Raises:
-            BaseException: the work's own, when all that came before it was taken.
-        """
-        while not self._come and not self.ended.is_set():
-            if self._rests:
-                self._rests = False
-                self._pool.submit(self._go_on)
-            self._ready.wait()
-            self._ready.clear()
-        items = [self._come.popleft() for _ in range(len(self._come))]
-        if self._error and not items:
-            raise self._error
-        return items
-
-    def close(self) -> None:
-        """End the work, wherever it stands; waits until it has, but not in the network's own thread.
-
-        What was left without being closed is closed by whoever comes upon it, which may be a pass of the network.
-        """
-        self.ended.set()
-        closing = self._pool.submit(self._work.close)
-        if not current_thread().name.startswith(NETWORK):
-            closing.result()
-
-    def halt(self) -> None:
-        """Let it end after the pass that is being made, and whoever takes know that at once."""
-        self.ended.set()
-        self._ready.set()
-
-    def _go_on(self) -> None:
-        if self.ended.is_set():
-            return
-        try:
-            item = next(self._work)
-            if item is TOLD:
-                self._rests = True
-            else:
-                self._come.append(item)
-                self._pool.submit(self._go_on)
-        except StopIteration:
-            self.ended.set()
-        except BaseException as error:
-            self._error = error
-            self.ended.set()
-        self._ready.set()
+    for name in (THREADS, "OMP_NUM_THREADS"):
+        if given := os.environ.get(name):
+            if not given.isdecimal() or int(given) < 1:
+                raise ValueError(f"{name} is {given!r}; allowed: a whole number from 1")
+            return int(given)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 class Engines:
     """Keeps one model loaded: memory is for weights, not for models left behind. All its work is done in one thread."""
 
-    def __init__(self, load: Loader = Engine.load) -> None:
-        self._load = load
+    def __init__(self, load: Loader | None = None) -> None:
+        """load: by default `Engine.load` with the page's threads."""
+        self._load = load or partial(Engine.load, threads=threads())
         self._lock = Lock()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=NETWORK)
         self._name: str | None = None
-        self._loading: Future[Any] | None = None
-        self._said = ""
-        self._driven: list[tuple[str | None, Driven[Any]]] = []
+        self._loading: Future[Engine] | None = None
+        self._progress = ""
+        self._visits: list[Visit] = []
+        self.worker = Worker()
         self.device = Device()
 
-    def loading(self, name: str) -> Iterator[str]:
-        """Load a model unless it is there; yields what is going on, and returns when it is loaded.
+    def loading(self, name: str) -> Generator[str, None, Engine]:
+        """Load a model unless it is there; yields how far that is, and returns the engine.
 
         Raises:
             SettingsError: no such model.
@@ -146,19 +66,23 @@ class Engines:
         """
         loading = self.begin(name)
         while not wait([loading], timeout=POLL).done:
-            yield self._said
+            yield self._progress
         if error := loading.exception():
             raise LoadError(f"the model could not be loaded: {error}") from error
+        return loading.result()
 
-    def begin(self, name: str) -> "Future[Any]":
-        """Start loading a model, or join the load that is going on."""
-        if name not in (allowed := offered()):
-            raise SettingsError(f"model is {name!r}; allowed: {', '.join(allowed)}")
+    def begin(self, name: str) -> "Future[Engine]":
+        """Start loading a model, or join the load that is going on.
+
+        Raises:
+            SettingsError: no such model.
+        """
+        check_model(name)
         with self._lock:
             failed = self._loading is not None and self._loading.done() and self._loading.exception() is not None
             if self._loading is None or self._name != name or failed:
-                self._name, self._said = name, "Loading the model…"
-                self._loading = self._pool.submit(self._work, name)
+                self._name, self._progress = name, "Loading the model…"
+                self._loading = self.worker.submit(partial(self._warm_engine, name))
             return self._loading
 
     def preload(self) -> None:
@@ -166,46 +90,134 @@ class Engines:
         if self._loading is None:
             self.begin(next(iter(offered())))
 
-    def drive(self, work: Generator[T, None, None], owner: str | None = None) -> Generator[list[T], None, None]:
-        """What comes of work of the network, done in the one thread that does such work; closing ends the work.
-
-        owner: whose `halt` ends it, too.
-
-        The work never waits for who listens: what comes within a FRAME comes together. Torch keeps a team of threads
-        for every thread that calls it, and teams that wait spin for a while: steps taken in whatever thread the server
-        has at hand were nearly half as fast.
-        """
-        driven = Driven(work, self._pool)
-        self._driven.append((owner, driven))
-        try:
-            while items := driven.take():
-                yield items
-                driven.ended.wait(FRAME)
-        finally:
-            self._driven.remove((owner, driven))
-            driven.close()
-
-    def halt(self, owner: str) -> None:
-        """End what is driven for someone: a listener who is waiting cannot be closed before something comes."""
-        for whose, driven in list(self._driven):
-            if whose == owner:
-                driven.halt()
-
-    def waiting(self, stack: ExitStack, *, alone: bool = False) -> Iterator[str]:
-        """Take part until the stack ends, alone or with others; yields what is waited for until then."""
-        while not self.device.enter(stack, alone=alone):
-            yield "Waiting until the other runs have ended…" if alone else "Waiting until a race has ended…"
-            sleep(POLL)
-
-    def get(self, name: str) -> Any:
-        """The loaded engine."""
+    def get(self, name: str) -> Engine:
+        """The loaded engine; waits for it."""
         return self.begin(name).result()
 
-    def _work(self, name: str) -> Any:
-        engine = self._load(name, progress=self._progress)
-        self._said = "Warming up…"
+    def visit(self, owner: str | None = None, *, alone: bool = False) -> "Visit":
+        """Join the line for the device. owner: a session, whose earlier visit ends. alone: nothing else may run then.
+
+        The visit must be closed, e.g. by a `with` statement.
+        """
+        if owner is not None:
+            self.halt(owner)
+        visit = Visit(self, owner, self.device.place(Use.RACE if alone else Use.RUN))
+        self._visits.append(visit)
+        return visit
+
+    def halt(self, owner: str) -> None:
+        """End what a session does: a listener who is waiting cannot be closed before something comes."""
+        for visit in list(self._visits):
+            if visit.owner == owner:
+                visit.halt()
+
+    def forget(self, visit: "Visit") -> None:
+        """A visit was closed."""
+        if visit in self._visits:
+            self._visits.remove(visit)
+
+    def _warm_engine(self, name: str) -> Engine:
+        engine = self._load(name, progress=self._tell)
+        self._progress = "Warming up…"
         engine.warm()
         return engine
 
-    def _progress(self, label: str, done: int, total: int) -> None:
-        self._said = f"{label}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else label
+    def _tell(self, label: str, done: int, total: int) -> None:
+        self._progress = f"{label}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else label
+
+
+class Visit:
+    """One use of the network by one visitor. `halted` is set when Stop or a newer visit of theirs has ended it."""
+
+    def __init__(self, engines: Engines, owner: str | None, place: Place) -> None:
+        self.owner = owner
+        self.halted = Event()
+        self.engine: Engine | None = None
+        self._engines, self._place = engines, place
+        self._tasks: list[Task] = []
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def ready(self, model: str) -> Iterator[str]:
+        """Wait for the device, then load the model, so that no race is disturbed by a load; yields what goes on.
+
+        Afterwards `engine` is there, unless the visit was halted.
+
+        Raises:
+            SettingsError: no such model.
+            LoadError: it could not be loaded; says why.
+        """
+        while not self._place.inside and not self.halted.is_set():
+            yield self._waiting()
+            self._place.wait(PATIENCE)
+        if self.halted.is_set():
+            return
+        loading = self._engines.loading(model)
+        while True:
+            try:
+                yield next(loading)
+            except StopIteration as loaded:
+                self.engine = loaded.value
+                return
+            if self.halted.is_set():
+                return
+
+    def drive(self, work: Generator[T, None, None]) -> Generator[list[T], None, None]:
+        """The items of a work that is done in the network's thread; closing this ends the work.
+
+        The work never waits for its listener: all items of a FRAME come together.
+        """
+        task = self._engines.worker.start(work)
+        self._tasks.append(task)
+        if self.halted.is_set():
+            task.halt()
+        try:
+            while items := task.take():
+                yield items
+                task.ended.wait(FRAME)
+        finally:
+            task.close()
+
+    def halt(self) -> None:
+        """End it after the pass that is being made; its listener knows at once."""
+        self.halted.set()
+        if not self._place.inside:
+            self._place.leave()
+        for task in list(self._tasks):
+            task.halt()
+
+    def close(self) -> None:
+        """End it, without waiting. The device is free when the network's thread has closed what ran there."""
+        self.halted.set()
+        self._engines.forget(self)
+        for task in self._tasks:
+            task.close()
+        if self._tasks:
+            self._engines.worker.submit(self._place.leave)
+        else:
+            self._place.leave()
+
+    def _waiting(self) -> str:
+        if self._place.use is Use.RACE:
+            reason = "Waiting until the other runs have ended…"
+        elif self._engines.device.racing:
+            reason = "Waiting until a race has ended…"
+        else:
+            reason = "Waiting for a free place…"
+        ahead = self._place.ahead
+        return f"{reason} {ahead} before you in the line." if ahead else reason
+
+
+def check_model(name: object) -> None:
+    """Refuse a model that is not offered.
+
+    Raises:
+        SettingsError: names it and those that are.
+    """
+    allowed = offered()
+    if not isinstance(name, str) or name not in allowed:
+        raise SettingsError(f"model is {name!r}; allowed: {', '.join(allowed)}")

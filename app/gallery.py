@@ -1,19 +1,22 @@
-"""Recorded runs: the gallery, deep links into it, and traces that a visitor brings."""
+"""Recorded runs: the gallery, deep links into it, and a visitor's own traces."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from pathlib import Path
-from shutil import move, rmtree
+from shutil import copy, rmtree
 from typing import Any
 
 import gradio as gr
 
-from app.shelf import Shelf, new_folder
+from app.folders import new_folder
+from app.runs import Runs, Saved
 from dllm.trace import TraceError
 from visualize.replay import Replay
 
+READ = 6  # gallery runs held in memory
 FOLDER = Path(__file__).resolve().parent.parent / "assets/traces"
 
 
@@ -33,20 +36,37 @@ def gallery(folder: Path = FOLDER) -> dict[str, Recorded]:
     return {name: Recorded(**{**entry, "traces": tuple(entry["traces"])}) for name, entry in listed.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A view of a gallery run: its files are read when it is asked about, once for all visitors."""
+
+    name: str
+    read: Callable[[str], Replay]
+    shared: bool = True
+
+    def replay(self) -> Replay:
+        """The recorded run."""
+        return self.read(self.name)
+
+    def bytes(self) -> int:
+        """Nothing of its own."""
+        return 0
+
+
 class Gallery:
     """Handlers that put recorded runs on show."""
 
-    def __init__(self, shelf: Shelf, folder: Path = FOLDER) -> None:
-        self.shelf, self.folder = shelf, folder
+    def __init__(self, kept: Runs, folder: Path = FOLDER) -> None:
+        self.kept, self.folder = kept, folder
         self.runs = gallery(folder)
+        self.read = lru_cache(READ)(self._read)
 
     def show(self, name: str, request: gr.Request, *, at: int | None = None) -> tuple[str, str]:
         """A run of the gallery, as a message to the viewer, and its prompt."""
         if name not in self.runs:
             raise gr.Error(escape(f"trace is {name!r}; allowed: {', '.join(self.runs)}"), print_exception=False)
-        run = self.runs[name]
-        replay = Replay.load(*(self.folder / file for file in run.traces), link=name, about=run.about)
-        return self._on_show(replay, request, at), run.prompt
+        run = self.kept.open(Listed(name, self.read), request.session_hash)
+        return self.read(name).message(run, at=at), self.runs[name].prompt
 
     def follow(self, request: gr.Request) -> Any:
         """What the page's address asks for, `?trace=NAME&step=N` with steps counted from 1: as `show`, and its name."""
@@ -64,11 +84,24 @@ class Gallery:
             return gr.skip()
         folder = new_folder()  # the run's own, because gradio clears its uploads away
         try:
-            moved = [Path(move(path, folder / Path(path).name)) for path in paths]
-            return self._on_show(Replay.load(*moved), request, None, folder)
+            replay = Replay.load(*_copied(paths, folder))
         except TraceError as error:
             rmtree(folder)
             raise gr.Error(escape(str(error)), print_exception=False) from None
+        return replay.message(self.kept.open(Saved(replay), request.session_hash, folder=folder))
 
-    def _on_show(self, replay: Replay, request: gr.Request, at: int | None, folder: Path | None = None) -> str:
-        return replay.message(self.shelf.open(lambda: replay, request.session_hash, folder=folder), at=at)
+    def _read(self, name: str) -> Replay:
+        run = self.runs[name]
+        return Replay.load(*(self.folder / file for file in run.traces), link=name, about=run.about)
+
+
+def _copied(paths: list[str], folder: Path) -> list[Path]:
+    """Uploaded files in a folder. Copied, because visitors who upload the same file share one upload.
+
+    Raises:
+        TraceError: two have one name.
+    """
+    names = [Path(path).name for path in paths]
+    if twins := [name for name in names if names.count(name) > 1]:
+        raise TraceError(f"two files are called {repr(twins[0])[:80]}; allowed: a name for each")
+    return [Path(copy(path, folder / name)) for path, name in zip(paths, names, strict=True)]

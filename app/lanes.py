@@ -1,4 +1,4 @@
-"""Who races: ways of decoding, and the controls that choose two to four of them."""
+"""The lanes of a race: ways of decoding, and the controls that choose two to four of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.limits import check_request
+from app.limits import check_request, number, whole
 from dllm.race import LANES
 from dllm.settings import Settings, SettingsError
 
@@ -19,7 +19,7 @@ class Way:
     request: dict[str, Any]
 
 
-NOBODY = "nobody"
+EMPTY = "empty"  # the value of a lane that does not race
 WAYS: dict[str, Way] = {
     "ar": Way("AR", {"block_size": 1}),
     "verified": Way("Verified (AR's words)", {"unmask": "verify"}),
@@ -32,7 +32,7 @@ WAYS: dict[str, Way] = {
     "d2": Way("Full attention, d²Cache", {"attention": "bidirectional", "cache": "d2"}),
 }
 PLAIN = ("ar", "verified")  # ways that no threshold changes
-START = (("ar", 0.9), ("verified", 0.9), ("sub-block", 0.9), (NOBODY, 0.9))
+START = (("ar", 0.9), ("verified", 0.9), ("sub-block", 0.9), (EMPTY, 0.9))
 SHARED = ("gen_length", "block_size", "sub_block_size")
 
 
@@ -49,20 +49,20 @@ class Grid:
         Raises:
             SettingsError: names the value and what is allowed.
         """
-        shared = {name: int(value) for name, value in zip(SHARED, values, strict=False) if value}
+        shared = {name: whole(name, value) for name, value in zip(SHARED, values, strict=False)}
         (laps, live), rest = values[3:5], values[5:]
         check_request(shared)
         found: dict[str, Settings] = {}
         for way, threshold in zip(rest[::2], rest[1::2], strict=True):
-            if way == NOBODY:
+            if way == EMPTY:
                 continue
-            if way not in WAYS:
-                raise SettingsError(f"lane is {way!r}; allowed: {', '.join([*WAYS, NOBODY])}")
-            name = way if way in PLAIN else f"{way}-{threshold:g}"
+            if not isinstance(way, str) or way not in WAYS:
+                raise SettingsError(f"lane is {way!r:.80}; allowed: {', '.join([*WAYS, EMPTY])}")
+            name = way if way in PLAIN else f"{way}-{number('threshold', threshold):g}"
             if name in found:
                 raise SettingsError(f"two lanes are {name}; allowed: ways that differ")
             found[name] = Settings.from_json({**shared, **_request(way, threshold, shared), "record": ["alternatives"]})
-        return found, int(laps), bool(live)
+        return found, whole("laps", laps), bool(live)
 
 
 def grid() -> Grid:
@@ -70,18 +70,18 @@ def grid() -> Grid:
     with gr.Row():
         length = gr.Slider(8, 128, 48, step=1, label="Answer length", info="Most tokens to write.", min_width=200)
         block = gr.Dropdown(
-            [8, 16, 32], value=8, label="Block size", info="Of all lanes but AR and verified.", min_width=160
+            [8, 16, 32], value=8, label="Block size", info="Applies to all lanes except AR and verified.", min_width=160
         )
-        sub = gr.Dropdown([2, 4, 8], value=2, label="Sub-block size", info="Under block diffusion.", min_width=160)
+        sub = gr.Dropdown([2, 4, 8], value=2, label="Sub-block size", info="Applies to block diffusion.", min_width=160)
         laps = gr.Slider(1, 9, 3, step=1, label="Laps", info="How often each lane is timed.", min_width=200)
-        live = gr.Checkbox(False, label="Show the warm-up lap live", info="It is not timed.", min_width=200)
+        live = gr.Checkbox(False, label="Show the warm-up lap live", info="The warm-up is not timed.", min_width=200)
     built: list[Any] = [length, block, sub, laps, live]
     with gr.Row():
         for number, (way, threshold) in enumerate(START, 1):
             with gr.Column(min_width=240):
                 choices = [(each.title, name) for name, each in WAYS.items()]
                 if number > LANES[0]:
-                    choices.append(("Nobody", NOBODY))
+                    choices.append(("(none)", EMPTY))
                 picked = gr.Dropdown(choices, value=way, label=f"Lane {number}")
                 slider = gr.Slider(
                     0.1, 1.0, threshold, step=0.05, label=f"Threshold of lane {number}", visible=_has_rule(way)
@@ -104,4 +104,4 @@ def _request(way: str, threshold: Any, shared: dict[str, int]) -> dict[str, Any]
 
 
 def _has_rule(way: str) -> bool:
-    return way not in (*PLAIN, NOBODY)
+    return way not in (*PLAIN, EMPTY)

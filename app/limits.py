@@ -1,6 +1,7 @@
 """What one visitor may ask of a shared machine. Checked in the handler, because API callers never see the page."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from dllm.settings import SettingsError
@@ -8,8 +9,13 @@ from dllm.settings import SettingsError
 PROMPT_CHARS = 4000
 PROMPT_TOKENS = 1024
 SECONDS = 300.0  # one lane, or one race; it ends with what it has
-TOGETHER = 8  # visitors decoded together; more wait in the queue
+TOGETHER = 8  # runs decoded together; more wait in line
 JUDGING = 30.0  # seconds for the references of one answer; beyond them nothing is said of it
+KEPT = 64  # runs kept for the inspector, of all visitors
+KEPT_EACH = 8  # of one session
+KEPT_BYTES = 512 * 2**20  # their memory, about
+QUEUE = 128  # requests that wait for a handler, and handlers that wait for the device
+DRAWING = 20.0  # seconds for which a picture waits until a race has ended
 MAPS_BYTES = 32 * 2**20  # of attention maps a lane, unpacked; what comes after is not kept, and that is said
 MAXIMA = {"gen_length": 256, "block_size": 64, "sub_block_size": 64, "k": 256, "inflate": 256, "seed": 2**32 - 1}
 
@@ -18,12 +24,14 @@ def check_prompt(text: Any) -> str:
     """The prompt as typed.
 
     Raises:
-        SettingsError: not text, empty, or too long.
+        SettingsError: not text, empty, too long, or with halves of characters.
     """
     if not isinstance(text, str) or not text.strip():
         raise SettingsError(f"the prompt is empty; allowed: 1 to {PROMPT_CHARS} characters")
     if len(text) > PROMPT_CHARS:
         raise SettingsError(f"the prompt has {len(text)} characters; allowed: 1 to {PROMPT_CHARS}")
+    if halves := [char for char in text if "\ud800" <= char <= "\udfff"]:
+        raise SettingsError(f"the prompt holds half a character, {halves[0]!r}; allowed: whole characters")
     return text
 
 
@@ -38,12 +46,35 @@ def check_tokens(count: int) -> None:
 
 
 def check_request(request: Mapping[str, Any]) -> None:
-    """Refuse what the settings would allow but the page does not.
+    """Refuse what the settings would allow but the page does not, at the top and in `cache` and `unmask`.
 
     Raises:
         SettingsError: names the value and what is allowed.
     """
-    for name, maximum in MAXIMA.items():
-        value = request.get(name)
-        if isinstance(value, (int, float)) and value > maximum:
-            raise SettingsError(f"{name} is {value}; allowed on this page: up to {maximum}")
+    for part in (request, request.get("cache"), request.get("unmask")):
+        for name, maximum in MAXIMA.items():
+            value = part.get(name) if isinstance(part, Mapping) else None
+            if value is not None and whole(name, value) > maximum:
+                raise SettingsError(f"{name} is {value}; allowed on this page: up to {maximum}")
+
+
+def number(name: str, value: Any) -> float:
+    """A number as given.
+
+    Raises:
+        SettingsError: it is none; names the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        raise SettingsError(f"{name} is {value!r:.80}; allowed: a number")
+    return value
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number.
+
+    Raises:
+        SettingsError: it is none; names the value.
+    """
+    if type(value) not in (int, float) or not isfinite(value) or value != int(value):
+        raise SettingsError(f"{name} is {value!r:.80}; allowed: an integer")
+    return int(value)

@@ -1,37 +1,51 @@
-"""A run that is being decoded, as far as it is."""
+"""A run that is being decoded, as it stands."""
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from app.limits import MAPS_BYTES
+from app.runs import trace_bytes
 from dllm.attention import Maps, MapsWriter
+from dllm.run import Run
 from dllm.trace import Trace
 from visualize.replay import Replay
-from visualize.views import QuestionError
+from visualize.view import QuestionError
 
 
 class Live:
-    """The lanes of a run as they stand, for the inspector; also of one that was stopped."""
+    """The lanes of a run as they stand, for the inspector; also of a run that was stopped."""
+
+    shared = False
 
     def __init__(self, folder: Path | None = None) -> None:
-        """folder: where attention maps may lie."""
+        """folder: for attention maps."""
         self.folder = folder
-        self._runs: dict[str, Any] = {}
+        self._runs: dict[str, Run] = {}
         self._traces: dict[str, Trace] = {}
         self._maps: dict[str, Path] = {}  # of lanes whose file is whole
 
-    def begin(self, name: str, run: Any) -> None:
+    def begin(self, name: str, run: Run) -> None:
         """A lane begins."""
         self._runs[name] = run
 
     def end(self, name: str, trace: Trace) -> None:
-        """A lane has ended: its trace is all that is kept of it, not the model. Said again when more is known of it."""
+        """A lane has ended: its trace is all that is kept of it, not the model. Called again when more is known."""
         self._traces[name] = trace
         self._runs.pop(name, None)
 
+    def settle(self) -> None:
+        """No lane goes on: what was decoded of those that did not end is kept, and their models are not."""
+        for name, run in list(self._runs.items()):
+            if run.records:
+                self._traces[name] = run.trace()
+        self._runs.clear()
+
     def observer(self, name: str, stack: ExitStack) -> MapsWriter:
-        """Writes the attention maps of a lane until the stack ends."""
+        """Writes the attention maps of a lane until the stack ends.
+
+        Raises:
+            QuestionError: there is no folder for them.
+        """
         if self.folder is None:
             raise QuestionError("attention cannot be recorded without a folder for it")
         path = self.folder / f"{name}.attention.npz"
@@ -39,7 +53,7 @@ class Live:
         return stack.enter_context(MapsWriter(path, MAPS_BYTES))
 
     def replay(self) -> Replay:
-        """What there is by now.
+        """The lanes by now.
 
         Raises:
             QuestionError: no step was made.
@@ -52,3 +66,7 @@ class Live:
             raise QuestionError("This run ended before its first step.")
         maps = {name: Maps.open(path) for name, path in self._maps.items()}
         return Replay(dict(self._traces), maps, live=True)
+
+    def bytes(self) -> int:
+        """Memory of its traces, about."""
+        return sum(map(trace_bytes, list(self._traces.values())))

@@ -1,48 +1,25 @@
-"""The page as a whole, its look, and how it is served."""
+"""The page as a whole, and its look."""
 
-import os
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from gradio import themes
 
-from app.bench import board, opener
+from app.bench import board, opened, opener
 from app.controls import settings_controls
 from app.decode import handler, stopper
+from app.drift import measurer
 from app.engines import Engines
 from app.gallery import Gallery
 from app.lanes import grid
-from app.limits import TOGETHER
-from app.measure import measurer
+from app.limits import QUEUE
+from app.questions import answerer
 from app.race import racer
-from app.shelf import Shelf
+from app.runs import Runs, session_of
+from app.serving import Page
 from app.viewer import viewer
 from dllm.cards import offered
 
-THEME = themes.Default(
-    primary_hue="indigo",
-    neutral_hue="slate",
-    font=(
-        themes.LocalFont("IBM Plex Sans", weights=(400, 700)),
-        "system-ui",
-        "sans-serif",
-    ),  # comes with gradio, nothing is fetched; 600 is a subset without digits
-).set(
-    body_text_color_subdued="*neutral_500",  # the default grey is too faint to read
-    body_text_color_subdued_dark="*neutral_400",
-    button_primary_background_fill="*primary_600",
-    button_primary_background_fill_hover="*primary_700",
-    button_primary_background_fill_dark="*primary_600",
-    button_primary_background_fill_hover_dark="*primary_500",
-)
-CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
-.gradio-container .bs-intro p { max-width: 92ch; }
-.gradio-container .bs-go { align-items: center; flex-wrap: wrap; }
-.gradio-container .bs-go > :last-child:not(button) { flex: 1 1 240px; }
-#viewer .html-container { padding: 4px 0; }
-.bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
-"""
 INTRO = """# Blockscope
 
 Watch a diffusion language model write. Masks guess several tokens ahead at once; the next step tests the guesses
@@ -72,15 +49,17 @@ BENCHMARK = """Many prompts instead of one: tokens per second against right answ
 threshold and batch size, with confidence intervals. Click a dot to open its trace below.
 """
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# All are handled at once and wait in the device's line, which tells each their place; gradio's own queue does not
+LINE: dict[str, Any] = {"concurrency_limit": QUEUE, "concurrency_id": "line"}
 ASKED = "() => document.dispatchEvent(new CustomEvent('blockscope:asked'))"
 REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
 
 
-def build(engines: Engines | None = None) -> gr.Blocks:
+def build(engines: Engines | None = None) -> Page:
     """The app. `engines` loads models: the default one when the page is opened, others when they are asked for."""
-    engines, shelf = engines or Engines(), Shelf()
-    recorded = Gallery(shelf)
-    with gr.Blocks(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
+    engines, runs = engines or Engines(), Runs()
+    recorded = Gallery(runs)
+    with Page(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
         prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short")
         with gr.Tabs():
@@ -105,28 +84,26 @@ def build(engines: Engines | None = None) -> gr.Blocks:
             with gr.Tab("Benchmark"):
                 gr.Markdown(BENCHMARK, elem_classes="bs-intro")
                 chart = board()
-        stage = viewer(shelf.ask, elem_id="viewer")
+        stage = viewer(answerer(runs, engines.device), elem_id="viewer")
         asked = [decode.click, prompt.submit]
         gr.on(asked, None, None, None, js=ASKED, queue=False)
         run = gr.on(
             asked,
-            handler(engines, controls, shelf),
+            handler(engines, controls, runs),
             [prompt, model, ar, *controls.components],
             stage,
             show_progress="hidden",
-            concurrency_limit=TOGETHER,
-            concurrency_id="decode",
+            **LINE,
             trigger_mode="once",
             api_name="decode",
         )
         start.click(None, None, None, js=ASKED, queue=False)
         race = start.click(
-            racer(engines, shelf),
+            racer(engines, runs),
             [prompt, model, *lanes.components],
             stage,
             show_progress="hidden",
-            concurrency_limit=1,
-            concurrency_id="device",
+            **LINE,
             trigger_mode="once",
             api_name="race",
         )
@@ -135,16 +112,31 @@ def build(engines: Engines | None = None) -> gr.Blocks:
         # Whoever opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)
         measuring = stage.measure(  # type: ignore[attr-defined]
-            measurer(engines, shelf), None, stage, concurrency_id="device", **QUIET
+            measurer(engines, runs), None, stage, **LINE, **QUIET
         )
         working = [run, race, measuring]
         gr.on([halt.click, leave.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
         demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
+        demo.load(opened, None, chart, **QUIET)
         picker.input(recorded.show, picker, [stage, prompt], cancels=working, **QUIET)
         upload.upload(recorded.upload, upload, stage, cancels=working, **QUIET)
-        chart.open(opener(shelf), None, stage, cancels=working, **QUIET)  # type: ignore[attr-defined]
-        demo.unload(shelf.leave)
-    return demo.queue(max_size=16, api_open=False)
+        chart.open(opener(runs), None, stage, cancels=working, **QUIET)  # type: ignore[attr-defined]
+        demo.unload(leaver(engines, runs))
+    demo.queue(max_size=QUEUE, api_open=False)
+    return demo
+
+
+def leaver(engines: Engines, runs: Runs) -> Callable[[gr.Request], None]:
+    """The handler of a closed tab."""
+
+    def leave(request: gr.Request) -> None:
+        """End what the visitor runs, and free what they have decoded."""
+        session = session_of(request)
+        if session is not None:
+            engines.halt(session)
+        runs.leave(session)
+
+    return leave
 
 
 def _examples(texts: list[str], prompt: gr.Textbox, label: str) -> None:
@@ -166,19 +158,3 @@ def _recorded(recorded: Gallery) -> tuple[gr.Dropdown, gr.UploadButton]:
             "Open a trace…", file_types=[".json", ".gz", ".npz"], file_count="multiple", scale=1, min_width=240
         )
     return picker, upload
-
-
-def launch_kwargs() -> dict[str, Any]:
-    """How the page is served, here and in tests."""
-    return {
-        "theme": THEME,
-        "css": CSS,
-        "run_history": False,
-        "footer_links": ["api"],
-        "enable_monitoring": False,
-        "state_session_capacity": 200,
-        "max_file_size": "32mb",
-        "ssr_mode": False,
-        "server_name": os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
-        "server_port": int(os.environ.get("GRADIO_SERVER_PORT") or os.environ.get("PORT") or 7860),
-    }

@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import Page, expect, sync_playwright
 
 from app.engines import Engines
-from app.page import build, launch_kwargs
+from app.page import build
 from dllm.models.families import FAST_DLLM_V2
 from dllm.settings import Choice, Settings
 from dllm.step import Step
@@ -94,7 +94,7 @@ def main() -> None:
     engine = Clocked()
     engines = Engines(engine.load)
     demo = build(engines)
-    _, url, _ = demo.launch(**{**launch_kwargs(), "server_port": 7869, "prevent_thread_lock": True, "quiet": True})
+    _, url, _ = demo.launch(server_port=7869, prevent_thread_lock=True, quiet=True)
     command = [sys.executable, "-c", CLIENT, url]
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client,

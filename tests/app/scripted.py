@@ -13,9 +13,10 @@ from typing import Any
 from app.engines import Engines
 from app.page import build
 from dllm.canvas import Canvas
+from dllm.records import record
 from dllm.settings import Choice, Settings
 from dllm.step import Plan, Readout, Step
-from dllm.trace import Environment, Model, StepRecord, Timing, Trace, record
+from dllm.trace import Environment, Model, StepRecord, Timing, Trace
 
 PROMPT = [0, 0, 0]
 STOP_ID = 1
@@ -133,7 +134,8 @@ class Announced(ScriptedEngine):
     def run(self, prompt: str | list[int], settings: Settings) -> ScriptedRun:
         if not isinstance(prompt, str):  # a reference, which nobody watches
             return ScriptedRun(ScriptedEngine(self.pieces[2:]), settings)
-        engine = Announced(SCRIPTS.get(prompt, [prompt]), gate=self.gate if prompt == "gated" else None)
+        pieces = SCRIPTS.get(prompt, [prompt, " and", " so", " on"])
+        engine = Announced(pieces, gate=self.gate if prompt == "gated" else None)
         self.pieces = engine.pieces
         return ScriptedRun(engine, replace(settings, gen_length=len(engine.pieces) - 1))
 

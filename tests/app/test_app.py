@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gradio_client import Client
 
-from app.page import launch_kwargs
+from app.serving import launch_kwargs
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ demo = runpy.run_path("app.py")["demo"]
 print(type(demo).__name__, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["Blocks", "False"]
+    assert done.stdout.split() == ["Page", "False"]
 
 
 def test_the_address_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,16 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.bench import AIMS, ASSETS, EMPTY, NOTE, VIEWER, benchmarks, opener, replied, shown
-from app.shelf import Shelf
-from dllm.aims import aims
+from app.bench import ASSETS, EMPTY, NOTE, TARGETS, benchmarks, opened, opener, replied, script, shown, template
+from app.page import build
+from app.questions import ask
+from app.runs import Runs
 from dllm.bench import Bench, Plan
-from dllm.benchmark import Benchmark, BenchmarkError
+from dllm.document import Benchmark, BenchmarkError
 from dllm.hardware import Hardware, Measured
 from dllm.models.families import FAST_DLLM_V2
-from tests.dllm.test_evaluate import SUITE, engine
+from dllm.targets import targets
+from tests.dllm.suites import SUITE, engine
 from tests.dllm.test_hardware import BOTH, DOCUMENT, LARGE
 from visualize.page import PLOTLY
 from visualize.views import VIEWS
@@ -33,7 +35,8 @@ MOUNT = """([source, value, others]) => {
     open: (row) => opened.push(row),
     plotly: async () => window.Plotly,
   };
-  new Function("root", "options", source + "; board(root, options);")(document.querySelector(".bs-bench"), options);
+  const root = document.querySelector(".bs-bench");
+  new Function("root", "options", source + "; bench.mount(root, options);")(root, options);
 }"""
 
 
@@ -82,13 +85,13 @@ def test_what_is_shown_is_what_the_file_says(folder: Path) -> None:
 
 
 def test_a_row_opens_its_trace_with_ar_beside_it(folder: Path) -> None:
-    shelf = Shelf()
-    message = json.loads(opener(shelf, folder)(event(file="one", row=1), ME))
+    runs = Runs()
+    message = json.loads(opener(runs, folder)(event(file="one", row=1), ME))
     assert message["planned"] == ["diffusion", "ar"]
     assert "A sample prompt of the benchmark “one”" in message["facts"]
     for lane in message["planned"]:
-        assert shelf.ask({"run": message["run"], "lane": lane, "view": next(iter(VIEWS))})["figures"]
-    message = json.loads(opener(shelf, folder)(event(file="one", row=0), ME))
+        assert ask(runs, {"run": message["run"], "lane": lane, "view": next(iter(VIEWS))})["figures"]
+    message = json.loads(opener(runs, folder)(event(file="one", row=0), ME))
     assert message["planned"] == ["ar"]
 
 
@@ -112,16 +115,24 @@ def test_a_row_opens_its_trace_with_ar_beside_it(folder: Path) -> None:
 )
 def test_what_is_not_there_is_refused(folder: Path, asked: Mapping[str, Any], message: str) -> None:
     with pytest.raises(gr.Error) as error:
-        opener(Shelf(), folder)(event(**asked), ME)
+        opener(Runs(), folder)(event(**asked), ME)
     assert message in str(error.value).replace("&#x27;", "'")
 
 
 def test_a_trace_that_is_gone_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text((folder / "one.json").read_text())
     with pytest.raises(gr.Error, match=r"the trace block-8-8-block-cache-0-9\.json\.gz is not beside the benchmark"):
-        opener(Shelf(), tmp_path)(event(file="one", row=1), ME)
+        opener(Runs(), tmp_path)(event(file="one", row=1), ME)
     with pytest.raises(gr.Error, match="the benchmark is None"):
-        opener(Shelf(), tmp_path)(SimpleNamespace(_data=None), ME)  # type: ignore[arg-type]
+        opener(Runs(), tmp_path)(SimpleNamespace(_data=None), ME)  # type: ignore[arg-type]
+
+
+def test_a_benchmark_is_shown_as_soon_as_the_page_is_opened_again(folder: Path, tmp_path: Path) -> None:
+    assert json.loads(opened(tmp_path)) == {"files": [], "empty": EMPTY}
+    (tmp_path / "one.json").write_text((folder / "one.json").read_text())
+    assert json.loads(opened(tmp_path)) == json.loads(json.dumps(shown("one", tmp_path)))
+    loads = [event for event in build().fns.values() if event.fn is opened]
+    assert [target for event in loads for _, target in event.targets] == ["load"]
 
 
 def test_the_script_is_told_what_is_wrong_and_when_there_is_nothing(folder: Path, tmp_path: Path) -> None:
@@ -148,14 +159,14 @@ def test_a_device_is_shown_beside_benchmarks(machine: Path, folder: Path) -> Non
     assert said["facts"].startswith("a, torch 2, passes replayed from graphs: Fast_dLLM_v2_7B (7000 M parameters")
     assert said["facts"].count("torch 2") == 1
     found = Hardware.load(machine / "h100.json")
-    wanted = [(network.title, aim) for network in found.networks for aim in aims(network)]
-    assert [row["cells"][:2] for row in said["rows"]] == [[aim.what, title] for title, aim in wanted]
-    assert [row["order"][2] for row in said["rows"]] == [aim.value for _, aim in wanted]
-    assert [row["cells"][4] == "yes" for row in said["rows"]] == [aim.met for _, aim in wanted]
+    wanted = [(network.title, target) for network in found.networks for target in targets(network)]
+    assert [row["cells"][:2] for row in said["rows"]] == [[target.name, title] for title, target in wanted]
+    assert [row["order"][2] for row in said["rows"]] == [target.value for _, target in wanted]
+    assert [row["cells"][4] == "yes" for row in said["rows"]] == [target.met for _, target in wanted]
     assert said["rows"][0]["cells"][2:] == ["0.750", "≥ 0.7", "yes"]
     assert said["rows"][3]["cells"][2:] == ["1.125", "≤ 1.15", "yes"]
     assert not any(row["trace"] for row in said["rows"])
-    assert len(said["columns"]) == len(said["rows"][0]["cells"]) == len(said["rows"][0]["order"]) == len(AIMS)
+    assert len(said["columns"]) == len(said["rows"][0]["cells"]) == len(said["rows"][0]["order"]) == len(TARGETS)
     assert "Did not fit into memory: Fast_dLLM_v2_7B: AR at batch 64, small: AR at batch 64." in said["note"]
     assert said["note"].endswith(NOTE)
     assert shown("one", machine) == {**shown("one", folder), "files": said["files"]}
@@ -163,7 +174,7 @@ def test_a_device_is_shown_beside_benchmarks(machine: Path, folder: Path) -> Non
 
 def test_a_device_has_no_traces_and_a_wrong_file_is_told(machine: Path) -> None:
     with pytest.raises(gr.Error, match="has no traces; allowed: a benchmark of prompts"):
-        opener(Shelf(), machine)(event(file="h100", row=0), ME)
+        opener(Runs(), machine)(event(file="h100", row=0), ME)
     (machine / "h100.json").write_text(json.dumps({**DOCUMENT, "rounds": 0}))
     assert replied({"file": "h100"}, machine)["error"].startswith("h100.json is not a valid benchmark")
 
@@ -175,16 +186,13 @@ def test_only_what_fitted_needs_no_word_of_memory(machine: Path) -> None:
 
 def test_a_device_is_drawn_and_nothing_stays_of_what_was_drawn_before(page: Page, folder: Path, machine: Path) -> None:
     """Another file is chosen while the first is still being drawn."""
-    page.set_content(
-        f"<body><style>{(ASSETS / 'bench.css').read_text()}</style>{(ASSETS / 'bench.html').read_text()}</body>"
-    )
+    page.set_content(f"<body>{template()}</body>")
     page.add_script_tag(path=PLOTLY)
-    source = (VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text()
     said = shown("h100", machine)
     one = {**shown("one", folder), "files": ["one", "h100"]}
     page.evaluate("() => { window.held = new Promise((done) => { window.go = () => done(window.Plotly); }); }")
     mount = MOUNT.replace("async () => window.Plotly", "() => window.held")
-    page.evaluate(mount, [source, json.dumps(one), {"h100": said}])
+    page.evaluate(mount, [script(), json.dumps(one), {"h100": said}])
     expect(page.locator(".bs-bench .bs-look")).to_have_count(1)  # the first chart waits for Plotly
     page.get_by_label("Benchmark on show").select_option("h100")
     expect(page.locator(".bs-bench figcaption").first).to_contain_text(said["figures"][0]["title"])
@@ -201,13 +209,10 @@ def test_a_device_is_drawn_and_nothing_stays_of_what_was_drawn_before(page: Page
 @pytest.fixture
 def stand(page: Page, folder: Path) -> Page:
     """The board on an empty page, with Plotly; `one` is on show."""
-    page.set_content(
-        f"<body><style>{(ASSETS / 'bench.css').read_text()}</style>{(ASSETS / 'bench.html').read_text()}</body>"
-    )
+    page.set_content(f"<body>{template()}</body>")
     page.add_script_tag(path=PLOTLY)
-    source = (VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text()
     others = {"two": shown("two", folder), "bad": {"error": "It is <b>bad</b>."}}
-    page.evaluate(MOUNT, [source, json.dumps(shown("one", folder)), others])
+    page.evaluate(MOUNT, [script(), json.dumps(shown("one", folder)), others])
     return page
 
 
@@ -260,11 +265,8 @@ def test_another_benchmark_is_shown_when_it_is_chosen(stand: Page, folder: Path)
 
 
 def test_nothing_there_is_told_and_no_table_is_drawn(page: Page) -> None:
-    page.set_content(
-        f"<body><style>{(ASSETS / 'bench.css').read_text()}</style>{(ASSETS / 'bench.html').read_text()}</body>"
-    )
-    source = (VIEWER / "09-figure.js").read_text() + (ASSETS / "bench.js").read_text()
-    page.evaluate(MOUNT, [source, json.dumps({"files": [], "empty": EMPTY}), {}])
+    page.set_content(f"<body>{template()}</body>")
+    page.evaluate(MOUNT, [script(), json.dumps({"files": [], "empty": EMPTY}), {}])
     expect(page.locator(".bs-bench-empty")).to_have_text(EMPTY)
     expect(page.locator(".bs-bench-scroll")).to_be_hidden()
     expect(page.get_by_label("Benchmark on show")).to_be_hidden()

@@ -18,15 +18,17 @@ from hypothesis import strategies as st
 
 import app.decode
 from app.controls import Controls
-from app.decode import Passed, autoregressive, facts, handler, play, stopper, told
-from app.engines import TOLD, Engines
-from app.shelf import Shelf
+from app.decode import FAULT, autoregressive, facts, handler, messages, play, stage_of, stopper
+from app.engines import Engines
+from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
+from app.runs import Runs
 from dllm.cards import MODELS
-from dllm.metrics import numbers
-from dllm.settings import Choice, Settings
+from dllm.pace import throughput
+from dllm.settings import Choice, Settings, SettingsError
 from tests.app.scripted import ScriptedEngine
 from visualize.stage import MANY, Stage
 
+QUESTION = "What is the capital of France?"
 PIECES = ["One", " two", " three", " four", " five", " six"]
 
 
@@ -35,18 +37,18 @@ def values(controls: Controls, **changes: Any) -> list[Any]:
     return list({**given, **{(name,): value for name, value in changes.items()}}.values())
 
 
-def messages(stream: Iterator[str]) -> list[dict[str, Any]]:
+def sent_by(stream: Iterator[str]) -> list[dict[str, Any]]:
     return [json.loads(text) for text in stream]
 
 
 def decode(
     controls: Controls, engine: Any, *, prompt: str = "Count", model: str = "default", ar: bool = True, **changes: Any
 ) -> Iterator[str]:
-    return handler(Engines(engine.load), controls, Shelf())(prompt, model, ar, None, *values(controls, **changes))
+    return handler(Engines(engine.load), controls, Runs())(prompt, model, ar, None, *values(controls, **changes))
 
 
 def test_both_lanes_are_played_one_after_the_other(controls: Controls) -> None:
-    sent = messages(decode(controls, ScriptedEngine(PIECES)))
+    sent = sent_by(decode(controls, ScriptedEngine(PIECES)))
     lanes = [part["name"] for message in sent[:-1] for part in message["lanes"]]
     assert [name for name, _ in groupby(lanes)] == ["diffusion", "ar"] * 2  # decoded, then judged
     assert ["verdict" in message for message in sent] == [False] * (len(sent) - 1) + [True]
@@ -55,7 +57,7 @@ def test_both_lanes_are_played_one_after_the_other(controls: Controls) -> None:
 
 
 def test_ar_can_be_left_out(controls: Controls) -> None:
-    last = messages(decode(controls, ScriptedEngine(PIECES), ar=False))[-1]
+    last = sent_by(decode(controls, ScriptedEngine(PIECES), ar=False))[-1]
     assert last["planned"] == ["diffusion"]
     assert [lane["name"] for lane in last["lanes"]] == ["diffusion"]
 
@@ -97,16 +99,49 @@ def test_what_is_not_allowed_is_refused_with_its_value(controls: Controls, given
 def test_what_does_not_go_together_is_said(
     controls: Controls, engines: Engines, given: dict[str, Any], message: str
 ) -> None:
-    stream = handler(engines, controls, Shelf())("Count", "default", True, None, *values(controls, **given))
+    stream = handler(engines, controls, Runs())("Count", "default", True, None, *values(controls, **given))
     with pytest.raises(gr.Error, match=escape(message)):
         list(stream)
 
 
-def test_a_refusal_also_ends_the_run_on_the_page(controls: Controls) -> None:
-    stream = decode(controls, ScriptedEngine(PIECES), prompt="")
-    assert json.loads(next(stream))["note"] == "Preparing…"
-    last = json.loads(next(stream))
-    assert (last["done"], last["note"]) == (True, "Not decoded.")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": ""},
+        {"model": "gpt"},
+        {"gen_length": 257},
+        {"record": None},
+        {"cache": ["d2"]},
+        {"prompt": "half \ud83d"},
+        {"prompt": "x" * 4000},  # more tokens than this test allows
+        {"unmask": "verify"},  # the scripted model refuses it
+    ],
+)
+def test_a_refusal_leaves_what_is_on_show_and_what_is_kept(
+    controls: Controls, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first message of a run takes the stage, and a run that is opened may evict another."""
+
+    class Strict(ScriptedEngine):
+        def run(self, prompt: str, settings: Settings) -> Any:
+            if settings.rule.name == "verify":
+                raise SettingsError("unmask is 'verify'; allowed: another")
+            run = super().run(prompt, settings)
+            run.prompt = [0] * len(prompt)
+            return run
+
+    monkeypatch.setattr("app.limits.PROMPT_TOKENS", 100)
+    runs, engines = Runs(), Engines(Strict(PIECES).load)
+    given = {"prompt": "Count", "model": "default", **given}
+    stream = handler(engines, controls, runs)(
+        given.pop("prompt"), given.pop("model"), True, None, *values(controls, **given)
+    )
+    sent: list[dict[str, Any]] = []
+    with pytest.raises(gr.Error):
+        sent.extend(json.loads(text) for text in stream)
+    assert all("run" not in message for message in sent)
+    assert len(runs) == 0
+    assert not engines.device.inside
 
 
 def test_a_prompt_of_too_many_tokens_is_refused(controls: Controls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,11 +160,9 @@ def test_closing_the_stream_frees_the_run(controls: Controls) -> None:
             [shown, *(frame["i"] + 1 for lane in json.loads(next(stream))["lanes"] for frame in lane["frames"])]
         )
     assert not engine.closed.is_set()
-    with ThreadPoolExecutor(1) as other:
-        closing = other.submit(stream.close)  # type: ignore[attr-defined]
-        gate.release()  # the fourth pass is under way
-        closing.result()
-    assert engine.closed.is_set()
+    stream.close()  # type: ignore[attr-defined]
+    gate.release()  # the fourth pass is under way
+    assert engine.closed.wait(60)
     assert engine.passes == 4
 
 
@@ -142,7 +175,7 @@ def test_a_run_goes_on_whatever_its_viewer_does_and_is_told_in_few_words(control
         sent.append(json.loads(next(stream)))
     assert engine.closed.wait(60)
     assert engine.passes == 201
-    rest = messages(stream)
+    rest = sent_by(stream)
     assert len(rest) <= 5  # the rest of the first passes, all others, the end of the lane and that of the run
     told = [[frame["i"] for frame in lane["frames"]] for m in sent + rest for lane in m["lanes"] if "head" not in lane]
     assert [i for frames in told for i in frames] == sorted({i for frames in told for i in frames})
@@ -153,7 +186,7 @@ def test_a_run_goes_on_whatever_its_viewer_does_and_is_told_in_few_words(control
 
 def test_a_lane_ends_at_the_time_limit(controls: Controls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.decode, "SECONDS", -1.0)
-    last = messages(decode(controls, ScriptedEngine(PIECES)))[-1]
+    last = sent_by(decode(controls, ScriptedEngine(PIECES)))[-1]
     assert [(len(lane["frames"]), lane["state"]) for lane in last["lanes"]] == [(1, "cancelled"), (1, "cancelled")]
     assert "verdict" not in last
     assert last["note"] == "Stopped at the time limit, -1 s."
@@ -161,15 +194,16 @@ def test_a_lane_ends_at_the_time_limit(controls: Controls, monkeypatch: pytest.M
 
 def test_a_fault_in_the_engine_ends_the_run_and_is_not_hidden(controls: Controls) -> None:
     class Broken(ScriptedEngine):
-        def run(self, prompt: str, settings: Settings) -> Any:
+        def steps(self, run: Any) -> Iterator[Any]:
             raise ZeroDivisionError("a defect")
+            yield
 
     stream = decode(controls, Broken(PIECES))
     sent = []
     with pytest.raises(ZeroDivisionError):
         sent.extend(json.loads(text) for text in stream)
     assert sent[-1]["done"] is True
-    assert "log" in sent[-1]["note"]
+    assert sent[-1]["note"] == FAULT
 
 
 def test_ar_is_the_same_request_one_token_at_a_time() -> None:
@@ -198,11 +232,11 @@ def test_stop_ends_a_visitor_s_run_and_leaves_the_others(controls: Controls) -> 
     gate = Semaphore(0)
     engine = ScriptedEngine(PIECES, gate=gate)
     engines = Engines(engine.load)
-    stop, decode = stopper(engines), handler(engines, controls, Shelf())
+    stop, decode = stopper(engines), handler(engines, controls, Runs())
     visitor, other = (SimpleNamespace(session_hash=name) for name in ("visitor", "other"))
     with ThreadPoolExecutor(1) as listener:
-        run = listener.submit(messages, decode("Count", "default", False, visitor, *values(controls)))  # type: ignore[arg-type]
-        while not engines._driven:
+        run = listener.submit(sent_by, decode("Count", "default", False, visitor, *values(controls)))  # type: ignore[arg-type]
+        while not engines.device.inside:
             sleep(0.01)
         stop(other)  # type: ignore[arg-type]
         gate.release(2)
@@ -212,7 +246,7 @@ def test_stop_ends_a_visitor_s_run_and_leaves_the_others(controls: Controls) -> 
         stop(visitor)  # type: ignore[arg-type]
         gate.release(2)  # the third was under way
         sent = run.result(timeout=60)
-    assert engine.closed.is_set()
+    assert engine.closed.wait(60)
     assert engine.passes == 3
     assert not any(message.get("done") for message in sent)
 
@@ -231,17 +265,22 @@ def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> Non
                 runs.append(run)
             return run
 
-    stage = Stage("run", ["diffusion", "ar"])
-    said = play(stage, Watched(), "What is the capital of France?", Settings(gen_length=16, block_size=8))
-    sent = messages(told(stage, ([each] for each in said if each is not TOLD)))
+    settings = Settings(gen_length=16, block_size=8)
+    lanes = both(Watched(), settings)
+    stage = stage_of(engine, lanes, "run")
+    sent = sent_by(messages(stage, one_by_one(play(engine, QUESTION, lanes))))
     for lane, run in zip(sent[-1]["lanes"], runs, strict=True):
-        totals, derived = lane["frames"][-1]["totals"], numbers(run.trace())
-        assert (totals["tokens"], totals["passes"]) == (derived.tokens, derived.nfe)
-        assert totals["seconds"] == pytest.approx(derived.seconds)
-        assert totals["tokens"] / totals["seconds"] == pytest.approx(derived.tps)
-        assert totals["computed"] / totals["attended"] == pytest.approx(derived.recomputed)
+        assert lane["frames"][-1]["totals"] == throughput(run.trace()).as_json()
         assert [set(frame["new"]) for frame in lane["frames"]] == [set(r.committed) for r in run.records]
     assert "tokens per second" in sent[-1]["verdict"]
+
+
+def both(engine: Any, settings: Settings) -> dict[str, Any]:
+    return {"diffusion": engine.run(QUESTION, settings), "ar": engine.run(QUESTION, autoregressive(settings))}
+
+
+def one_by_one(events: Iterator[Event]) -> Generator[list[Event], None, None]:
+    yield from ([event] for event in events if not isinstance(event, Quiet))
 
 
 @given(cuts=st.lists(st.integers(0, 6), max_size=6))
@@ -249,7 +288,7 @@ def test_however_passes_come_together_a_viewer_ends_with_all(cuts: list[int]) ->
     """Frames that were lost on the way are healed as before: whoever sees the messages has every frame, in order."""
     run = ScriptedEngine(PIECES).run("Count", Settings(gen_length=8, block_size=8))
     list(run)
-    said: list[Any] = [Passed("diffusion", record) for record in run.records]
+    said: list[Any] = [Passed("diffusion", (record,)) for record in run.records]
     edges = sorted({0, *cuts, len(said)})
 
     def news() -> Generator[list[Any], None, None]:
@@ -258,11 +297,11 @@ def test_however_passes_come_together_a_viewer_ends_with_all(cuts: list[int]) ->
 
     stage = Stage("run", ["diffusion"], run.piece)
     stage.open("diffusion", run.prompt, run.settings.as_json())
-    sent = messages(told(stage, news()))
+    sent = sent_by(messages(stage, news()))[1:]
     assert len(sent) == len(edges) - 1
     frames: dict[int, Any] = {}
-    for message, (start, end) in zip(sent, pairwise(edges), strict=True):
-        [lane] = message["lanes"]
+    for told, (start, end) in zip(sent, pairwise(edges), strict=True):
+        [lane] = told["lanes"]
         fresh = [frame["i"] for frame in lane["frames"]]
         assert fresh == list(range(0 if "head" in lane else start, end))
         assert ("head" in lane) == any(start < 2**n <= end for n in range(4))
@@ -280,29 +319,57 @@ def test_however_passes_come_together_a_viewer_ends_with_all(cuts: list[int]) ->
     assert {i for frame in whole for row in frame["alternatives"] for i, _ in row} <= {int(i) for i in ended["pieces"]}
 
 
-def test_told_closes_what_it_is_told_by() -> None:
+def test_closing_the_messages_closes_what_the_events_come_from() -> None:
     closed = []
 
-    def news() -> Generator[list[Any], None, None]:
+    def news() -> Generator[list[Event], None, None]:
         try:
-            yield [lambda: "a", lambda: "b"]
-            yield [lambda: "c"]
+            yield [Note("a"), Note("b")]
+            yield [Note("c")]
         finally:
             closed.append(1)
 
-    stream = told(Stage("run", []), news())
-    assert [next(stream), next(stream)] == ["a", "b"]
+    stream = messages(Stage("run", []), news())
+    assert [json.loads(next(stream))["note"] for _ in range(3)] == ["Preparing…", "a", "b"]
     stream.close()  # type: ignore[attr-defined]
     assert closed == [1]
+
+
+def test_a_run_is_a_list_of_events() -> None:
+    """In the order in which they are shown, with quiet before the lane that is timed next."""
+    engine: Any = ScriptedEngine(PIECES[:2])
+    lanes = {name: engine.run("Count", Settings(gen_length=3)) for name in ("diffusion", "ar")}
+    events = list(play(engine, "Count", lanes))
+    records = {name: run.records for name, run in lanes.items()}
+    expected: list[type] = []
+    for name, run in lanes.items():
+        passes = [event for event in events if isinstance(event, Passed) and event.lane == name]
+        assert passes == [Passed(name, (record,)) for record in records[name]]
+        assert Opened(name, tuple(run.prompt), run.settings.as_json()) in events
+        expected += [Opened, *[Passed] * len(passes), Closed, Quiet]
+    kinds = [type(event) for event in events]
+    assert kinds[: len(expected)] == expected
+    assert kinds[-1] is Finished
+    together = list(bundled(events[:4]))
+    assert together == [events[0], Passed("diffusion", tuple(records["diffusion"]))]
+
+
+def test_every_event_but_quiet_is_a_message() -> None:
+    stage = Stage("run", ["diffusion"], str)
+    assert json.loads(message(stage, Note("Wait.")))["note"] == "Wait."
+    assert json.loads(message(stage, Note("lap 1…", "diffusion")))["note"] == "diffusion: lap 1…"
+    with pytest.raises(TypeError, match=r"event is Quiet\(\)"):
+        message(stage, Quiet())
 
 
 @pytest.mark.parametrize(("asked", "ar"), [((), set()), (("rollout",), {"rollout"})])
 def test_what_d2_computes_anyway_is_not_asked_of_ar(asked: tuple[str, ...], ar: set[str], engines: Engines) -> None:
     """Recorded, it makes AR's attention eager and so slower, and there was no verdict."""
-    stage = Stage("run", ["diffusion", "ar"])
+    engine = engines.get("default")
     settings = Settings(gen_length=8, block_size=8, cache=Choice("d2"), record=("alternatives", *asked))
-    news = play(stage, engines.get("default"), "What is the capital of France?", settings)
-    last = messages(told(stage, ([each] for each in news if each is not TOLD)))[-1]
+    lanes = app.decode._lanes(engine, QUESTION, settings, ar=True)
+    stage = stage_of(engine, lanes, "run")
+    last = sent_by(messages(stage, one_by_one(play(engine, QUESTION, lanes))))[-1]
     kept = {name: set(trace.settings["record"]) - {"alternatives"} for name, trace in stage.traces.items()}
     assert kept == {"diffusion": {"rollout"}, "ar": ar}
     assert ("tokens per second" in last["verdict"]) == (not asked)

@@ -8,7 +8,8 @@ import gradio as gr
 import pytest
 
 from app.gallery import FOLDER, Gallery
-from app.shelf import Shelf
+from app.questions import ask
+from app.runs import Runs, Saved
 from dllm.trace import Trace
 from tests.visualize.runs import recorded, saved
 from visualize.drift import NO_DRIFT
@@ -29,7 +30,7 @@ def requests() -> list[str]:
 
 @pytest.fixture(scope="module")
 def gallery() -> Gallery:
-    return Gallery(Shelf())
+    return Gallery(Runs())
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -42,7 +43,7 @@ def test_every_recorded_run_plays_and_every_view_answers(gallery: Gallery, name:
     assert message["facts"].startswith("Recorded, not computed here: default (135 M parameters")
     for lane in message["planned"]:
         for view in VIEWS:
-            answer = gallery.shelf.ask({"run": message["run"], "lane": lane, "view": view})
+            answer = ask(gallery.kept, {"run": message["run"], "lane": lane, "view": view})
             assert answer.get("figures") or answer["empty"] in (VIEWS[view].empty, NO_DRIFT)
 
 
@@ -104,8 +105,37 @@ def test_a_visitor_opens_a_trace_with_what_lies_beside_it(gallery: Gallery, tmp_
         paths.append(path.rename(tmp_path / path.suffix[1:] / path.name))
     message = json.loads(gallery.upload(list(map(str, paths)), ME))
     assert "link" not in message
-    assert {path.name for path in gallery.shelf.get(message["run"]).path.iterdir()} == {path.name for path in paths}
-    assert gallery.shelf.ask({"run": message["run"], "lane": "diffusion", "view": "drift"})["figures"]
+    assert {path.name for path in gallery.kept.get(message["run"]).path.iterdir()} == {path.name for path in paths}
+    assert ask(gallery.kept, {"run": message["run"], "lane": "diffusion", "view": "drift"})["figures"]
+
+
+def test_visitors_who_open_the_same_file_both_see_it(gallery: Gallery, tmp_path: Path) -> None:
+    """Gradio keeps one upload for all who send the same bytes."""
+    paths = list(map(str, saved(recorded(), tmp_path)))
+    first, second = (json.loads(gallery.upload(paths, ME)) for _ in range(2))
+    assert first["run"] != second["run"]
+    assert first["lanes"] == second["lanes"]
+
+
+def test_two_files_of_one_name_are_refused_with_a_sentence(gallery: Gallery, tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "a.json" for folder in "xy"]
+    for path in paths:
+        path.parent.mkdir()
+        recorded().traces["diffusion"].save(path)
+    with pytest.raises(gr.Error, match=r"two files are called &#x27;a\.json&#x27;; allowed: a name for each"):
+        gallery.upload(list(map(str, paths)), ME)
+
+
+def test_views_of_the_gallery_take_no_memory_and_nobody_s_place(gallery: Gallery) -> None:
+    kept = Runs(most=2)
+    mine = kept.open(Saved(recorded()), "me")
+    viewers = Gallery(kept)
+    for number in range(20):
+        viewers.show("fact", SimpleNamespace(session_hash=f"{number}"))  # type: ignore[arg-type]
+    assert kept.get(mine)
+    assert len(kept) == 21
+    text, _ = viewers.show("fact", ME)
+    assert kept.get(json.loads(text)["run"]).source.bytes() == 0
 
 
 @pytest.mark.parametrize(

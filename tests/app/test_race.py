@@ -10,13 +10,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.engines import Engines
-from app.lanes import NOBODY, START, WAYS, Grid
+from app.lanes import EMPTY, START, WAYS, Grid
 from app.race import racer
-from app.shelf import Shelf
+from app.runs import Runs
 from dllm.decode import Traits, resolve
 from dllm.settings import SettingsError
 from dllm.trace import Trace
 from tests.app.scripted import ScriptedEngine
+from tests.app.test_worker import settle
 from visualize.lane import titles_of
 from visualize.stage import Stage
 
@@ -25,8 +26,8 @@ TWO = ("ar", 0.9, "sub-block", 0.9)
 QUESTION = "What is the capital of France?"
 
 
-def messages(engines: Engines, shelf: Shelf, *values: Any, prompt: str = QUESTION) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in racer(engines, shelf)(prompt, "default", None, *values)]
+def messages(engines: Engines, runs: Runs, *values: Any, prompt: str = QUESTION) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in racer(engines, runs)(prompt, "default", None, *values)]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -48,17 +49,24 @@ def test_every_way_is_one_that_the_default_model_decodes(way: str, engines: Engi
         ([*SHARED, "block", 7, "ar", 0.9], "threshold is 7; allowed: 0.0 to 1.0"),
         ([999, *SHARED[1:], *TWO], "gen_length is 999; allowed on this page: up to 256"),
         ([16, 8, 5, 2, False, *TWO], "sub_block_size is 5; allowed: a divisor of block_size 8"),
-        ([*SHARED, "ar", 0.9, NOBODY, 0.9], "a race has 1 lanes; allowed: 2 to 4"),
+        ([*SHARED, "ar", 0.9, EMPTY, 0.9], "a race has 1 lanes; allowed: 2 to 4"),
         ([*SHARED[:3], 99, False, *TWO], "laps is 99; allowed: 1 to 20"),
+        (["many", *SHARED[1:], *TWO], "gen_length is 'many'; allowed: an integer"),
+        ([16.5, *SHARED[1:], *TWO], "gen_length is 16.5; allowed: an integer"),
+        ([None, *SHARED[1:], *TWO], "gen_length is None; allowed: an integer"),
+        ([float("nan"), *SHARED[1:], *TWO], "gen_length is nan; allowed: an integer"),
+        ([*SHARED[:3], "two", False, *TWO], "laps is 'two'; allowed: an integer"),
+        ([*SHARED, "ar", 0.9, "block", "high"], "threshold is 'high'; allowed: a number"),
+        ([*SHARED, "ar", 0.9, ["block"], 0.9], "lane is ['block']; allowed: ar, verified, none"),
     ],
 )
 def test_a_race_that_makes_no_sense_is_refused(values: list[Any], message: str, engines: Engines) -> None:
     with pytest.raises((gr.Error, SettingsError), match=re.escape(message).replace("'", "(&#x27;|')")):
-        messages(engines, Shelf(), *values)
+        messages(engines, Runs(), *values)
 
 
 def test_verified_decoding_races_without_a_threshold(engines: Engines) -> None:
-    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.3, "sub-block", 0.9, NOBODY, 0.9])
+    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.3, "sub-block", 0.9, EMPTY, 0.9])
     assert list(lanes) == ["ar", "verified", "sub-block-0.9"]
     settings = {name: resolve(each, engines.get("default").traits) for name, each in lanes.items()}
     assert settings["verified"].rule.name == "verify"
@@ -91,22 +99,22 @@ def test_a_model_without_hybrid_attention_races_under_its_own() -> None:
 
 def test_a_bad_value_takes_nothing_from_the_stage() -> None:
     """The first message of a run clears what was on show, so a refused race must send none."""
-    shelf = Shelf()
-    sent = racer(Engines(ScriptedEngine(["a"]).load), shelf)("Hi", "default", None, *SHARED, "ar", 0.9, "gpt", 0.9)
+    runs = Runs()
+    sent = racer(Engines(ScriptedEngine(["a"]).load), runs)("Hi", "default", None, *SHARED, "ar", 0.9, "gpt", 0.9)
     with pytest.raises(gr.Error):
         next(sent)
-    assert not shelf._kept
+    assert len(runs) == 0
 
 
 def test_the_race_is_measured_first_and_shown_together_afterwards(engines: Engines) -> None:
-    shelf = Shelf()
-    sent = messages(engines, shelf, *SHARED, *TWO)
+    runs = Runs()
+    sent = messages(engines, runs, *SHARED, *TWO)
     assert all(not message["lanes"] for message in sent[:-1])  # nothing is drawn while something is timed
     last = sent[-1]
     assert last["done"]
     assert last["clock"]
     assert [lane["name"] for lane in last["lanes"]] == ["ar", "sub-block-0.9"]
-    traces = shelf.get(last["run"]).replay().traces
+    traces = runs.get(last["run"]).replay().traces
     for lane in last["lanes"]:
         trace: Trace = traces[lane["name"]]
         assert lane["frames"][-1]["totals"]["seconds"] == pytest.approx(sum(step.seconds for step in trace.steps))
@@ -121,13 +129,13 @@ def test_the_race_is_measured_first_and_shown_together_afterwards(engines: Engin
 
 def test_no_speed_up_is_told_without_its_gate(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.decode.JUDGING", 0.0)  # the references take too long
-    last = messages(engines, Shelf(), *SHARED, "ar", 0.9, "sub-block", 0.3)[-1]
+    last = messages(engines, Runs(), *SHARED, "ar", 0.9, "sub-block", 0.3)[-1]
     assert all(lane["same"] is None for lane in last["lanes"])
     assert not re.search("faster here: .* times AR", last["verdict"])
 
 
 def test_the_warm_up_lap_can_be_watched(engines: Engines) -> None:
-    sent = messages(engines, Shelf(), 16, 8, 4, 1, True, *TWO)
+    sent = messages(engines, Runs(), 16, 8, 4, 1, True, *TWO)
     for name in ("ar", "sub-block-0.9"):
         last = [
             lane["frames"][-1]["i"] for m in sent[:-1] for lane in m["lanes"] if lane["name"] == name and lane["frames"]
@@ -164,8 +172,8 @@ def test_nothing_is_drawn_while_a_pass_is_timed(seconds: float, monkeypatch: pyt
 
     message = Stage._message
     monkeypatch.setattr(Stage, "_message", slowly)
-    monkeypatch.setattr("app.race.WORD", seconds)
-    sent = messages(Engines(Timed(["One", " two", " three"]).load), Shelf(), 16, 8, 4, 2, True, *TWO)
+    monkeypatch.setattr("app.race.NOTE_EVERY", seconds)
+    sent = messages(Engines(Timed(["One", " two", " three"]).load), Runs(), 16, 8, 4, 2, True, *TWO)
     assert (len(drawn), len(timed)) == (len(sent), 2 * 2 * 4)
     assert not [one for one in timed for other in drawn if one[0] < other[1] and other[0] < one[1]]
     assert sum("lap 2 of 2" in message.get("note", "") for message in sent) == (0 if seconds else 2 * 4)
@@ -173,15 +181,15 @@ def test_nothing_is_drawn_while_a_pass_is_timed(seconds: float, monkeypatch: pyt
 
 
 def test_a_suite_item_is_checked(engines: Engines) -> None:
-    shelf = Shelf()
-    last = messages(engines, shelf, *SHARED, *TWO, prompt="Name the capital city of France.")[-1]
-    gates = [trace.gate for trace in shelf.get(last["run"]).replay().traces.values()]
+    runs = Runs()
+    last = messages(engines, runs, *SHARED, *TWO, prompt="Name the capital city of France.")[-1]
+    gates = [trace.gate for trace in runs.get(last["run"]).replay().traces.values()]
     assert all(gate and gate.item == "capital-france" and isinstance(gate.right, bool) for gate in gates)
 
 
 def test_a_race_that_takes_too_long_says_so(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.race.SECONDS", 0.0)
-    last = messages(engines, Shelf(), *SHARED, *TWO)[-1]
+    last = messages(engines, Runs(), *SHARED, *TWO)[-1]
     assert last["done"]
     assert "Stopped at the time limit" in last["note"]
     assert last["lanes"] == []
@@ -190,14 +198,16 @@ def test_a_race_that_takes_too_long_says_so(engines: Engines, monkeypatch: pytes
 def test_leaving_a_race_frees_the_device() -> None:
     engine = ScriptedEngine(["One", " two", " three"])
     engines = Engines(engine.load)
-    race = racer(engines, Shelf())("Count", "default", None, 16, 8, 4, 1, True, *TWO)
+    race = racer(engines, Runs())("Count", "default", None, 16, 8, 4, 1, True, *TWO)
     for text in race:
         if json.loads(text)["lanes"]:
             break
-    assert engines.device.busy
+    assert engines.device.racing
     race.close()  # type: ignore[attr-defined]
+    settle(engines.worker)
+    settle(engines.worker)
     assert engine.closed.is_set()
-    assert not engines.device.busy
+    assert not engines.device.inside
 
 
 @pytest.fixture
@@ -214,7 +224,7 @@ def raced(page: Page, url: str) -> Page:
 def test_a_race_in_the_browser(raced: Page) -> None:
     page = raced
     lanes = page.locator(".bs-lane:visible")
-    expect(lanes).to_have_count(len([way for way, _ in START if way != NOBODY]))
+    expect(lanes).to_have_count(len([way for way, _ in START if way != EMPTY]))
     expect(page.locator("select.bs-by")).to_have_value("clock")
     expect(page.locator(".bs-lane.finished")).to_have_count(lanes.count(), timeout=60_000)  # it played by itself
     for flag in page.locator(".bs-flag:visible").all_inner_texts():

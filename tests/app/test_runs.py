@@ -1,0 +1,113 @@
+import gc
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.runs import Runs, Saved, trace_bytes
+from dllm.trace import Trace
+from tests.visualize.runs import recorded
+from visualize.replay import Replay
+from visualize.view import QuestionError
+
+TRACES = Path(__file__).parents[2] / "assets/traces"
+
+
+@dataclass(frozen=True)
+class Heavy:
+    """A run of a given size."""
+
+    size: int = 1
+    shared: bool = False
+
+    def replay(self) -> Replay:
+        return recorded()
+
+    def bytes(self) -> int:
+        return self.size
+
+
+def kept(runs: Runs, *ids: str) -> list[bool]:
+    found = []
+    for run in ids:
+        try:
+            found.append(bool(runs.get(run)))
+        except QuestionError:
+            found.append(False)
+    return found
+
+
+def test_the_run_not_asked_about_for_longest_goes_first(tmp_path: Path) -> None:
+    runs, folder = Runs(most=2), tmp_path / "run"
+    folder.mkdir()
+    first, second = runs.open(Heavy()), runs.open(Heavy(), folder=folder)
+    runs.get(first)
+    third = runs.open(Heavy())
+    assert kept(runs, first, second, third) == [True, False, True]
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_what_is_not_kept_says_what_to_do() -> None:
+    for run in ("x", None, [], 3):
+        with pytest.raises(QuestionError, match="no longer kept on the server: decode again, or open a saved trace"):
+            Runs().get(run)
+
+
+def test_one_visitor_cannot_evict_the_runs_of_others() -> None:
+    runs = Runs(most=4, each=3)
+    yours = runs.open(Heavy(), "you")
+    mine = [runs.open(Heavy(), "me") for _ in range(10)]
+    assert kept(runs, yours) == [True]
+    assert kept(runs, *mine) == [False] * 7 + [True] * 3
+
+
+def test_the_visitor_with_most_runs_gives_way() -> None:
+    runs = Runs(most=4, each=3)
+    mine = [runs.open(Heavy(), "me") for _ in range(3)]
+    theirs = [runs.open(Heavy(), name) for name in ("a", "b")]
+    assert kept(runs, *mine) == [False, True, True]
+    assert kept(runs, *theirs) == [True, True]
+
+
+def test_memory_is_counted_in_bytes() -> None:
+    runs = Runs(memory=100)
+    small = [runs.open(Heavy(10), "you") for _ in range(3)]
+    large = [runs.open(Heavy(40), "me") for _ in range(2)]
+    assert kept(runs, *small) == [True] * 3
+    assert kept(runs, *large) == [False, True]
+    alone = runs.open(Heavy(1000), "me")
+    assert kept(runs, alone) == [True]  # what has just come stays, whatever it takes
+
+
+def test_a_closed_tab_frees_its_runs_and_no_others(tmp_path: Path) -> None:
+    runs, folder = Runs(), tmp_path / "run"
+    folder.mkdir()
+    mine, yours = runs.open(Heavy(), "me", folder=folder), runs.open(Heavy(), "you")
+    runs.leave("me")
+    assert kept(runs, mine, yours) == [False, True]
+    gc.collect()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["sky-d2", "fact", "sky-ar"])
+def test_the_memory_of_a_trace_is_told_within_a_factor_of_two(name: str) -> None:
+    def measured(make: Callable[[], Trace]) -> tuple[Trace, int]:
+        gc.collect()
+        tracemalloc.start()
+        made = make()
+        gc.collect()
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return made, size
+
+    paths = [path for path in TRACES.glob("*.json.gz") if path.name.startswith(name)]
+    trace, size = measured(lambda: Trace.load(paths[0]))
+    assert size / 2 < trace_bytes(trace) < 2 * size
+
+
+def test_a_saved_run_is_as_large_as_its_traces() -> None:
+    replay = recorded()
+    assert Saved(replay).bytes() == sum(map(trace_bytes, replay.traces.values())) > 0
