@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from dllm.run import Row, Run, advance
+from dllm.loop import Row, advance
+from dllm.run import Run
 
 
 def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
@@ -30,23 +31,23 @@ def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
 
 
 def _decode(waiting: deque[tuple[int, Run]], rows: int) -> Iterator[Run]:
-    going: dict[int, Row] = {}
+    going: dict[int, tuple[Run, Row]] = {}
     if waiting:
         waiting[0][1].runner.reserve(min(rows, len(waiting)), max(run.canvas.length for _, run in waiting))
     while waiting or going:
         while waiting and len(going) < rows:
             index, run = waiting.popleft()
             with _named(index):
-                going[index] = Row.begin(run)
-        advance(list(going.values()))
-        done = [index for index, row in going.items() if _finished(index, row)]
-        yield from [going.pop(index).run for index in done]  # their KV caches are free before the first is given
+                going[index] = run, Row.begin(run)
+        advance([row for _, row in going.values()])
+        done = [index for index, (run, row) in going.items() if _finished(index, run, row)]
+        yield from [going.pop(index)[0] for index in done]  # their KV caches are free before the first is given
 
 
-def _finished(index: int, row: Row) -> bool:
+def _finished(index: int, run: Run, row: Row) -> bool:
     with _named(index):
         row.take()
-    return row.run.canvas.stop_reason is not None
+    return run.canvas.stop_reason is not None
 
 
 @contextmanager

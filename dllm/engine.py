@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dllm.cards import MODELS, Card
 from dllm.decode import Traits, resolve
-from dllm.run import Run, Table, model_record
+from dllm.loop import Table
+from dllm.run import Run, model_record
 from dllm.settings import Settings, SettingsError
 from dllm.step import Step
 from dllm.trace import Environment

@@ -63,8 +63,8 @@ HOUSE = (
     Room(
         "the engine",
         (
-            "dllm.engine", "dllm.cards", "dllm.loop", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow", "dllm.judge",
-            "dllm.race",
+            "dllm.engine", "dllm.cards", "dllm.loop", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow",
+            "dllm.judge", "dllm.race",
         ),
         ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
         "it names things; all the torch is in dllm.models",
