@@ -20,6 +20,7 @@ from dllm.trace import Trace, TraceError
 
 SCHEMA = "blockscope.attention/1"
 MAX_BYTES = 64 * 2**20  # of arrays, unpacked
+MAX_MEMBERS = 2**16  # arrays of one file, each of which is opened when it is checked
 ABOUT = "about.json"
 _ABOUT_BYTES = 2**20
 # what zipfile and zlib raise for a file that is damaged or means harm, besides ValueError
@@ -57,7 +58,7 @@ class MapsWriter:
     """Writes maps step by step, `with MapsWriter(path) as writer: writer.add(0, maps)`; closing makes it whole."""
 
     def __init__(self, path: str | Path | IO[bytes], cap: int = MAX_BYTES) -> None:
-        """cap: bytes of maps, unpacked. The first step that would exceed it is dropped, and all after it.
+        """cap: bytes of maps, unpacked. The first step that would exceed it, or MAX_MEMBERS, is dropped, and all after it.
 
         Raises:
             ValueError: a cap above what is read again.
@@ -77,7 +78,8 @@ class MapsWriter:
 
     def add(self, step: int, maps: np.ndarray) -> None:
         """Keep the probabilities of a step, (layers, heads, queries, visible), unless the cap is reached."""
-        if self.dropped or self._bytes + maps.size > self.cap:
+        members = (len(self.steps) + 1) * len(maps)
+        if self.dropped or self._bytes + maps.size > self.cap or members > MAX_MEMBERS:
             self.dropped += 1
             return
         self._layers, self._heads = maps.shape[:2]
@@ -122,6 +124,10 @@ class Maps:
                 raise TraceError(f"{ABOUT} has more than {_ABOUT_BYTES} bytes, which is the most allowed")
             about = _About.model_validate_json(text)
             there = set(archive.namelist())
+            if len(there) > MAX_MEMBERS + 1:
+                raise TraceError(f"it has {len(there)} members; allowed: {MAX_MEMBERS + 1}")
+            if about.steps != sorted(set(about.steps)):
+                raise TraceError(f"steps in {ABOUT} are not ascending; allowed: each once, in order")
         needed = (_member(step, layer) for step in about.steps for layer in range(about.layers))
         if missing := next((name for name in needed if name not in there), None):
             raise TraceError(f"not a valid attention file: {missing} is missing")
@@ -134,7 +140,8 @@ class Maps:
             return ""
         kept = f"steps {self.steps[0] + 1}-{self.steps[-1] + 1}" if self.steps else "none"
         total, cap = len(self.steps) + self.dropped, self._cap / 2**20
-        return f"Attention was kept for {kept} of {total}: the cap of {cap:.3g} MiB was reached."
+        reached = f"the cap of {cap:.3g} MiB, or of {MAX_MEMBERS} maps, was reached"
+        return f"Attention was kept for {kept} of {total}: {reached}."
 
     def layer(self, step: int, layer: int) -> np.ndarray:
         """Probabilities of one layer, float32 (heads, queries, visible); rows sum to 1, or to 0 if all are 0.

@@ -132,8 +132,8 @@ class Gate(_Record):
 class Trace(_Record):
     """One decoding, whole. `output` holds generated ids only, cut after the first stop token.
 
-    pieces: text by id. fragments ("bytes" in JSON): hex by id, of ids whose bytes alone are not whole UTF-8 text and whose
-    pieces therefore have U+FFFD; older traces have none.
+    pieces: text by id. fragments ("bytes" in JSON): hex by id, of ids whose bytes alone are not whole UTF-8 text, so
+    that their pieces have U+FFFD; older traces have none.
 
     The constructor trusts a decoder's settings, reasons, output and canvas; `from_json`, fed by strangers, does not.
     """

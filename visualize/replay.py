@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from dllm.attention import Maps
 from dllm.drift import Drift
 from dllm.settings import is_autoregressive
-from dllm.trace import Trace, TraceError
+from dllm.trace import Trace, TraceError, read_untrusted
 from visualize.facts import decoder_words, facts
 from visualize.lane import Title, titles_of
 from visualize.stage import Stage
@@ -44,8 +44,10 @@ class Replay:
             raise ValueError(f"a lane is called {strange[0]!r}; allowed: 1 to 40 of a-z, 0-9, _, . and -")
 
     @classmethod
-    def load(cls, *paths: str | Path, link: str | None = None, about: str = "") -> "Replay":
+    def load(cls, *paths: str | Path, link: str | None = None, about: str = "", untrusted: bool = False) -> "Replay":
         """Read traces, and the side files given with them or lying beside them: `NAME.attention.npz`, `NAME.drift.npz`.
+
+        untrusted: they are a stranger's, so they are read by `dllm.trace.read_untrusted`.
 
         Raises:
             TraceError: a file is not what its name says, or the traces make no run; says which and why.
@@ -55,12 +57,14 @@ class Replay:
         drifts: dict[str, Drift] = {}
         given = list(dict.fromkeys(map(Path, paths)))
         sides = {path.name: path for path in given if path.suffix == ".npz"}
-        for path in given:
-            if path.suffix == ".npz":
-                continue
-            trace = Trace.load(path)
-            if len(traces) == MOST:
-                raise TraceError(f"{path.name} is one trace too many; allowed: up to {MOST}")
+        given_traces = [path for path in given if path.suffix != ".npz"]
+        if len(given_traces) > MOST:
+            raise TraceError(f"{given_traces[MOST].name} is one trace too many; allowed: up to {MOST}")
+        if not given_traces:
+            names = ", ".join(path.name for path in given) or "no files"
+            raise TraceError(f"there is no trace among {names}; allowed: .json or .json.gz")
+        read_all = read_untrusted if untrusted else _load
+        for path, trace in zip(given_traces, read_all(given_traces), strict=True):
             if any(trace.prompt != other.prompt for other in traces.values()):
                 raise TraceError(f"{path.name} is of another prompt than the rest; allowed: traces of one prompt")
             lane = _free(lane_of(trace), traces)
@@ -70,9 +74,6 @@ class Replay:
                 side = side if side.exists() else sides.get(side.name, side)
                 if side.exists():
                     files[lane] = _checked(read, side, trace)
-        if not traces:
-            names = ", ".join(path.name for path in given) or "no files"
-            raise TraceError(f"there is no trace among {names}; allowed: .json or .json.gz")
         return cls(traces, maps, drifts, link, about)
 
     def message(self, run: str, *, at: int | None = None) -> str:
@@ -133,6 +134,10 @@ class Replay:
 def lane_of(trace: Trace) -> str:
     """Which lane a trace plays in: one token at a time under causal attention is autoregressive."""
     return "ar" if is_autoregressive(trace.settings) else "diffusion"
+
+
+def _load(paths: Sequence[Path]) -> list[Trace]:
+    return [Trace.load(path) for path in paths]
 
 
 def _free(kind: str, taken: Mapping[str, Trace]) -> str:

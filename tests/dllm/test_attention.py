@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dllm import attention
 from dllm.attention import MAX_BYTES, Maps, MapsWriter, quantise, restore
 from dllm.models.families import LLADA
 from dllm.settings import Choice, Settings
@@ -86,7 +87,7 @@ def test_nothing_is_kept_from_the_step_that_exceeds_the_cap() -> None:
     sizes = [2 * 3 * 4 * (5 + step) for step in range(4)]
     maps = Maps.open(written(4, sum(sizes[:2])))
     assert (maps.steps, maps.dropped) == ([0, 1], 2)
-    assert maps.note == "Attention was kept for steps 1-2 of 4: the cap of 0.000252 MiB was reached."
+    assert maps.note == "Attention was kept for steps 1-2 of 4: the cap of 0.000252 MiB, or of 65536 maps, was reached."
     assert Maps.open(written(4, sum(sizes[:2]) - 1)).steps == [0]
     assert Maps.open(written(4, sum(sizes))).note == ""
     file = io.BytesIO()
@@ -159,6 +160,7 @@ def about(**fields: object) -> Callable[[dict[str, bytes]], object]:
         (lambda m: m.pop("about.json"), "about.json"),
         (lambda m: m.pop("s1l0.npy"), "s1l0.npy is missing"),
         (about(schema="other"), "schema: Input should be 'blockscope.attention/1'"),
+        (about(steps=[0, 0]), "steps in about.json are not ascending; allowed: each once, in order"),
         (about(more=1), "more: Extra inputs"),
         (about(layers=10**12), "s0l2.npy is missing"),
         (about(cap=10**12), "cap: "),
@@ -248,3 +250,12 @@ def test_maps_of_a_run_fit_its_trace_and_no_other(tmp_path: Path) -> None:
         maps.check(traces[1].model_copy(update={"steps": traces[1].steps[:1]}))
     with pytest.raises(ValueError, match="attention has 2 layers of 4 heads; the trace 3 of 4"):
         maps.check(traces[1].model_copy(update={"model": traces[1].model.model_copy(update={"layers": 3})}))
+
+
+def test_more_arrays_than_can_be_checked_quickly_are_neither_written_nor_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = written(3)
+    monkeypatch.setattr(attention, "MAX_MEMBERS", 5)
+    with pytest.raises(ValueError, match="it has 7 members; allowed: 6"):
+        Maps.open(whole)
+    maps = Maps.open(written(3))
+    assert (maps.steps, maps.dropped) == ([0, 1], 1)

@@ -283,3 +283,13 @@ print("played")
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["played"], done.stderr
+
+
+def test_a_strangers_run_is_read_alike_in_a_process_of_its_own(tmp_path: Path) -> None:
+    paths = saved(recorded("d2"), tmp_path)
+    ours, theirs = Replay.load(*paths), Replay.load(*paths, untrusted=True)
+    assert theirs.traces == ours.traces
+    assert theirs.message("run") == ours.message("run")
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(TraceError, match="not a valid trace: model: Field required"):
+        Replay.load(tmp_path / "run.json", untrusted=True)
