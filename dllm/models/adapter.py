@@ -11,7 +11,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dllm.models.beside import LowRank
-from dllm.models.loader import Model, digest, fill
+from dllm.models.checkpoint import digest
+from dllm.models.loader import Model, fill
 
 FORMAT = "blockscope.adapter/1"
 MASK = "mask_vector"

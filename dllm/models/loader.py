@@ -5,18 +5,17 @@ place one by one; the network is built on the meta device, so no weight is ever 
 pages are the weights where the dtype is the same.
 """
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from dllm.models.checkpoint import announced, digest, stored_dtype, tensors, weight_files
 from dllm.models.families import FAMILIES, GGUF, GGUF_FAMILIES, ModelSpec, Shape
 from dllm.models.progress import Progress
 from dllm.models.transformer import Transformer
@@ -114,12 +113,12 @@ def _load_folder(path: Path, device: str | None, dtype: str | None, progress: Pr
     spec = FAMILIES.get(config.get("model_type", ""))
     if spec is None:
         raise ValueError(f"model_type is {config.get('model_type')!r}; allowed: {', '.join(FAMILIES)}")
-    files = _weight_files(path)
-    stored = torch.float32 if _stored_dtype(files[0]) == "F32" else torch.bfloat16
+    files = weight_files(path)
+    stored = torch.float32 if stored_dtype(files[0]) == "F32" else torch.bfloat16
     place, kind = choose_place(device, dtype, stored=stored)
     mask_id = config.get("mask_token_id", spec.mask_id)
     shape = spec.shape(config)
-    named = _tensors(_told(files, progress), spec, place)
+    named = tensors(announced(files, progress), place, rename=spec.tensor_name)
     net = fill(shape, named, device=place, dtype=kind, mask_id=mask_id)
     if mask_id is not None and not 0 <= mask_id < shape.vocab:
         raise ValueError(f"mask_token_id is {mask_id}; allowed: below the vocabulary's {shape.vocab}")
@@ -191,59 +190,6 @@ def _tokenizer(source: "Path | GGUFFile", spec: ModelSpec) -> "Tokenizer | None"
     from dllm.models.tokenizer import load_tokenizer
 
     return load_tokenizer(source, spec)
-
-
-def _weight_files(path: Path) -> list[Path]:
-    index = path / "model.safetensors.index.json"
-    if index.exists():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        if strange := [n for n in names if Path(n).name != n]:
-            raise ValueError(f"{index.name} names {strange[0]!r}; allowed: files of the same folder")
-        if missing := [n for n in names if not (path / n).exists()]:
-            raise ValueError(f"{path / missing[0]} is missing; {index.name} names {len(names)} files")
-        return [path / n for n in names]
-    if (path / "model.safetensors").exists():
-        return [path / "model.safetensors"]
-    raise ValueError(f"{path} has no model.safetensors and no model.safetensors.index.json")
-
-
-def _open(file: Path, place: torch.device) -> safe_open:
-    try:
-        return safe_open(file, framework="pt", device=str(place))
-    except SafetensorError as error:
-        raise ValueError(f"{file} cannot be read: {error}; fetch it again") from None
-
-
-def _tensors(files: Iterable[Path], spec: ModelSpec, place: torch.device) -> Iterator[tuple[str, Tensor]]:
-    """Our names and the tensors, each read on its way to the device and let go before the next."""
-    for file in files:
-        with _open(file, place) as f:
-            for name in f.keys():  # noqa: SIM118 - not a dict
-                yield spec.tensor_name(name), f.get_tensor(name)
-
-
-def _told(files: Sequence[Path], progress: Progress | None) -> Iterator[Path]:
-    """The files, each announced with the bytes before it."""
-    sizes = [file.stat().st_size for file in files]
-    for i, file in enumerate(files):
-        if progress:
-            progress("Loading the weights", sum(sizes[:i]), sum(sizes))
-        yield file
-
-
-def _stored_dtype(file: Path) -> str:
-    with _open(file, torch.device("cpu")) as f:
-        return f.get_slice(next(iter(f.keys()))).get_dtype()
-
-
-def digest(*files: Path) -> str:
-    """sha256 over the files' bytes, in order."""
-    total = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as f:
-            while chunk := f.read(1 << 22):
-                total.update(chunk)
-    return total.hexdigest()
 
 
 def load_random(

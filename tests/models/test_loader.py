@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dllm.models import loader
+from dllm.models import checkpoint, loader
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, LLAMA, QWEN2, ModelSpec, Shape
 from dllm.models.loader import load
 from tests.goldens_io import GOLDENS
@@ -74,7 +74,7 @@ def test_where_the_dtype_changes_one_tensor_is_held_beside_the_weights(
             read.append(weakref.ref(tensor))
             return tensor
 
-    monkeypatch.setattr(loader, "safe_open", Watched)
+    monkeypatch.setattr(checkpoint, "safe_open", Watched)
     gc.disable()  # nothing may wait for it
     try:
         model = load(shards, device="cpu", dtype="bfloat16")

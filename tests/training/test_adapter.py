@@ -11,9 +11,10 @@ from safetensors import safe_open
 
 from dllm.engine import DRAFTS, FULL, SHIPPED, TWIN
 from dllm.models.adapter import FORMAT, merge
+from dllm.models.checkpoint import digest
 from dllm.models.families import LLAMA
 from dllm.models.fetch import BASE
-from dllm.models.loader import Model, digest, tiny
+from dllm.models.loader import Model, tiny
 from dllm.models.transformer import rope_table
 from dllm.training.lora import LoRALinear, save_adapter, wrap
 from tests.dllm.nets import MASK, shape_of
