@@ -11,6 +11,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # An extra package index for torch, such as PyTorch's index of CPU builds. Empty: the build that pip finds.
 TORCH_INDEX ?=
+# Processes that share the tests, a file each at a time; 0: all in one. One on a core is quicker than one on all of them.
+WORKERS ?= auto
 # More options for pytest, such as ARGS='tests/models -k fetch'.
 ARGS ?=
 
@@ -35,7 +37,7 @@ test: export BLOCKSCOPE_HUB = 0
 test: export HF_HUB_OFFLINE = 1
 test: $(VENV)/.dev $(VENV)/.browser ## Install, fetch the base model, and run every test
 	@$(RUN) -m dllm.models.fetch
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: lint test ## Everything that must pass before a commit
 

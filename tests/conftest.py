@@ -14,6 +14,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process on each core: threads of each would wait for those of others
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("house")
 
