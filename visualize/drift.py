@@ -1,4 +1,4 @@
-"""Drift: how far cached keys and values are from fresh ones, where that changed a token, and the path of keys."""
+"""Drift: how far cached keys and values are from fresh ones, and where that changed a token."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,18 +10,14 @@ from dllm.drift import Drift
 from dllm.metrics import REUSED, states
 from dllm.settings import is_verified
 from dllm.trace import Trace
-from visualize.figure import ACCENT, INK, QUIET, RULE, VIRIDIS, base_figure, spec
+from visualize.figure import ACCENT, INK, VIRIDIS, base_figure, spec
+from visualize.key_path import key_path, within
 from visualize.sheet import MARK, cell_markers, heatmap, scale_top, shades, sheet
 from visualize.unlocked import query_rows
 from visualize.view import LaneData, Options, View, choice_option, number_option
 
 ENTRIES = ("keys", "values")
 NO_DRIFT = "There is no drift to measure: verified decoding keeps entries of final tokens only, so none is ever stale."
-PHASES = {  # name, colour, symbol
-    1: ("phase 1: before", QUIET, "circle"),
-    2: ("phase 2: half of the way, up to the commit", MARK, "diamond"),
-    3: ("phase 3: after the commit", ACCENT, "square"),
-}
 
 
 def drift_sheet(drift: Drift, *, what: str = "keys", layer: int | None = None) -> go.Figure:
@@ -30,10 +26,10 @@ def drift_sheet(drift: Drift, *, what: str = "keys", layer: int | None = None) -
     A cross where stale entries changed the best token of a position, a star where that token was committed.
 
     Raises:
-        ValueError: names the layer or what is wanted, and what is allowed.
+        ValueError: names the layer or `what`, and the values allowed.
     """
     entries = _entries(drift, what)
-    values = _mean(entries, 1) if layer is None else entries[:, _within("layer", layer, entries.shape[1])]
+    values = _mean(entries, 1) if layer is None else entries[:, within("layer", layer, entries.shape[1])]
     top = scale_top(values)
     figure = sheet(
         heatmap(shades(values.astype(np.float32), top), label="1 − cos", ticks=("0", f"≥ {top:.2g}")),
@@ -51,10 +47,10 @@ def drift_by_layer(drift: Drift, trace: Trace, step: int, what: str = "keys") ->
     All steps have one colour scale, so that they can be compared.
 
     Raises:
-        ValueError: names the step or what is wanted, and what is allowed.
+        ValueError: names the step or `what`, and the values allowed.
     """
     entries = _entries(drift, what)
-    values = entries[_within("step", step, len(entries))].astype(np.float32)
+    values = entries[within("step", step, len(entries))].astype(np.float32)
     recomputed = query_rows(trace.steps[step])
     cells = go.Heatmap(
         z=values,
@@ -106,57 +102,6 @@ def drift_depth(drift: Drift, trace: Trace | None = None) -> go.Figure:
     return figure.update_yaxes(title_text=title, rangemode="tozero", automargin=True)
 
 
-def phases(path: np.ndarray, committed_step: int | None) -> list[int]:
-    """The phase, 1, 2 or 3, of every step of a path (steps, 2) that is NaN where the position was not visible.
-
-    d²Cache (arXiv 2509.23094, Fig. 2a) sees a token's keys drift slowly, change fast in the few steps before it is
-    decoded, and then stay. Its phases have no borders; the rule here is ours. Phase 3: after the step (from 0) in which
-    the token was committed; the first of these is the first to see the token in place of the mask. Phase 2: the
-    shortest run of steps ending at the commit whose moves cover half of the way up to the commit. Phase 1: before, and
-    everywhere if the token was never committed (None), as in the prompt.
-
-    Raises:
-        ValueError: a step that the path does not have.
-    """
-    if committed_step is None:
-        return [1] * len(path)
-    end = _within("committed_step", committed_step, len(path)) + 1
-    known, moves = ~np.isnan(path[:, 0]), np.zeros(len(path))
-    seen = path[known].astype(np.float64)
-    moves[known] = np.linalg.norm(np.diff(seen, axis=0, prepend=seen[:1]), axis=1)
-    covered = np.cumsum(moves[:end][::-1])
-    fast = int(np.argmax(covered >= covered[-1] / 2)) + 1
-    return [1] * (end - fast) + [2] * fast + [3] * (len(path) - end)
-
-
-def key_path(drift: Drift, trace: Trace, layer: int, position: int) -> go.Figure:
-    """The path of one position's fresh keys in one layer (both from 0) over the steps, by phase (see `phases`).
-
-    Raises:
-        ValueError: names the layer or position, and what is allowed.
-    """
-    layers, positions, steps, _ = drift.paths.shape
-    path = drift.paths[_within("layer", layer, layers), _within("position", position, positions)].astype(np.float32)
-    commits = [record.index for record in trace.steps if position in record.committed and record.index < steps]
-    committed = max(commits, default=None)
-    phase, step = np.array(phases(path, committed), dtype=np.uint8), np.arange(1, steps + 1, dtype=np.int32)
-    figure = base_figure(go.Scatter(x=path[:, 0], y=path[:, 1], mode="lines", line={"color": RULE}, hoverinfo="skip"))
-    figure.data[0].showlegend = False
-    for number, (name, colour, symbol) in PHASES.items():
-        at = (phase == number) & ~np.isnan(path[:, 0])
-        if at.any():
-            marker = {"symbol": symbol, "size": 7, "color": colour}
-            figure.add_trace(_points(path[at], step[at], name, marker))
-    if committed is not None and not np.isnan(path[committed, 0]):
-        marker = {"symbol": "circle-open", "size": 16, "color": INK, "line": {"width": 2}}
-        here = slice(committed, committed + 1)
-        figure.add_trace(_points(path[here], step[here], f"committed at step {committed + 1}", marker))
-    figure.update_layout(showlegend=True)
-    figure.update_xaxes(title_text="first principal component")
-    # one unit is as long on both axes: the length of the way is what the phases go by
-    return figure.update_yaxes(title_text="second principal component", scaleanchor="x")
-
-
 def changed_tokens(drift: Drift, trace: Trace) -> list[dict[str, Any]]:
     """Where stale entries changed a best token, for the page's table; steps are counted from 1.
 
@@ -184,12 +129,6 @@ def _entries(drift: Drift, what: str) -> np.ndarray:
     return getattr(drift, what)
 
 
-def _within(name: str, value: int, count: int) -> int:
-    if not 0 <= value < count:
-        raise ValueError(f"{name} is {value!r}; allowed: 0 to {count - 1}")
-    return value
-
-
 def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     """The mean of what is known, float32; NaN where nothing is."""
     known = ~np.isnan(values)
@@ -205,18 +144,6 @@ def _ticks(layers: int) -> list[int]:
 
 def _cells(drift: Drift, committed: bool) -> list[tuple[int, int]]:
     return [(change.step, change.position) for change in drift.changed if change.committed == committed]
-
-
-def _points(path: np.ndarray, step: np.ndarray, name: str, marker: dict[str, Any]) -> go.Scatter:
-    return go.Scatter(
-        x=path[:, 0],
-        y=path[:, 1],
-        customdata=step,
-        mode="markers",
-        name=name,
-        marker=marker,
-        hovertemplate="step %{customdata}<extra></extra>",
-    )
 
 
 def _layer(lane: LaneData, options: Options) -> int | None:

@@ -10,7 +10,7 @@ from dllm.settings import is_autoregressive
 from dllm.strict import short
 from dllm.trace import Trace
 from visualize.comparison import MAX_ITEM, REFERENCE_NAMES, reference_names
-from visualize.figure import SERIES_STYLES, bar_marker, base_figure
+from visualize.figure import SERIES_STYLES, bar_marker, base_figure, whole_ticks
 from visualize.view import View
 
 REFERENCE_STYLES = {"no_cache": SERIES_STYLES[0], "one_by_one": SERIES_STYLES[1]}
@@ -26,12 +26,12 @@ def reference_distances(lanes: Mapping[str, Trace]) -> go.Figure:
     found = {title: compare_references(trace) for title, trace in lanes.items()}
     bars = []
     for name, style in REFERENCE_STYLES.items():
-        held = {title: each[name] for title, each in found.items() if name in each}
+        compared = {title: each[name] for title, each in found.items() if name in each}
         bars.append(
             go.Bar(
-                x=list(held),
-                y=[each.distance for each in held.values()],
-                customdata=[each.length for each in held.values()],
+                x=list(compared),
+                y=[each.distance for each in compared.values()],
+                customdata=[each.length for each in compared.values()],
                 name=REFERENCE_NAMES[name],
                 marker=bar_marker(style),
                 texttemplate="%{y}",
@@ -44,15 +44,16 @@ def reference_distances(lanes: Mapping[str, Trace]) -> go.Figure:
         )
     figure = base_figure(*bars, barmode="group", height=280, showlegend=True)
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(lanes))
-    return figure.update_yaxes(title_text="tokens to edit", rangemode="tozero")
+    most = max((each.distance for references in found.values() for each in references.values()), default=0)
+    return figure.update_yaxes(title_text="tokens to edit", rangemode="tozero", **whole_ticks(most))
 
 
 def log_probs(lanes: Mapping[str, Trace]) -> go.Figure:
     """Mean log-probability of a token of each lane's answer under AR, nats; AR's own answer is marked."""
-    held = {title: t.gate.log_prob for title, t in lanes.items() if t.gate and t.gate.log_prob is not None}
+    values = {title: t.gate.log_prob for title, t in lanes.items() if t.gate and t.gate.log_prob is not None}
     bars = []
     for name, own, style in (("diffusion", False, SERIES_STYLES[0]), ("AR itself", True, SERIES_STYLES[3])):
-        part = {title: value for title, value in held.items() if is_autoregressive(lanes[title].settings) == own}
+        part = {title: value for title, value in values.items() if is_autoregressive(lanes[title].settings) == own}
         bars.append(
             go.Bar(
                 x=list(part),
@@ -64,7 +65,7 @@ def log_probs(lanes: Mapping[str, Trace]) -> go.Figure:
             )
         )
     figure = base_figure(*bars, barmode="overlay", height=280, showlegend=True)
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(held))
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(values))
     return figure.update_yaxes(title_text="nats a token", rangemode="tozero")
 
 

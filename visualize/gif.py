@@ -28,7 +28,7 @@ CELL, LINE, GAP, TRAY, PAD = 30, 44, 3, 6, 6  # height, line distance, between c
 SEEN = {" ": "·", "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # with what the font has
 
 Box = tuple[int, int, int, int]
-Glyphs = tuple[str, bool]  # text, and whether it stands for something that has no ink of its own
+Glyphs = tuple[str, bool]  # text, and whether it replaces a character that cannot be seen
 
 
 def gif(trace: Trace, *, title: str | None = None, width: int = 900, milliseconds: int | None = None) -> bytes:
@@ -63,8 +63,8 @@ def gif(trace: Trace, *, title: str | None = None, width: int = 900, millisecond
 def runs(piece: str) -> list[Glyphs]:
     """A token's text as it is drawn, cut after MAX_CHARS characters.
 
-    Blanks and line breaks become visible and what has no ink becomes its code point, as in the viewer. What else the
-    font lacks is left to it: an empty box.
+    As in the viewer, blanks and line breaks become visible and other characters without ink become their code points.
+    For a character that it lacks, the font draws an empty box.
     """
     out: list[Glyphs] = []
     for char in piece:
@@ -76,8 +76,8 @@ def runs(piece: str) -> list[Glyphs]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """All that is drawn of a cell. shade: of its confidence; None: a mask, a draft, or beyond the stop token."""
+class _CellStyle:
+    """How a cell is drawn. shade: of its confidence; None for a mask, a draft, or a token beyond the stop token."""
 
     runs: tuple[Glyphs, ...] = ()
     shade: int | None = None
@@ -88,7 +88,7 @@ class _Look:
 
 
 class Film:
-    """One picture that is patched from frame to frame: only what looks different is drawn again."""
+    """One picture, redrawn from frame to frame only where cells change."""
 
     def __init__(self, trace: Trace, width: int, title: str) -> None:
         self.trace, self.width, self.start = trace, width, len(trace.prompt)
@@ -102,7 +102,7 @@ class Film:
         height = max((box[3] for box in self.boxes), default=TOP) + BOTTOM + TRAY
         self.image = Image.new("RGB", (width, height), PAPER)
         self.draw = ImageDraw.Draw(self.image)
-        self.drawn: dict[int, _Look] = {}
+        self.drawn: dict[int, _CellStyle] = {}
         self._head(title)
 
     def frames(self, shown: Sequence[int]) -> Iterator[Image.Image]:
@@ -129,40 +129,42 @@ class Film:
             beyond = stop is not None and p > stop
             if cell := cells.get(p):
                 shade = None if beyond else round(min(cell.confidence, 1) * (SHADES - 1))
-                look = _Look(self._runs(cell.token), shade, cell.step >= before, beyond)
+                style = _CellStyle(self._runs(cell.token), shade, cell.step >= before, beyond)
             elif p in drafts and not beyond:
-                look = _Look(self._runs(drafts[p][0]), draft=True)
+                style = _CellStyle(self._runs(drafts[p][0]), draft=True)
             else:
-                look = _Look(beyond=beyond, window=record is not None and record.window[0] <= p < record.window[1])
-            if self.drawn.get(p) != look:
-                self._cell(box, look)
-                self.drawn[p] = look
+                style = _CellStyle(
+                    beyond=beyond, window=record is not None and record.window[0] <= p < record.window[1]
+                )
+            if self.drawn.get(p) != style:
+                self._cell(box, style)
+                self.drawn[p] = style
         self._foot(now)
 
-    def _cell(self, box: Box, look: _Look) -> None:
+    def _cell(self, box: Box, style: _CellStyle) -> None:
         x0, y0, x1, y1 = box
         self.draw.rectangle(box, PAPER)
-        if not look.runs:
-            self._mask(box, look)
+        if not style.runs:
+            self._mask(box, style)
             return
-        if look.shade is not None:
-            self.draw.rounded_rectangle(box, 4, wash(look.shade))
-            self.draw.rectangle((x0 + 2, y1 - 3, x1 - 2, y1), viridis(look.shade))
+        if style.shade is not None:
+            self.draw.rounded_rectangle(box, 4, wash(style.shade))
+            self.draw.rectangle((x0 + 2, y1 - 3, x1 - 2, y1), viridis(style.shade))
         x = x0 + PAD
-        for text, blank in look.runs:
-            ink = STRIPE if look.beyond or look.draft else QUIET if blank else INK
+        for text, blank in style.runs:
+            ink = STRIPE if style.beyond or style.draft else QUIET if blank else INK
             self.draw.text((x, (y0 + y1) / 2 - 1), text, ink, _font(16), anchor="lm")
             x += _font(16).getlength(text)
-        if look.draft:
+        if style.draft:
             for x in range(x0, x1 - 2, 6):
                 self.draw.line((x, y1, x + 3, y1), STRIPE, 2)
-        if look.new:
+        if style.new:
             self.draw.rounded_rectangle(box, 4, outline=ACCENT, width=2)
 
-    def _mask(self, box: Box, look: _Look) -> None:
-        """Hatched where a token is to come; under AR nothing stands there yet."""
+    def _mask(self, box: Box, style: _CellStyle) -> None:
+        """Hatched where a token will be; an underline under AR, which has no masks."""
         x0, y0, x1, y1 = box
-        ink = LILAC if look.window and not look.beyond else RULE if look.beyond else STRIPE
+        ink = LILAC if style.window and not style.beyond else RULE if style.beyond else STRIPE
         if self.autoregressive:
             self.draw.line((x0, y1, x1, y1), RULE, 2)
             return
@@ -195,7 +197,7 @@ class Film:
             self.draw.rectangle((x, y - 6, x + 4, y + 5), viridis(shade))
 
     def _layout(self) -> tuple[list[Box], int]:
-        """The cells' boxes, and how many more there are: up to the cap, as far as any step reached."""
+        """The boxes of the cells that any step reached, up to the cap, and the number of cells left out."""
         reached = max([self.start, *(p + 1 for s in self.trace.steps for p in (*s.committed, s.visible - 1))])
         count = min(reached, self.end) - self.start
         widths, boxes = self._widths(), list[Box]()
@@ -213,18 +215,18 @@ class Film:
         return boxes, count - len(boxes)
 
     def _widths(self) -> dict[int, int]:
-        """Pixels that the widest token of each position takes."""
+        """Pixels of the widest token at each position."""
         out: dict[int, int] = {}
         for record in self.trace.steps:
-            told = dict(zip(record.positions, record.tokens, strict=True))
+            tokens = dict(zip(record.positions, record.tokens, strict=True))
             drafted = [(p, token) for p, (token, _) in record.drafted.items()]
-            for p, token in [*((p, told[p]) for p in record.committed), *drafted]:
+            for p, token in [*((p, tokens[p]) for p in record.committed), *drafted]:
                 text = sum(_font(16).getlength(text) for text, _ in self._runs(token))
                 out[p] = max(out.get(p, 26), round(text) + 2 * PAD)
         return out
 
     def _trays(self) -> list[tuple[int, Box]]:
-        """Where blocks are framed, line by line: the first position of the block, and the frame."""
+        """The frames of blocks, one a line: the first position of the block, and the frame."""
         out: dict[tuple[int, int], Box] = {}
         for i, (x0, y0, x1, y1) in enumerate(self.boxes):
             p = self.start + i
@@ -249,7 +251,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _cut(text: str, size: int, room: int) -> str:
-    """As much of a line as there is room for."""
+    """The text, cut to a number of pixels."""
     text = "".join(char if char.isprintable() else "·" for char in text[:500])
     while _font(size).getlength(text) > room:
         text = text[:-2] + "…"

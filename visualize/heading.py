@@ -1,4 +1,4 @@
-"""What stands at the top of a saved run: the app's name, the lane, and the prompt."""
+"""The heading of a saved run: the app's name and the prompt."""
 
 import re
 

@@ -57,7 +57,7 @@ def _style(*names: str) -> str:
 
 
 def viewer_texts() -> dict[str, Any]:
-    """What the viewer says that depends on no run."""
+    """The texts of the viewer that do not depend on a run."""
     views = {
         name: {"title": v.title, "look_for": v.look_for, "empty": v.empty, "choices": v.choices}
         for name, v in VIEWS.items()
@@ -96,7 +96,7 @@ def page(replay: Replay) -> str:
 
 
 def answers(replay: Replay, budget: int = BUDGET) -> dict[str, Mapping[str, Any]]:
-    """The answers to what a reader will ask first, as far as the budget reaches: views, then steps, then layers."""
+    """The answers to `questions`, in their order, until `budget` characters are used."""
     found: dict[str, Mapping[str, Any]] = {}
     for question in questions(replay):
         answer = replay.ask(question)

@@ -10,14 +10,14 @@ from visualize.figure import VIRIDIS
 
 INK, QUIET, STRIPE, RULE, PAPER = "#1f2937", "#6b7280", "#b6c0cd", "#d9dee5", "#ffffff"
 ACCENT, LILAC = "#4338ca", "#a5a0e4"
-SHADES = 16  # of confidence: so few that all of them and the edges of letters share one palette
-WASH = 0.3  # how much of its colour stands behind a token
+SHADES = 16  # of confidence: all of them and the edges of letters must fit in one palette of 256
+WASH = 0.3  # share of the confidence colour in a cell's background
 
 Colour = tuple[int, int, int]
 
 
 def viridis(shade: int) -> Colour:
-    """The colour of a confidence of shade / (SHADES - 1), as in the viewer."""
+    """The colour of the confidence shade / (SHADES - 1), as in the viewer."""
     stops = np.array([ImageColor.getrgb(colour) for colour in VIRIDIS])
     at = shade / (SHADES - 1) * (len(stops) - 1)
     low = min(int(at), len(stops) - 2)

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from dllm.pace import DEFINITIONS, RULES, Throughput, comparable, first_step, laps, throughput, timeline
 from dllm.trace import Trace
-from visualize.figure import RULE, SERIES_STYLES, Style, bar_marker, base_figure, by_step
+from visualize.figure import RULE, SERIES_STYLES, Style, bar_marker, base_figure, by_step, whole_ticks
 from visualize.view import Draw, Options, View, choice_option
 
 FLAGS = ("top left", "bottom right")  # in turn, so that lanes that end together can be read
@@ -60,7 +60,8 @@ def progress(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool 
     figure = base_figure(*traces, showlegend=True)
     ends = [float(trace.x[-1]) for trace in traces]
     figure.update_xaxes(title_text="milliseconds", range=[0, 1.1 * max(ends, default=0) or 1])
-    return figure.update_yaxes(title_text="tokens of the answer", rangemode="tozero")
+    most = max((int(trace.y[-1]) for trace in traces), default=0)
+    return figure.update_yaxes(title_text="tokens of the answer", rangemode="tozero", **whole_ticks(most))
 
 
 def latency(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool = False) -> go.Figure:
@@ -96,16 +97,16 @@ def number_bars(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bo
     titles = [title for title, _, _ in NUMBERS]
     figure = make_subplots(rows=1, cols=len(NUMBERS), subplot_titles=titles, horizontal_spacing=0.07)
     for title, style in lane_styles(lanes).items():
-        said = throughput(lanes[title], eos=eos, decode_only=decode_only)
+        found = throughput(lanes[title], eos=eos, decode_only=decode_only)
         for column, (name, form, value) in enumerate(NUMBERS, 1):
             bar = go.Bar(
                 x=[title],
-                y=[value(said)],
+                y=[value(found)],
                 name=title,
                 legendgroup=title,
                 showlegend=column == 1,
                 marker=bar_marker(style),
-                error_y=_whisker(said, laps(lanes[title], eos=eos, decode_only=decode_only)) if column == 1 else None,
+                error_y=_whisker(found, laps(lanes[title], eos=eos, decode_only=decode_only)) if column == 1 else None,
                 texttemplate=f"%{{y:{form}}}",
                 textposition="inside",
                 insidetextanchor="start",
@@ -121,26 +122,30 @@ def number_bars(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bo
 
 
 def race_note(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool = False) -> str:
-    """What the figures count, in words; it begins with why the lanes cannot be compared, where they cannot."""
+    """What the figures count, in words; begins with the reason if the lanes cannot be compared."""
     why = comparable(list(lanes.values())) if len(lanes) > 1 else ""
-    said = [no_race(why)] if why else []
-    said += [RULES["decode_only" if decode_only else "end_to_end"], RULES["eos" if eos else "no_eos"], RULES["cut"]]
-    said += [DEFINITIONS[name] for name in (("ttft", "tpf") if decode_only else ("tps", "ttft", "tpf", "nfe"))]
+    sentences = [no_race(why)] if why else []
+    sentences += [
+        RULES["decode_only" if decode_only else "end_to_end"],
+        RULES["eos" if eos else "no_eos"],
+        RULES["cut"],
+    ]
+    sentences += [DEFINITIONS[name] for name in (("ttft", "tpf") if decode_only else ("tps", "ttft", "tpf", "nfe"))]
     if any(laps(trace, eos=eos, decode_only=decode_only) for trace in lanes.values()):
-        said.append(RULES["laps"])
-    return " ".join(said)
+        sentences.append(RULES["laps"])
+    return " ".join(sentences)
 
 
 def no_race(why: str) -> str:
-    """The sentence of `dllm.pace.comparable` as the page says it."""
+    """A reason of `dllm.pace.comparable` as a sentence for the page."""
     return f"Not a race: {why[:1].lower()}{why[1:]}"
 
 
-def _whisker(said: Throughput, laps: list[float]) -> dict[str, Any] | None:
+def _whisker(found: Throughput, laps: list[float]) -> dict[str, Any] | None:
     """From the slowest to the fastest lap, around the trace's own number."""
     if len(laps) < 2:
         return None
-    up, down = max(0.0, max(laps) - said.tps), max(0.0, said.tps - min(laps))
+    up, down = max(0.0, max(laps) - found.tps), max(0.0, found.tps - min(laps))
     return {"type": "data", "symmetric": False, "array": [up], "arrayminus": [down]}
 
 

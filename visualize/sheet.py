@@ -29,7 +29,7 @@ def shades(values: np.ndarray, top: float = 1.0) -> np.ndarray:
 
 
 def scale_top(values: np.ndarray) -> float:
-    """What the end of a colour scale stands for where a few values are far above the others; NaN does not count."""
+    """The value at the top of a colour scale: the PERCENTILE-th percentile, without NaN; 1 if that is not positive."""
     known = values[~np.isnan(values)].astype(np.float32)
     top = float(np.percentile(known, PERCENTILE)) if known.size else 0.0
     return top if top > 0 else 1.0
@@ -63,7 +63,7 @@ def committed_outlines(trace: Trace) -> list[go.Scatter]:
 
 
 def cell_markers(cells: list[tuple[int, int]], name: str, marker: dict[str, Any]) -> list[go.Scatter]:
-    """A marker on some cells (step index, position) of a sheet. The pointer feels the cell below, not the marker."""
+    """Markers on cells (step index, position) of a sheet; hovering shows the cell below, not the marker."""
     if not cells:
         return []
     y, x = np.array(cells, dtype=np.int32).T
@@ -71,10 +71,10 @@ def cell_markers(cells: list[tuple[int, int]], name: str, marker: dict[str, Any]
 
 
 def position_count(trace: Trace) -> int:
-    """Positions a sheet must show: a token may be predicted one beyond the last cache entry."""
+    """Positions that a sheet shows: up to one beyond the last cache entry, where a token may be predicted."""
     return max([len(trace.prompt), *(end for s in trace.steps for end in (s.visible, 1 + max(s.positions, default=0)))])
 
 
 def marker_size(trace: Trace) -> int:
-    """Pixels of an outline: about a cell's on a page of ordinary width, but never too small to be seen."""
+    """Pixels of an outline: about the size of a cell on a page of ordinary width, at least 4."""
     return max(4, min(10, 800 // max(1, position_count(trace)), 600 // max(1, len(trace.steps))))

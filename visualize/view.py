@@ -1,4 +1,4 @@
-"""A view of the inspector as data: what one tab says, what it draws from a lane, and what can be asked of it further.
+"""A view of the inspector as data: the texts of a tab, its charts, and the questions that the page can ask about it.
 
 Each chart module holds its own `VIEW`; `visualize.views.VIEWS` lists them.
 """

@@ -252,7 +252,7 @@ def test_layers_and_heads_of_attention_are_fetched_when_looked_at(stand: Stand) 
     last = len(stand.replay.traces["diffusion"].steps) - 1
     assert [q for q in stand.asked if q["view"] == "maps"] == []
     caption = stand.page.locator("figcaption", has_text="at step")
-    expect(caption).to_contain_text(f"Rollout at step {last + 1}, with identity floor")
+    expect(caption).to_contain_text(f"Rollout at step {last + 1}, without the identity term")
     stand.page.get_by_label("Map", exact=True).select_option("layer 1")
     expect(caption).to_contain_text(f"Attention of layer 1 at step {last + 1}, head mean")
     stand.page.get_by_label("Plane", exact=True).select_option("head 3")

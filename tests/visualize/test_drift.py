@@ -14,7 +14,8 @@ from tests.dllm.nets import engine_of
 from tests.dllm.traces import made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
-from visualize.drift import NO_DRIFT, changed_tokens, drift_by_layer, drift_depth, drift_sheet, key_path, phases
+from visualize.drift import NO_DRIFT, changed_tokens, drift_by_layer, drift_depth, drift_sheet
+from visualize.key_path import key_path, phases
 from visualize.view import LaneData
 from visualize.views import answer_question
 
