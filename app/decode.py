@@ -19,7 +19,7 @@ from app.live import Live
 from app.runs import Runs, session_of
 from dllm.cards import MODELS
 from dllm.engine import Engine
-from dllm.judge import Judge, autoregressive, item_of
+from dllm.judge import References, autoregressive, item_of
 from dllm.run import Run
 from dllm.settings import RECORDS, Settings, SettingsError
 from dllm.step import Step
@@ -113,23 +113,23 @@ def _played(
 
 
 def _compared(engine: Engine, text: str, traces: dict[str, Trace], live: Live) -> Iterator[Event]:
-    judge = Judge(engine, item=item_of(text))
-    judged = yield from checked(judge, traces["diffusion"], "diffusion")
-    for name, trace in (("diffusion", judged), ("ar", judge.judged(traces["ar"]))):
+    references = References(engine, item=item_of(text))
+    judged = yield from checked(references, traces["diffusion"], "diffusion")
+    for name, trace in (("diffusion", judged), ("ar", references.compared(traces["ar"]))):
         live.end(name, trace)
         yield Closed(name, trace)
 
 
-def checked(judge: Judge, trace: Trace, name: str) -> Generator[Event, None, Trace]:
+def checked(references: References, trace: Trace, name: str) -> Generator[Event, None, Trace]:
     """Compare an answer with the exact decoders'; returns its trace with what was found in time."""
     deadline, noted = monotonic() + JUDGING, 0.0
-    for _ in judge.judge(trace):
+    for _ in references.decode(trace):
         if monotonic() > deadline:
             break
         if monotonic() - noted > NOTE_EVERY:
             noted = monotonic()
             yield Note("comparing the answer with the exact decoders'…", name)
-    return judge.judged(trace)
+    return references.compared(trace)
 
 
 def follow(name: str, run: Run, steps: Iterator[Step], live: Live) -> Iterator[Passed]:

@@ -11,7 +11,9 @@ from typing import Any
 
 import gradio as gr
 
+from app.device import Device
 from app.folders import new_folder
+from app.limits import DRAWING, RACING
 from app.runs import Runs, Saved
 from dllm.trace import TraceError
 from visualize.replay import Replay
@@ -56,8 +58,8 @@ class Listed:
 class Gallery:
     """Handlers that put recorded runs on show."""
 
-    def __init__(self, kept: Runs, folder: Path = FOLDER) -> None:
-        self.kept, self.folder = kept, folder
+    def __init__(self, kept: Runs, device: Device, folder: Path = FOLDER) -> None:
+        self.kept, self.device, self.folder = kept, device, folder
         self.runs = gallery(folder)
         self.read = lru_cache(READ)(self._read)
 
@@ -84,7 +86,10 @@ class Gallery:
             return gr.skip()
         folder = new_folder()  # the run's own, because gradio clears its uploads away
         try:
-            replay = Replay.load(*_copied(paths, folder))
+            with self.device.picture(DRAWING) as inside:
+                if not inside:
+                    raise TraceError(RACING)
+                replay = Replay.load(*_copied(paths, folder), untrusted=True)
         except TraceError as error:
             rmtree(folder)
             raise gr.Error(escape(str(error)), print_exception=False) from None

@@ -16,6 +16,7 @@ KEPT_EACH = 8  # of one session
 KEPT_BYTES = 512 * 2**20  # their memory, about
 QUEUE = 128  # requests that wait for a handler, and handlers that wait for the device
 DRAWING = 20.0  # seconds for which a picture waits until a race has ended
+RACING = "A race is being timed, which this would disturb: ask again when it has ended."
 MAPS_BYTES = 32 * 2**20  # of attention maps a lane, unpacked; what comes after is not kept, and that is said
 MAXIMA = {"gen_length": 256, "block_size": 64, "sub_block_size": 64, "k": 256, "inflate": 256, "seed": 2**32 - 1}
 

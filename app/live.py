@@ -4,7 +4,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from app.limits import MAPS_BYTES
-from app.runs import trace_bytes
 from dllm.attention import Maps, MapsWriter
 from dllm.run import Run
 from dllm.trace import Trace
@@ -69,4 +68,4 @@ class Live:
 
     def bytes(self) -> int:
         """Memory of its traces, about."""
-        return sum(map(trace_bytes, list(self._traces.values())))
+        return sum(trace.nbytes for trace in list(self._traces.values()))

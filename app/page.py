@@ -58,7 +58,7 @@ REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
 def build(engines: Engines | None = None) -> Page:
     """The app. `engines` loads models: the default one when the page is opened, others when they are asked for."""
     engines, runs = engines or Engines(), Runs()
-    recorded = Gallery(runs)
+    recorded = Gallery(runs, engines.device)
     with Page(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         gr.Markdown(INTRO, elem_classes="bs-intro")
         prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short")

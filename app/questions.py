@@ -2,14 +2,14 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from time import monotonic
 from typing import Any
 
 from anyio import to_thread
 
 from app.device import Device, Use
-from app.limits import DRAWING
+from app.limits import DRAWING, RACING
 from app.runs import Runs
 from dllm.settings import SettingsError
 from dllm.trace import TraceError
@@ -18,11 +18,10 @@ from visualize.replay import Replay
 from visualize.view import QuestionError
 
 POLL = 0.1  # seconds between two looks at whether the race has ended
-RACING = "A race is being timed, which a picture would disturb: ask again when it has ended."
 Answer = Mapping[str, Any]
 
 
-def answerer(runs: Runs, device: Device) -> Callable[[object], Awaitable[Answer]]:
+def answerer(runs: Runs, device: Device) -> Callable[[object], Coroutine[Any, Any, Answer]]:
     """What the viewer's script calls. One picture at a time: visitors share the cores that runs are timed on."""
     drawing = asyncio.Lock()
 

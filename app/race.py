@@ -16,7 +16,7 @@ from app.limits import SECONDS, check_prompt, check_tokens
 from app.live import Live
 from app.runs import Runs, session_of
 from dllm.engine import Engine
-from dllm.judge import Judge, item_of
+from dllm.judge import References, item_of
 from dllm.race import Race, RacePass
 from dllm.settings import SettingsError
 from visualize.lane import titles_of
@@ -55,9 +55,9 @@ def play(engine: Engine, text: str, contest: Race, live: Live, *, watched: bool)
     """All laps, then what the answers are worth, then the whole race on one clock."""
     try:
         yield from _laps(contest, live, watched)
-        traces, judge, judged = contest.traces(), Judge(engine, item=item_of(text)), {}
+        traces, references, judged = contest.traces(), References(engine, item=item_of(text)), {}
         for name, trace in traces.items():
-            judged[name] = yield from checked(judge, trace, name)
+            judged[name] = yield from checked(references, trace, name)
             live.end(name, judged[name])
         whole = len(traces) == len(contest.runs) and all(len(t.timing.laps) == contest.laps for t in traces.values())
         late = "" if whole else f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all laps."

@@ -14,15 +14,10 @@ import gradio as gr
 
 from app.limits import KEPT, KEPT_BYTES, KEPT_EACH
 from dllm.drift import Drift
-from dllm.trace import StepRecord, Trace
 from visualize.replay import Replay
 from visualize.view import QuestionError
 
 SHARED = 1000  # views of the gallery that are kept; they take no memory
-NUMBER_BYTES = (
-    60  # what one number of a step takes as a Python object in a list, as measured; about four times its JSON
-)
-STEP_BYTES = 3000  # what a step takes beside its numbers
 
 
 class Source(Protocol):
@@ -60,7 +55,7 @@ class Saved:
 
     def bytes(self) -> int:
         """Memory of its traces."""
-        return sum(map(trace_bytes, self.found.traces.values()))
+        return sum(trace.nbytes for trace in self.found.traces.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,16 +148,3 @@ class Runs:
 def session_of(request: gr.Request | None) -> str | None:
     """The session of a request; None for calls that come from no page."""
     return request.session_hash if request else None
-
-
-def trace_bytes(trace: Trace) -> int:
-    """Memory that a trace takes, about."""
-    return sum(map(_step_bytes, trace.steps))
-
-
-def _step_bytes(step: StepRecord) -> int:
-    rows = (step.positions, step.tokens, step.confidence, step.committed, step.rollout or (), step.tested or ())
-    numbers = sum(map(len, rows)) + 2 * len(step.queries) + sum(map(len, (step.reasons or {}).values()))
-    pairs = sum(map(len, step.alternatives or ()))
-    guesses = sum(2 * len(case.tokens) for case in step.cases or ())
-    return STEP_BYTES + NUMBER_BYTES * (numbers + 3 * pairs + guesses)

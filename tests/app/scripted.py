@@ -40,7 +40,7 @@ class ScriptedEngine:
         self.closed = Event()
         self.passes = 0
 
-    def load(self, name: str, *, progress: Any = None) -> "ScriptedEngine":
+    def load(self, name: str, *, progress: Any = None) -> Any:
         return self
 
     def warm(self) -> None:

@@ -280,7 +280,9 @@ def both(engine: Any, settings: Settings) -> dict[str, Any]:
 
 
 def one_by_one(events: Iterator[Event]) -> Generator[list[Event], None, None]:
-    yield from ([event] for event in events if not isinstance(event, Quiet))
+    for event in events:
+        if not isinstance(event, Quiet):
+            yield [event]
 
 
 @given(cuts=st.lists(st.integers(0, 6), max_size=6))

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app.device import Device, Use
 from app.gallery import FOLDER, Gallery
 from app.questions import ask
 from app.runs import Runs, Saved
@@ -30,7 +31,7 @@ def requests() -> list[str]:
 
 @pytest.fixture(scope="module")
 def gallery() -> Gallery:
-    return Gallery(Runs())
+    return Gallery(Runs(), Device())
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -105,7 +106,9 @@ def test_a_visitor_opens_a_trace_with_what_lies_beside_it(gallery: Gallery, tmp_
         paths.append(path.rename(tmp_path / path.suffix[1:] / path.name))
     message = json.loads(gallery.upload(list(map(str, paths)), ME))
     assert "link" not in message
-    assert {path.name for path in gallery.kept.get(message["run"]).path.iterdir()} == {path.name for path in paths}
+    folder = gallery.kept.get(message["run"]).path
+    assert folder
+    assert {path.name for path in folder.iterdir()} == {path.name for path in paths}
     assert ask(gallery.kept, {"run": message["run"], "lane": "diffusion", "view": "drift"})["figures"]
 
 
@@ -115,6 +118,15 @@ def test_visitors_who_open_the_same_file_both_see_it(gallery: Gallery, tmp_path:
     first, second = (json.loads(gallery.upload(paths, ME)) for _ in range(2))
     assert first["run"] != second["run"]
     assert first["lanes"] == second["lanes"]
+
+
+def test_no_file_is_read_while_a_race_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.gallery.DRAWING", 0.0)
+    busy = Device()
+    busy.place(Use.RACE)
+    with pytest.raises(gr.Error, match="A race is being timed"):
+        Gallery(Runs(), busy).upload(list(map(str, saved(recorded(), tmp_path))), ME)
+    assert not busy.line
 
 
 def test_two_files_of_one_name_are_refused_with_a_sentence(gallery: Gallery, tmp_path: Path) -> None:
@@ -129,7 +141,7 @@ def test_two_files_of_one_name_are_refused_with_a_sentence(gallery: Gallery, tmp
 def test_views_of_the_gallery_take_no_memory_and_nobody_s_place(gallery: Gallery) -> None:
     kept = Runs(most=2)
     mine = kept.open(Saved(recorded()), "me")
-    viewers = Gallery(kept)
+    viewers = Gallery(kept, Device())
     for number in range(20):
         viewers.show("fact", SimpleNamespace(session_hash=f"{number}"))  # type: ignore[arg-type]
     assert kept.get(mine)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from app.device import Device, Use
-from app.questions import RACING, answerer, ask
+from app.limits import RACING
+from app.questions import answerer, ask
 from app.runs import Runs, Saved
 from tests.visualize.runs import recorded
 from visualize.export import EXPORTS
