@@ -133,9 +133,8 @@ class Film:
             elif p in drafts and not beyond:
                 style = _CellStyle(self._runs(drafts[p][0]), draft=True)
             else:
-                style = _CellStyle(
-                    beyond=beyond, window=record is not None and record.window[0] <= p < record.window[1]
-                )
+                inside = record is not None and record.window[0] <= p < record.window[1]
+                style = _CellStyle(beyond=beyond, window=inside)
             if self.drawn.get(p) != style:
                 self._cell(box, style)
                 self.drawn[p] = style

@@ -125,11 +125,8 @@ def race_note(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool
     """What the figures count, in words; begins with the reason if the lanes cannot be compared."""
     why = comparable(list(lanes.values())) if len(lanes) > 1 else ""
     sentences = [no_race(why)] if why else []
-    sentences += [
-        RULES["decode_only" if decode_only else "end_to_end"],
-        RULES["eos" if eos else "no_eos"],
-        RULES["cut"],
-    ]
+    rules = ("decode_only" if decode_only else "end_to_end", "eos" if eos else "no_eos", "cut")
+    sentences += [RULES[name] for name in rules]
     sentences += [DEFINITIONS[name] for name in (("ttft", "tpf") if decode_only else ("tps", "ttft", "tpf", "nfe"))]
     if any(laps(trace, eos=eos, decode_only=decode_only) for trace in lanes.values()):
         sentences.append(RULES["laps"])

@@ -15,8 +15,8 @@ def steps_csv(trace: Trace) -> str:
     Steps count from 1; blocks and windows are half-open ranges of positions. queries: positions recomputed, guesses
     included. visible: entries of the text they attended to, of which reused were computed before. asked, committed,
     remasked: tokens of this step. written: tokens on the canvas after it. tested, confirmed: drafts of verified
-    decoding, of which remasked were struck out; guesses: masks that guessed the next ones. reason_…: queries that d²Cache chose
-    for this reason. seconds, flops and bytes are of this step.
+    decoding, of which remasked were struck out; guesses: masks that guessed the next ones. reason_…: queries that
+    d²Cache chose for this reason. seconds, flops and bytes are of this step.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")

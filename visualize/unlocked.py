@@ -26,9 +26,7 @@ def written(trace: Trace) -> np.ndarray:
     """
     out = np.empty((len(trace.steps), position_count(trace)), dtype=np.int32)
     out[:, : len(trace.prompt)], out[:, len(trace.prompt) :] = 0, -1
-    for row, cells in zip(
-        out[1:], canvases(trace.steps), strict=False
-    ):  # the canvas after a step is that before the next
+    for row, cells in zip(out[1:], canvases(trace.steps), strict=False):  # after a step is before the next
         row[list(cells)] = [cell.step + 1 for cell in cells.values()]
     return out
 
