@@ -328,12 +328,12 @@ var bench = (() => {
     let figures = [];
     let seen = false;
     let stale = false;
-    let asked = 0;
+    let newest = 0;
     const choose = async () => {
-      asked += 1;
-      const mine = asked;
+      newest += 1;
+      const mine = newest;
       const reply = await ask({ file: select.value });
-      if (mine === asked && !life.signal.aborted) show(reply);
+      if (mine === newest && !life.signal.aborted) show(reply);
     };
     select.addEventListener("change", choose, { signal: life.signal });
     onView(root, life, (visible) => {
@@ -382,7 +382,9 @@ var bench = (() => {
     }
     const receive = () => {
       const value = read();
-      if (value && !life.signal.aborted) show(JSON.parse(value));
+      if (!value || life.signal.aborted) return;
+      newest += 1;
+      show(JSON.parse(value));
     };
     listen(receive);
     receive();

@@ -24,13 +24,13 @@ export function mount(root, { read, listen, ask, open, plotly }) {
   let figures = [];
   let seen = false;
   let stale = false;
-  let asked = 0; // how many answers were asked for: only the last one is drawn
+  let newest = 0; // the number of the newest question or value: an answer to an older one comes too late
 
   const choose = async () => {
-    asked += 1;
-    const mine = asked;
+    newest += 1;
+    const mine = newest;
     const reply = await ask({ file: select.value });
-    if (mine === asked && !life.signal.aborted) show(reply);
+    if (mine === newest && !life.signal.aborted) show(reply);
   };
   select.addEventListener("change", choose, { signal: life.signal });
   onView(root, life, (visible) => {
@@ -82,7 +82,9 @@ export function mount(root, { read, listen, ask, open, plotly }) {
 
   const receive = () => {
     const value = read();
-    if (value && !life.signal.aborted) show(JSON.parse(value));
+    if (!value || life.signal.aborted) return;
+    newest += 1;
+    show(JSON.parse(value));
   };
   listen(receive);
   receive(); // a value may have come before anyone listened
