@@ -17,7 +17,7 @@ from dllm.document import AR, SCHEMA, Benchmark, ModelName, Row, SuiteName
 from dllm.engine import Engine
 from dllm.files import write_file
 from dllm.judge import one_by_one, with_gate
-from dllm.pace import median_lap
+from dllm.pace import Meter, Throughput, median_lap
 from dllm.race import rotated
 from dllm.run import Run
 from dllm.settings import Settings
@@ -157,7 +157,7 @@ class Bench:
                 self._alone[name] += self._check(name, [place], [runs[name]])
         for name, run in runs.items():
             answer = self._alone[name][place]
-            self._alone[name][place] = replace(answer, seconds=(*answer.seconds, seconds(run)))
+            self._alone[name][place] = replace(answer, seconds=(*answer.seconds, measured(run).seconds))
             if place == self.sample and self.plan.traces:
                 self._samples[name].append(run.trace())
 
@@ -199,7 +199,7 @@ class Bench:
                 exact=self._exact(name, place),
                 ar=self._ar.get(place),
                 kind=(item := self.items[place]).kind,
-                right=None if item.check is None else suites.passes(item, run.text),
+                right=None if item.check is None else suites.is_correct(item, run.text),
                 log_probs=tuple(log),
             )
             for place, run, ids, log in zip(places, runs, outputs, logs, strict=True)
@@ -270,9 +270,10 @@ def length(item: Item) -> int:
     return OPEN_LENGTH if item.check is None else CHECKED_LENGTH
 
 
-def seconds(run: Run) -> float:
-    """Of all its steps."""
-    return sum(record.seconds for record in run.records)
+def measured(run: Run) -> Throughput:
+    """The numbers of a decoded run, as in its trace and on the page."""
+    start, settings = len(run.prompt), run.settings
+    return Meter(start, start + settings.gen_length, settings.stop_ids or ()).measure(run.records)
 
 
 def wall(runs: Sequence[Sequence[float]], batch: int) -> float:

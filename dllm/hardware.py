@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, RootModel, model_validator
 
 from dllm.document import LIMIT, Benchmark, Name, Number, Record, Share, read, to_json
+from dllm.pace import Throughput
 from dllm.step import Kind
 from dllm.trace import Count, Environment
 
@@ -135,17 +136,16 @@ class Rate(Record):
     @property
     def tps(self) -> Number:
         """Tokens a second of all answers, from the slowest to the fastest repeat."""
-        slow, fast = self.seconds.high, self.seconds.low
-        return Number(
-            value=self.tokens / self.seconds.value,
-            low=None if slow is None else self.tokens / slow,
-            high=None if fast is None else self.tokens / fast,
+        slow, middle, fast = (
+            None if seconds is None else Throughput(tokens=self.tokens, seconds=seconds).tps
+            for seconds in (self.seconds.high, self.seconds.value, self.seconds.low)
         )
+        return Number(value=middle or 0.0, low=slow, high=fast)
 
     @property
     def tpf(self) -> float | None:
         """Tokens of one answer a forward pass."""
-        return None if self.passes is None else self.tokens / self.batch / self.passes
+        return None if self.passes is None else Throughput(tokens=self.tokens, nfe=self.passes * self.batch).tpf
 
 
 class Network(Record):

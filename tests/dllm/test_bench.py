@@ -21,6 +21,7 @@ from dllm.bench import (
     file_name,
     first_of_each_kind,
     layout,
+    measured,
     wall,
 )
 from dllm.decode import resolve
@@ -135,7 +136,7 @@ def test_ways_take_each_prompt_in_turn_in_an_order_that_rotates(monkeypatch: pyt
 
 def test_a_prompt_takes_its_median_lap(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = count(1)
-    monkeypatch.setattr("dllm.bench.seconds", lambda _: next(clock))
+    monkeypatch.setattr("dllm.bench.measured", lambda run: replace(measured(run), seconds=next(clock)))
     (row,) = last(engine(LLAMA), Plan(rounds=3)).benchmark.rows
     assert row.seconds == (1 + 3) + (2 + 3) + (3 + 3)  # laps of the first prompt are 1, 4 and 7
 
