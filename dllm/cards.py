@@ -16,7 +16,7 @@ OFFERED = "BLOCKSCOPE_MODELS"  # names beside "default", separated by commas
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ModelEntry:
     """A model that can be loaded by name.
 
     model_type, config: as in its config.json, as far as they give the shape. revision: the commit at the hub; None
@@ -55,29 +55,29 @@ class Memory:
     cache: int
 
 
-def memory(card: Card, size: int = 2) -> Memory:
+def memory(entry: ModelEntry, size: int = 2) -> Memory:
     """Memory a model needs at `size` bytes a number (2: bfloat16)."""
-    shape = card.shape
+    shape = entry.shape
     return Memory(size * shape.parameters, size * 2 * shape.layers * shape.kv_heads * shape.head_dim * 1000)
 
 
-def described(card: Card) -> dict[str, Any]:
-    """A card as plain data: memory in bytes, in bfloat16."""
+def describe(entry: ModelEntry) -> dict[str, Any]:
+    """An entry as plain data: memory in bytes, in bfloat16."""
     return {
-        "title": card.title,
-        "family": card.spec.name,
-        "attentions": list(card.spec.attentions),
-        "mask_id": card.spec.mask_id,
-        "stop_ids": list(card.spec.stop_ids),
-        "parameters": card.parameters,
-        "memory": asdict(memory(card)),
-        "licence": card.licence,
-        "revision": card.revision,
-        "about": card.about,
+        "title": entry.title,
+        "family": entry.spec.name,
+        "attentions": list(entry.spec.attentions),
+        "mask_id": entry.spec.mask_id,
+        "stop_ids": list(entry.spec.stop_ids),
+        "parameters": entry.parameters,
+        "memory": asdict(memory(entry)),
+        "licence": entry.licence,
+        "revision": entry.revision,
+        "about": entry.about,
     }
 
 
-def offered() -> dict[str, Card]:
+def offered() -> dict[str, ModelEntry]:
     """What a page may load: "default", and what its owner names in BLOCKSCOPE_MODELS.
 
     A visitor who could name any model could make a server fetch 16 GB.
@@ -122,53 +122,53 @@ FAST_DLLM = "Qwen2.5-Instruct converted to block diffusion by its authors; it se
 LLADA = "A masked diffusion model from the start; all positions see all others, so a cache is never exact."
 QWEN = "Writes one token at a time: what Fast-dLLM v2 and Dream were made from, and are compared with."
 
-MODELS: dict[str, Card] = {
-    "default": Card(
+MODELS: dict[str, ModelEntry] = {
+    "default": ModelEntry(
         "SmolLM2-135M-Instruct, fine-tuned and converted", "Apache-2.0",
         "An adapter at masks makes its drafts, another full attention; AR is the same weights without them.",
         "llama", SMOLLM2, changes={"mask_id": 16, "attentions": ("hybrid", "bidirectional")},
     ),
-    "Efficient-Large-Model/Fast_dLLM_v2_1.5B": Card(
+    "Efficient-Large-Model/Fast_dLLM_v2_1.5B": ModelEntry(
         "Fast-dLLM v2 1.5B", "Apache-2.0", FAST_DLLM, "Fast_dLLM_Qwen", QWEN_1_5B,
         "da5608172d2b74380e4e780baa19c71645e4f981",
     ),
-    "Efficient-Large-Model/Fast_dLLM_v2_7B": Card(
+    "Efficient-Large-Model/Fast_dLLM_v2_7B": ModelEntry(
         "Fast-dLLM v2 7B", "Apache-2.0", FAST_DLLM, "Fast_dLLM_Qwen", QWEN_7B,
         "0661abf5f9f0ee338970d091052a26c8efa51974",
     ),
-    "GSAI-ML/LLaDA-8B-Instruct": Card(
+    "GSAI-ML/LLaDA-8B-Instruct": ModelEntry(
         "LLaDA 8B Instruct", "MIT", LLADA, "llada", LLADA_8B, "08b83a6feb34df1a6011b80c3c00c7563e963b07"
     ),
-    "GSAI-ML/LLaDA-1.5": Card(
+    "GSAI-ML/LLaDA-1.5": ModelEntry(
         "LLaDA 1.5 8B", "MIT",
         "LLaDA 8B after preference optimisation; all positions see all others, so a cache is never exact.",
         "llada", LLADA_8B, "43716255dd5ce01192bcfc073a2557e969a2f271",
     ),
-    "Dream-org/Dream-v0-Instruct-7B": Card(
+    "Dream-org/Dream-v0-Instruct-7B": ModelEntry(
         "Dream v0 Instruct 7B", "Apache-2.0",
         "Qwen2.5-7B trained on as a masked diffusion model; all positions see all others, so a cache is never exact.",
         "Dream", {**QWEN_7B, "max_position_embeddings": 131072}, "05334cb9faaf763692dcf9d8737c642be2b2a6ae",
     ),
-    "Qwen/Qwen2.5-0.5B-Instruct": Card(
+    "Qwen/Qwen2.5-0.5B-Instruct": ModelEntry(
         "Qwen2.5 0.5B Instruct", "Apache-2.0", QWEN, "qwen2", _qwen(896, 24, 14, 2, 4864),
         "7ae557604adf67be50417f59c2c2f167def9a775",
     ),
-    "Qwen/Qwen2.5-1.5B-Instruct": Card(
+    "Qwen/Qwen2.5-1.5B-Instruct": ModelEntry(
         "Qwen2.5 1.5B Instruct", "Apache-2.0", QWEN, "qwen2", QWEN_1_5B,
         "989aa7980e4cf806f80c7fef2b1adb7bc71aa306",
     ),
-    "Qwen/Qwen2.5-3B-Instruct": Card(
+    "Qwen/Qwen2.5-3B-Instruct": ModelEntry(
         "Qwen2.5 3B Instruct", "Qwen Research, non-commercial", QWEN, "qwen2", _qwen(2048, 36, 16, 2, 11008),
         "aa8e72537993ba99e69dfaafa59ed015b17504d1",
     ),
-    "Qwen/Qwen2.5-7B-Instruct": Card(
+    "Qwen/Qwen2.5-7B-Instruct": ModelEntry(
         "Qwen2.5 7B Instruct", "Apache-2.0", QWEN, "qwen2", QWEN_7B, "a09a35458c702b33eeacc393d103063234e8bc28"
     ),
-    "Qwen/Qwen2.5-14B-Instruct": Card(
+    "Qwen/Qwen2.5-14B-Instruct": ModelEntry(
         "Qwen2.5 14B Instruct", "Apache-2.0", QWEN, "qwen2", _qwen(5120, 48, 40, 8, 13824),
         "cf98f3b3bbb457ad9e2bb7baf9a0125b6b88caa8",
     ),
-    "Qwen/Qwen2.5-32B-Instruct": Card(
+    "Qwen/Qwen2.5-32B-Instruct": ModelEntry(
         "Qwen2.5 32B Instruct", "Apache-2.0", QWEN, "qwen2", _qwen(5120, 64, 40, 8, 27648),
         "5ede1c97bbab6ce5cda5812749b4c0bdf79b18dd",
     ),

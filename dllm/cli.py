@@ -175,15 +175,15 @@ def add_models(commands: Any) -> None:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from dllm.cards import MODELS, described
+    from dllm.cards import MODELS, describe
     from dllm.models.families import FAMILIES
 
     if args.json:
-        print(json.dumps({name: described(card) for name, card in MODELS.items()}, indent=1))
+        print(json.dumps({name: describe(card) for name, card in MODELS.items()}, indent=1))
         return 0
     print("Memory is that of bfloat16: the weights, and the keys and values of 1,000 positions.\n")
     for name, card in MODELS.items():
-        facts = described(card)
+        facts = describe(card)
         needs = facts["memory"]
         size = f"{card.parameters / 1e9:5.2f} B {needs['weights'] / 1e9:5.1f} GB + {needs['cache'] / 1e6:3.0f} MB"
         print(f"{name:40} {size}  {card.licence}" + (f", {card.revision[:8]}" if card.revision else ""))

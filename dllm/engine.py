@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dllm.cards import MODELS, Card
+from dllm.cards import MODELS, ModelEntry
 from dllm.decode import Traits, resolve
 from dllm.loop import Table
 from dllm.run import Run, model_record
@@ -103,8 +103,8 @@ class Engine:
             if folder is not None:
                 raise ValueError(f"folder is {str(folder)!r} with model {name!r}; allowed: with model 'default'")
             if name.startswith(RANDOM):
-                card = _card(name)
-                model = loader.load_random(name, card.spec, card.shape, device=device, dtype=dtype)
+                entry = _entry(name)
+                model = loader.load_random(name, entry.spec, entry.shape, device=device, dtype=dtype)
                 return cls(model, options=options)
             source = f"{name}@{MODELS[name].revision}" if name in MODELS else name
             return cls(loader.load(source, device=device, dtype=dtype, progress=progress), options=options)
@@ -233,8 +233,8 @@ class Engine:
         )
 
 
-def _card(name: str) -> Card:
-    """The card whose shape `random:NAME` means."""
+def _entry(name: str) -> ModelEntry:
+    """The entry whose shape `random:NAME` means."""
     allowed = [known for known in MODELS if known != "default"]
     if name.removeprefix(RANDOM) not in allowed:
         raise ValueError(f"model is {name!r}; allowed: {RANDOM} before one of {', '.join(allowed)}")

@@ -1,4 +1,4 @@
-"""The judge of answers: what exact decoders would have written, and what the AR network finds of what was written."""
+"""Reference answers by exact decoders, and what a trace keeps of an answer's comparison with them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dllm.settings import VERIFY, Choice, Settings
-from dllm.suite import SUITES, Item, Suite, passes
+from dllm.suite import SUITES, Item, Suite, is_correct
 from dllm.trace import Gate, Trace
 from dllm.unmask import UNMASKS
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from dllm.engine import Engine
 
 
-def references(settings: Settings) -> dict[str, Settings]:
-    """The exact decoders that an answer decoded with these (resolved) settings is held against; see `Gate`.
+def exact_settings(settings: Settings) -> dict[str, Settings]:
+    """The exact decoders that an answer is compared with, by name, from its (resolved) settings; see `Gate`.
 
-    AR commits one token a pass anyway. An answer that was decoded exactly is its own reference; one that was drawn by
-    chance has none.
+    AR commits one token per pass anyway. An answer that was decoded exactly is its own reference; a sampled one has
+    none.
     """
     if settings.temperature:
         return {}
@@ -29,7 +29,7 @@ def references(settings: Settings) -> dict[str, Settings]:
 
 
 def one_by_one(settings: Settings) -> Settings:
-    """What decodes as these (resolved) settings do, without a cache and one token a pass; of verified decoding, AR."""
+    """The same (resolved) settings without a cache and with one token per pass; for verified decoding, AR."""
     without = replace(settings, cache=Choice("none"))
     if settings.rule.name == VERIFY:
         return replace(autoregressive(without), attention=settings.attention, cache=Choice("none"))
@@ -38,23 +38,23 @@ def one_by_one(settings: Settings) -> Settings:
 
 
 def autoregressive(settings: Settings) -> Settings:
-    """The same request decoded one token at a time."""
+    """The settings of the same request decoded one token at a time."""
     return replace(settings, block_size=1, sub_block_size=None, cache=None, attention=None, unmask=Choice("top_k"))
 
 
-class Judge:
-    """Judges answers to one prompt. A reference is decoded once, however many answers are held against it."""
+class References:
+    """Reference answers to one prompt. Each is decoded once, for any number of answers that are compared with it."""
 
     def __init__(self, engine: "Engine", *, item: Item | None = None) -> None:
-        """item: the prompt's, where it is of a suite."""
+        """item: the suite's item that has this prompt, if there is one."""
         self.engine, self.item = engine, item
         self._known: dict[str, list[int]] = {}
 
-    def judge(self, trace: Trace) -> Iterator[str]:
-        """Decode what is missing; yields after every pass which reference is being decoded. Then `gate` knows."""
+    def decode(self, trace: Trace) -> Iterator[str]:
+        """Decode the references that are missing; yields the name of the reference after each of its passes."""
         settings = Settings.from_json(trace.settings)
         self._known.setdefault(_key(replace(settings, record=())), trace.output)
-        for name, reference in references(settings).items():
+        for name, reference in exact_settings(settings).items():
             if _key(reference) in self._known:
                 continue
             run = self.engine.run(trace.prompt, reference)
@@ -63,25 +63,24 @@ class Judge:
             self._known[_key(reference)] = run.canvas.output
 
     def gate(self, trace: Trace) -> Gate:
-        """What there is to say of an answer, with those of its references that are known."""
+        """The comparison of an answer with those of its references that were decoded."""
         settings = Settings.from_json(trace.settings)
+        keys = {name: _key(reference) for name, reference in exact_settings(settings).items()}
         text = "" if self.engine.tokenizer is None else self.engine.tokenizer.decode(trace.output)
         return Gate(
-            references={  # type: ignore[misc]
-                name: self._known[key] for name, s in references(settings).items() if (key := _key(s)) in self._known
-            },
+            references={name: self._known[key] for name, key in keys.items() if key in self._known},  # type: ignore[misc]
             log_prob=self.engine.log_prob(trace.prompt, trace.output),
             item=self.item.id if self.item else None,
-            right=passes(self.item, text) if self.item and self.item.check is not None else None,
+            right=is_correct(self.item, text) if self.item and self.item.check is not None else None,
         )
 
-    def judged(self, trace: Trace) -> Trace:
-        """The trace with its gate."""
+    def compared(self, trace: Trace) -> Trace:
+        """The trace with this comparison in it."""
         return with_gate(trace, self.gate(trace), self.engine)
 
 
 def with_gate(trace: Trace, gate: Gate, engine: "Engine") -> Trace:
-    """A trace with a gate, and the names of all tokens that stand in it."""
+    """A trace with a comparison in it, and with the text of every token of the references."""
     ids = {i for answer in gate.references.values() for i in answer} - set(trace.pieces)
     fresh, parts = dict[int, str](), dict(trace.fragments or {})
     if engine.tokenizer is not None:
@@ -92,7 +91,7 @@ def with_gate(trace: Trace, gate: Gate, engine: "Engine") -> Trace:
 
 
 def _key(settings: Settings) -> str:
-    """Settings that decode alike have one key: a rule's options count also where they are left at their defaults."""
+    """Equal for settings that decode alike: options that are left out count as their defaults."""
     return str({**settings.as_json(), "unmask": settings.rule.build(UNMASKS, "unmask")})
 
 

@@ -140,20 +140,20 @@ def add_judge(commands: Any) -> None:
 def _judge(args: argparse.Namespace) -> int:
     """Each trace in the dtype it was decoded in: in another an exact decoder writes another answer."""
     from dllm.engine import Engine
-    from dllm.judge import Judge
+    from dllm.judge import References
     from visualize.comparison import comparison_sentence
 
     traces = {path: Trace.load(path) for path in args.traces}
     if len(dtypes := sorted({trace.model.dtype for trace in traces.values()})) > 1:
         raise ValueError(f"the traces are in {' and '.join(dtypes)}; allowed: one dtype at a time")
     engine = Engine.load(args.model, device=args.device, dtype=dtypes[0])
-    judges: dict[tuple[int, ...], Judge] = {}
+    known: dict[tuple[int, ...], References] = {}
     for path, trace in traces.items():
         _progress(f"{path}: decoding exactly…")
-        judge = judges.setdefault(tuple(trace.prompt), Judge(engine))
-        for _ in judge.judge(trace):
+        references = known.setdefault(tuple(trace.prompt), References(engine))
+        for _ in references.decode(trace):
             pass
-        judged = judge.judged(trace)
+        judged = references.compared(trace)
         judged.save(path)
         print(f"{path}: {comparison_sentence(judged)}")
     return 0

@@ -69,7 +69,7 @@ class SandboxError(RuntimeError):
     """This machine cannot limit a process, so no foreign code is run on it."""
 
 
-def passes(answer: str, *, name: str | None, cases: Sequence[tuple[Sequence[Any], Any]]) -> bool:
+def passes_cases(answer: str, *, name: str | None, cases: Sequence[tuple[Sequence[Any], Any]]) -> bool:
     """Whether the code in `answer` gives the expected result in every case; each is (arguments, result), as JSON.
 
     name: the function to call; None takes the last function or lambda that is defined. Anything the code does wrong,

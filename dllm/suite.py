@@ -124,7 +124,7 @@ def _different(wanted: Different, text: str) -> bool:
 
 def _code(code: Code, text: str) -> bool:
     """The code in the answer passes all cases."""
-    return sandbox.passes(text, name=code.name, cases=code.cases)
+    return sandbox.passes_cases(text, name=code.name, cases=code.cases)
 
 
 CHECKS: dict[str, tuple[Any, Callable[[Any, str], bool]]] = {
@@ -193,7 +193,7 @@ class Suite(_Record):
         return tuple(item for item in self.items if item.check is None)
 
 
-def passes(item: Item, text: str) -> bool:
+def is_correct(item: Item, text: str) -> bool:
     """Whether an answer fulfils every check of an item.
 
     Raises:
@@ -223,7 +223,7 @@ def _item(entry: Any, where: str) -> Item:
         raise SuiteError(f"{where}: check is {item.check!r}; allowed: at least one that asks for something")
     check = {name: _read(CHECKS[name][0], value, f"{where}, check {name!r}") for name, value in item.check.items()}
     item = item.model_copy(update={"check": check})
-    if passes(item, item.prompt):
+    if is_correct(item, item.prompt):
         raise SuiteError(f"{where}: the prompt {item.prompt!r} passes as its own answer; allowed: a check it fails")
     return item
 

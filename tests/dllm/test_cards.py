@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dllm.cards import MODELS, Card, memory, offered
+from dllm.cards import MODELS, ModelEntry, memory, offered
 from dllm.engine import Engine
 from dllm.models.loader import load
 from dllm.models.transformer import KVCache, Transformer
@@ -133,7 +133,7 @@ def test_another_commit_in_the_cache_is_not_taken(cache: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_random_weights_take_a_cards_place(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODELS, "org/small", Card("Small", "none", "A test.", "Fast_dLLM_Qwen", SMALL, "0" * 40))
+    monkeypatch.setitem(MODELS, "org/small", ModelEntry("Small", "none", "A test.", "Fast_dLLM_Qwen", SMALL, "0" * 40))
     engine = Engine.load("random:org/small", device="cpu", dtype=dtype)
     model = engine.model
     assert (model.id, model.sha256, model.dtype, model.tokenizer) == ("random:org/small", None, dtype, None)

@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm.judge import Judge, item_of, references
+from dllm.judge import References, exact_settings, item_of
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice, Settings
 from dllm.suite import Item, Suite
@@ -11,9 +11,9 @@ from tests.dllm.traces import every_way
 
 
 def judged(engine, trace: Trace, item: Item | None = None) -> tuple[Trace, list[str]]:  # type: ignore[no-untyped-def]
-    judge = Judge(engine, item=item)
-    decoded = list(judge.judge(trace))
-    return judge.judged(trace), decoded
+    references = References(engine, item=item)
+    decoded = list(references.decode(trace))
+    return references.compared(trace), decoded
 
 
 @every_way
@@ -50,9 +50,9 @@ def test_a_reference_is_decoded_once_for_all_lanes() -> None:
         run = engine.run([1, 2, 3], Settings(gen_length=8, block_size=4, cache=Choice(cache)))
         list(run)
         traces.append(run.trace())
-    judge = Judge(engine)
-    assert set(judge.judge(traces[0])) == {"no_cache", "one_by_one"}
-    assert list(judge.judge(traces[1])) == []
+    references = References(engine)
+    assert set(references.decode(traces[0])) == {"no_cache", "one_by_one"}
+    assert list(references.decode(traces[1])) == []
 
 
 def test_an_exact_answer_is_its_own_reference() -> None:
@@ -67,7 +67,7 @@ def test_an_exact_answer_is_its_own_reference() -> None:
 
 def test_the_score_of_the_rule_is_kept() -> None:
     rule = Choice("threshold", {"threshold": 0.5, "score": "margin"})
-    found = references(Settings(gen_length=4, block_size=4, attention="bidirectional", unmask=rule))
+    found = exact_settings(Settings(gen_length=4, block_size=4, attention="bidirectional", unmask=rule))
     assert found["one_by_one"].unmask == Choice("top_k", {"k": 1, "score": "margin"})
     assert found["no_cache"].unmask == rule
 
@@ -87,10 +87,10 @@ def test_what_was_not_decoded_in_time_is_left_out() -> None:
     engine = engine_of(FAST_DLLM_V2)
     run = engine.run([1, 2, 3], Settings(gen_length=6, block_size=4, cache=Choice("block"), stop_ids=()))
     list(run)
-    judge = Judge(engine)
-    assert judge.gate(run.trace()).references == {}
-    next(name for name in judge.judge(run.trace()) if name == "one_by_one")
-    assert list(judge.gate(run.trace()).references) == ["no_cache"]
+    references = References(engine)
+    assert references.gate(run.trace()).references == {}
+    next(name for name in references.decode(run.trace()) if name == "one_by_one")
+    assert list(references.gate(run.trace()).references) == ["no_cache"]
 
 
 def test_likelihood_is_the_mean_over_the_answer() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm import sandbox
-from dllm.sandbox import SandboxError, harmless_code, passes
+from dllm.sandbox import SandboxError, harmless_code, passes_cases
 
 ADD = [([2, 3], 5), ([-1, 1], 0)]
 
@@ -78,41 +78,41 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_code_passes(name: str) -> None:
-    assert passes(RIGHT[name], name=None, cases=ADD)
+    assert passes_cases(RIGHT[name], name=None, cases=ADD)
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_code_fails(name: str) -> None:
-    assert not passes(WRONG[name], name=None, cases=ADD)
+    assert not passes_cases(WRONG[name], name=None, cases=ADD)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_code_fails_and_does_nothing(name: str, tmp_path: Path) -> None:
     code = HOSTILE[name].format(mark=tmp_path / "mark") if "{" in HOSTILE[name] else HOSTILE[name]
-    assert not passes(code, name=None, cases=ADD)
+    assert not passes_cases(code, name=None, cases=ADD)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_endless_loop_ends() -> None:
     start = time.monotonic()
-    assert not passes("def f(a, b):\n    while True:\n        print(a)", name=None, cases=ADD)
+    assert not passes_cases("def f(a, b):\n    while True:\n        print(a)", name=None, cases=ADD)
     assert time.monotonic() - start < sandbox.WALL_SECONDS + 5
 
 
 def test_a_function_is_found_by_its_name() -> None:
     two = "def sub(a, b):\n    return a - b\n\ndef add(a, b):\n    return a + b\n"
-    assert passes(two, name="add", cases=ADD)
-    assert passes(two, name="sub", cases=[([5, 3], 2)])
-    assert not passes(two, name="total", cases=ADD)
-    assert not passes("lambda a, b: a + b", name="add", cases=ADD)
+    assert passes_cases(two, name="add", cases=ADD)
+    assert passes_cases(two, name="sub", cases=[([5, 3], 2)])
+    assert not passes_cases(two, name="total", cases=ADD)
+    assert not passes_cases("lambda a, b: a + b", name="add", cases=ADD)
 
 
 def test_results_are_compared_as_json() -> None:
-    assert passes("lambda x: (x, [x])", name=None, cases=[([1], [1, [1]])])
-    assert passes("lambda x: x / 2", name=None, cases=[([4], 2)])
-    assert not passes("lambda x: x", name=None, cases=[([1], True)])
-    assert not passes("lambda x: [x]", name=None, cases=[([1], [True])])
-    assert not passes("lambda x: [x]", name=None, cases=[([1], [1, 1])])
+    assert passes_cases("lambda x: (x, [x])", name=None, cases=[([1], [1, [1]])])
+    assert passes_cases("lambda x: x / 2", name=None, cases=[([4], 2)])
+    assert not passes_cases("lambda x: x", name=None, cases=[([1], True)])
+    assert not passes_cases("lambda x: [x]", name=None, cases=[([1], [True])])
+    assert not passes_cases("lambda x: [x]", name=None, cases=[([1], [1, 1])])
 
 
 def test_the_second_wall_holds_without_the_first(tmp_path: Path) -> None:
@@ -132,11 +132,11 @@ def test_the_second_wall_holds_without_the_first(tmp_path: Path) -> None:
 def test_no_code_runs_where_it_cannot_be_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "CHILD", f"import sys; sys.exit({sandbox.NO_LIMITS})")
     with pytest.raises(SandboxError, match="did not accept limits"):
-        passes(RIGHT["plain"], name=None, cases=ADD)
+        passes_cases(RIGHT["plain"], name=None, cases=ADD)
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(SandboxError, match="Windows"):
-        passes(RIGHT["plain"], name=None, cases=ADD)
-    assert not passes(HOSTILE["import"], name=None, cases=ADD)  # refused before anything would run
+        passes_cases(RIGHT["plain"], name=None, cases=ADD)
+    assert not passes_cases(HOSTILE["import"], name=None, cases=ADD)  # refused before anything would run
 
 
 @given(st.text(max_size=200))

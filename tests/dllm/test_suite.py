@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.suite import CHECKS, OPEN, Item, Suite, SuiteError, passes
+from dllm.suite import CHECKS, OPEN, Item, Suite, SuiteError, is_correct
 
 DEFAULT = Suite.load("default")
 KINDS = {
@@ -90,8 +90,8 @@ def load_one(folder: Path, **changes: object) -> Item:
 def test_right_answers_pass_and_wrong_ones_do_not(name: str, tmp_path: Path) -> None:
     check, right, wrong = CASES[name]
     one = load_one(tmp_path, prompt="?", check=check)
-    assert {answer: passes(one, answer) for answer in right} == dict.fromkeys(right, True)
-    assert {answer: passes(one, answer) for answer in wrong} == dict.fromkeys(wrong, False)
+    assert {answer: is_correct(one, answer) for answer in right} == dict.fromkeys(right, True)
+    assert {answer: is_correct(one, answer) for answer in wrong} == dict.fromkeys(wrong, False)
 
 
 def test_every_check_has_a_case() -> None:
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_suite_is_refused(tmp_path: Path) -> None:
 
 def test_an_open_item_is_neither_right_nor_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'a' is open"):
-        passes(load_one(tmp_path, kind=OPEN, check=None), "text")
+        is_correct(load_one(tmp_path, kind=OPEN, check=None), "text")
 
 
 @given(
@@ -147,26 +147,26 @@ def test_an_open_item_is_neither_right_nor_wrong(tmp_path: Path) -> None:
 )
 def test_a_number_is_right_only_as_a_whole(wanted: int, other: int, words: str) -> None:
     for check in ({"number": str(wanted)}, {"any": (str(wanted),)}):
-        assert passes(Item(id="a", kind="k", prompt="?", check=check), words.format(other)) == (wanted == other)
+        assert is_correct(Item(id="a", kind="k", prompt="?", check=check), words.format(other)) == (wanted == other)
 
 
 @given(st.integers(0, 50), st.integers(2, 12), st.sampled_from([", ", ",", " ", "\n", " and "]))
 def test_counting_is_right_only_when_whole(first: int, count: int, between: str) -> None:
     wanted = tuple(str(first + i) for i in range(count))
     one = Item(id="a", kind="k", prompt="?", check={"sequence": wanted})
-    assert passes(one, between.join(wanted)) or (between == "," and first + count > 100)
-    assert not passes(one, between.join(wanted[:-1]))
-    assert not passes(one, between.join([*wanted, str(first + count)]))
+    assert is_correct(one, between.join(wanted)) or (between == "," and first + count > 100)
+    assert not is_correct(one, between.join(wanted[:-1]))
+    assert not is_correct(one, between.join([*wanted, str(first + count)]))
 
 
 @given(st.sampled_from(DEFAULT.checked), st.text(max_size=80))
 def test_any_text_is_judged_without_an_error(one: Item, text: str) -> None:
-    assert passes(one, text) in (True, False)
+    assert is_correct(one, text) in (True, False)
 
 
 @pytest.mark.parametrize("answer", ["", "Yes or no?", "I do not know.", "a", "The answer is: 42."])
 def test_no_item_takes_what_answers_nothing(answer: str) -> None:
-    assert [one.id for one in DEFAULT.checked if passes(one, answer)] == []
+    assert [one.id for one in DEFAULT.checked if is_correct(one, answer)] == []
 
 
 def test_the_shipped_suite_has_what_it_must() -> None:
@@ -227,10 +227,10 @@ def test_every_code_item_has_a_solution() -> None:
 
 @pytest.mark.parametrize("one", CODE, ids=lambda one: one.id)
 def test_a_code_item_knows_right_from_wrong(one: Item) -> None:
-    assert passes(one, SOLUTIONS[one.id])
+    assert is_correct(one, SOLUTIONS[one.id])
     parameters = SOLUTIONS[one.id].partition("(")[2].partition(")")[0]
     name = SOLUTIONS[one.id].partition("(")[0]
-    assert not passes(one, f"{name}({parameters}):\n    return None")
+    assert not is_correct(one, f"{name}({parameters}):\n    return None")
 
 
 DEPENDENT = Suite.load("dependent")
@@ -260,8 +260,8 @@ def test_every_dependent_item_has_an_answer() -> None:
 @pytest.mark.parametrize("one", DEPENDENT.items, ids=lambda one: one.id)
 def test_a_dependent_item_is_lost_by_one_wrong_token(one: Item) -> None:
     right, wrong = ANSWERS[one.id]
-    assert passes(one, right)
-    assert not passes(one, wrong)
+    assert is_correct(one, right)
+    assert not is_correct(one, wrong)
 
 
 @given(st.lists(st.sampled_from(["red", "green", "blue", "grey"]), max_size=5), st.integers(1, 3))
@@ -269,4 +269,4 @@ def test_different_by_definition(words: list[str], count: int) -> None:
     known = ("red", "green", "blue")
     one = Item(id="a", kind="k", prompt="?", check={"different": CHECKS["different"][0](of=known, count=count)})
     found = [word for word in words if word in known]
-    assert passes(one, ", ".join(words)) == (len(found) == len(set(found)) >= count)
+    assert is_correct(one, ", ".join(words)) == (len(found) == len(set(found)) >= count)

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dllm.attention import Maps, MapsWriter
-from dllm.judge import Judge
+from dllm.judge import References
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice, Settings
 from dllm.shadow import Shadow
@@ -37,9 +37,9 @@ def recorded(way: str = "d2") -> Replay:
         maps = Maps.open(path.read_bytes())
     shadow = Shadow(engine, run.trace())
     assert list(shadow)
-    judge = Judge(engine)
-    assert list(judge.judge(run.trace())) or way == "ar"
-    trace = judge.judged(run.trace())
+    references = References(engine)
+    assert list(references.decode(run.trace())) or way == "ar"
+    trace = references.compared(run.trace())
     trace = trace.model_copy(update={"pieces": {i: PIECES.get(i, f" t{i}") for i in range(40)}})
     lane = "ar" if way == "ar" else "diffusion"
     return Replay({lane: trace}, {lane: maps}, {lane: shadow.drift})
