@@ -83,7 +83,7 @@ def test_a_row_is_what_the_same_settings_write_alone(result: Result) -> None:
         logs = log_probabilities(made.model.net, [(run.prompt, run.canvas.output) for run in runs])
         assert row.log_prob is not None
         assert row.log_prob.value == pytest.approx(sum(map(sum, logs)) / row.tokens, abs=1e-3)
-        right = [suite.passes(item, run.text) for item, run in zip(SUITE.items, runs, strict=True) if item.check]
+        right = [suite.is_correct(item, run.text) for item, run in zip(SUITE.items, runs, strict=True) if item.check]
         assert row.score is not None
         assert row.score.value == sum(right) / 2
         assert row.tps.value == pytest.approx(row.tokens / row.seconds, rel=1e-3, abs=1e-3)

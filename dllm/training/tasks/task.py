@@ -110,7 +110,7 @@ def draw_of(skill: Skill, rng: random.Random, *, held_out: bool) -> Task:
 
 
 def right(check: dict[str, Any], text: str) -> bool:
-    """Whether a text fulfils a check, as `dllm.suite.passes` would say of an item with it."""
+    """Whether a text fulfils a check, as `dllm.suite.is_correct` would say of an item with it."""
     return all(CHECKS[name][1](_adapter(name).validate_python(value), text) for name, value in check.items())
 
 
