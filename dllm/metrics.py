@@ -38,17 +38,17 @@ def ages(trace: Trace) -> np.ndarray:
     return out
 
 
-def influences(trace: Trace, *, floor: bool = True) -> np.ndarray:
+def influences(trace: Trace, *, identity: bool = True) -> np.ndarray:
     """Rollout influence: float32 as `states`, NaN where it was not recorded.
 
     A position that was not recomputed keeps its row of the identity, so its influence is at least 1 (d²Cache,
-    arXiv 2509.23094, Eq. 6-8). Without the floor this 1 is taken off, and only what others draw from it is left.
+    arXiv 2509.23094, Eq. 6-8). Without this identity term, the 1 is taken off and what others draw from it is left.
     """
     out = np.full(_shape(trace), np.nan, dtype=np.float32)
     for row, record in zip(out, trace.steps, strict=True):
         known = (record.rollout or [])[: record.visible]
         row[: len(known)] = known
-    return out if floor else out - (states(trace) == REUSED)
+    return out if identity else out - (states(trace) == REUSED)
 
 
 def commit_distances(trace: Trace) -> list[int]:

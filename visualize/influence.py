@@ -20,7 +20,7 @@ def has_rollout(trace: Trace) -> bool:
 
 def influence_map(trace: Trace, *, identity: bool = True) -> go.Figure:
     """Rollout influence of every position in every step, with the identity term or without (see `influences`)."""
-    values = influences(trace, floor=identity)
+    values = influences(trace, identity=identity)
     top = scale_top(values)
     cells = heatmap(shades(values, top), label=f"influence to {PERCENTILE}th percentile", ticks=("0", f"≥ {top:.3g}"))
     return sheet(cells, *committed_outlines(trace), steps=len(trace.steps), positions=position_count(trace))
@@ -36,7 +36,7 @@ def influence_change(trace: Trace) -> go.Figure:
     lines = [
         go.Scatter(
             x=step,
-            y=_changes(influences(trace, floor=identity)),
+            y=_changes(influences(trace, identity=identity)),
             mode="lines+markers",
             name=name,
             line={"color": colour, "dash": dash},

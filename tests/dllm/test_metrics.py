@@ -86,19 +86,19 @@ def test_distances_by_hand() -> None:
     assert metrics.commit_distances(trace) == [2, 1, 2, 1]
 
 
-def test_influence_loses_the_floor_only_where_nothing_was_recomputed() -> None:
+def test_influence_loses_the_identity_term_only_where_nothing_was_recomputed() -> None:
     trace = made(
         step(0, {}, visible=3, queries=[(1, 2)], asked={}, rollout=[1.25, 0.5, 1.25]),
         step(1, {}, visible=4, queries=[(0, 4)], asked={}),
     )
     np.testing.assert_array_equal(metrics.influences(trace), [[1.25, 0.5, 1.25, np.nan], [np.nan] * 4])
-    np.testing.assert_array_equal(metrics.influences(trace, floor=False), [[0.25, 0.5, 0.25, np.nan], [np.nan] * 4])
+    np.testing.assert_array_equal(metrics.influences(trace, identity=False), [[0.25, 0.5, 0.25, np.nan], [np.nan] * 4])
 
 
 @pytest.mark.parametrize("cache", ["dual", "d2"])
-def test_recorded_influence_is_at_least_the_floor_and_sums_to_the_visible(cache: str) -> None:
+def test_recorded_influence_is_at_least_the_identity_term_and_sums_to_the_visible(cache: str) -> None:
     trace = decoded(DREAM, cache, [1, 2, 3])
-    rest = metrics.influences(trace, floor=False)
+    rest = metrics.influences(trace, identity=False)
     assert rest.min() > -1e-5
     for row, record in zip(rest, trace.steps, strict=True):
         assert row.sum() == pytest.approx(record.query_count, abs=1e-3)
