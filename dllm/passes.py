@@ -99,6 +99,8 @@ class _Measuring:
 
     def _passes(self) -> Iterator[Network]:
         for (kind, queries), settings in PASSES.items():
+            if queries not in self.preset.widths:
+                continue
             self._say(f"passes over {queries} position{'s' * (queries != 1)}")
             self.passes += self._pass(kind, queries, settings)
             yield self._network(self.preset.answer)

@@ -45,6 +45,7 @@ class Preset:
 
     Attributes:
         networks: by name.
+        widths: queries of the passes that are timed, see `PASSES`.
         ways: under block-causal or hybrid attention, at each of `batches`; verified ones where the model has them.
         full: under full attention, one answer at a time.
         prompt: a text, or how many tokens, which are then drawn by a seed.
@@ -57,6 +58,7 @@ class Preset:
     """
 
     networks: tuple[str, ...]
+    widths: tuple[int, ...]
     ways: tuple[Way, ...]
     full: tuple[Way, ...]
     prompt: str | int
@@ -75,6 +77,7 @@ class Preset:
 
 CPU = Preset(
     networks=("default",),
+    widths=(1, 8),
     ways=tuple(way for way in Way if way not in (Way.BLOCK_32_K3, Way.NO_CACHE, Way.D2)),
     full=(),
     prompt="Tell me a short story about a lost cat.",
@@ -93,6 +96,7 @@ GPU = Preset(
         "random:Efficient-Large-Model/Fast_dLLM_v2_1.5B",
         "random:GSAI-ML/LLaDA-8B-Instruct",
     ),
+    widths=(1, 32, 8),
     ways=(Way.AR, Way.BLOCK_32_K3),
     full=(Way.NO_CACHE, Way.D2),
     prompt=256,

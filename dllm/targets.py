@@ -101,7 +101,7 @@ def tables(found: Hardware) -> str:
         parts += [f"### {network.title}", f"{description(network)} on {place(network)}."]
         parts += [part for part in (_passes(network), _rates(network), _targets(network)) if part]
         parts += [f"Did not fit into memory: {', '.join(network.full)}."] if network.full else []
-    return "\n\n".join([*parts, f"Medians of up to {found.rounds} rounds. {notes(found)}"])
+    return "\n\n".join([*parts, f"Medians of up to {found.rounds} round{'s' * (found.rounds != 1)}. {notes(found)}"])
 
 
 def description(network: Network) -> str:

@@ -134,6 +134,7 @@ def test_the_cpu_preset_times_all_its_ways_beside_transformers(cpu: tuple[Networ
     wanted = {(each, "blockscope") for each in CPU.ways if "verified" not in TITLES[each]}
     assert {(each.way, each.engine) for each in network.rates} == {*wanted, (Way.AR, "transformers")}
     assert (network.prompt, network.answer) == (3, 24)
+    assert [each.queries for each in network.passes] == [1, 8]
     for each in network.rates:
         assert each.repeats == 2
         assert each.tokens <= 24
