@@ -4,12 +4,12 @@ Each is a frozen dataclass whose fields become controls, called with the candida
 least one. The best candidate goes first and ties go to the lower position.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dllm.density import certainty_density
 from dllm.settings import SCORES, check_knobs, knob
 
 
@@ -34,6 +34,26 @@ def _score() -> Any:
 
 def _k() -> Any:
     return knob(1, "At least", "Commit never fewer than this many tokens a step.", minimum=1, maximum=4096, step=1)
+
+
+def certainty_density(known: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian-weighted share of decided positions around each generated position (arXiv 2509.23094, Eq. 3).
+
+    known: bool (G,), the generated positions only. The prompt counts as G decided positions on the left; the state
+    of the last position is repeated G times on the right. D(i) = Σ_j φ(i-j) m_j / Σ_d φ(d), φ(d) = exp(-d²/2σ²),
+    so 0 ≤ D ≤ 1: the normalised form of the paper's sum, as its published code uses it. Returns float64 (G,).
+    """
+    length = len(known)
+    reach = min(math.ceil(9 * sigma), 2 * length - 1)  # 2G-1 is the largest distance; beyond 9σ lies less than 1e-18
+    side = min(reach, length)
+    wide = np.concatenate([np.ones(side), known, np.full(side, known[-1])])
+    near = _gaussian(-reach, reach + 1, sigma)
+    total = _gaussian(-3 * length, 3 * length, sigma).sum()
+    return np.convolve(wide, near)[side + reach : side + reach + length] / total
+
+
+def _gaussian(start: int, stop: int, sigma: float) -> np.ndarray:
+    return np.exp(-np.square(np.arange(start, stop) / sigma) / 2)
 
 
 def best(score: np.ndarray, k: int) -> np.ndarray:

@@ -52,7 +52,7 @@ HOUSE = (
         "a trace must be readable without a model",
     ),
     Room(
-        "floor 2", ("dllm.decode", "dllm.verify", "dllm.cache", "dllm.unmask", "dllm.density"), ("floor 0",),
+        "floor 2", ("dllm.decode", "dllm.verify", "dllm.cache", "dllm.unmask"), ("floor 0",),
         ("numpy",),
         "the host decides, the device computes",
     ),

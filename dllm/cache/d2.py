@@ -12,9 +12,9 @@ import numpy as np
 
 from dllm.cache.plans import denoise
 from dllm.canvas import Canvas
-from dllm.density import certainty_density
 from dllm.settings import check_knobs, knob
 from dllm.step import Plan, Span, Step
+from dllm.unmask import certainty_density
 
 
 @dataclass

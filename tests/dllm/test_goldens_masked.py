@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dllm.density import certainty_density
 from dllm.models.rollout import influence, rollout_matrix
 from dllm.models.transformer import rope_table
 from dllm.settings import Choice, Settings
+from dllm.unmask import certainty_density
 from tests.goldens_io import GOLDENS, engine, golden
 
 SCORES = {"entropy": "entropy", "topk_margin": "margin"}
@@ -96,15 +96,16 @@ def test_certainty_density() -> None:
         np.testing.assert_allclose(certainty_density(known, case["sigma"]), case["density"], rtol=0, atol=1e-6)
 
 
-def test_certainty_density_is_its_definition() -> None:
+@pytest.mark.parametrize("sigma", [0.1, 0.7, 3.0, 10.0, 100.0, 1000.0])
+def test_certainty_density_is_its_definition(sigma: float) -> None:
     generator = np.random.default_rng(0)
-    for length in (1, 2, 7, 16):
+    for length in (1, 2, 7, 16, 100, 300):
         known = generator.random(length) < 0.4
         wide = np.concatenate([np.ones(length), known, np.full(length, known[-1])])
-        phi = lambda d: np.exp(-(d**2) / (2 * 3.0**2))  # noqa: E731
-        total = sum(phi(d) for d in range(-3 * length, 3 * length))
-        naive = [sum(phi(i - j) * wide[j + length] for j in range(-length, 2 * length)) / total for i in range(length)]
-        np.testing.assert_allclose(certainty_density(known, 3.0), naive, rtol=1e-9)
+        phi = lambda d: np.exp(-np.square(d) / (2 * sigma**2))  # noqa: E731
+        apart = np.arange(length)[:, None] - np.arange(-length, 2 * length)  # i - j
+        naive = (phi(apart) * wide).sum(1) / phi(np.arange(-3 * length, 3 * length)).sum()
+        np.testing.assert_allclose(certainty_density(known, sigma), naive, rtol=0, atol=1e-12)
 
 
 def test_influence_is_the_column_sum_of_the_rollout() -> None:

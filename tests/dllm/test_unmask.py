@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.density import certainty_density
 from dllm.settings import SettingsError
-from dllm.unmask import UNMASKS, Candidates, CertaintyPrior, EntropyBound, Factor, Threshold, TopK
+from dllm.unmask import UNMASKS, Candidates, CertaintyPrior, EntropyBound, Factor, Threshold, TopK, certainty_density
 
 SCORES = st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.89, 0.9, 0.91, 0.99, 1.0]), min_size=1, max_size=12)
 
