@@ -1,4 +1,4 @@
-"""An answer beside its references, in a sentence."""
+"""An answer beside its references, and lanes beside each other, in sentences."""
 
 from collections.abc import Mapping
 
@@ -41,6 +41,11 @@ def matches_references(trace: Trace) -> bool | None:
     """Whether the answer equals every reference; None if there is none."""
     found = compare_references(trace)
     return all(each.same for each in found.values()) if found else None
+
+
+def not_a_race(why: str) -> str:
+    """A reason of `dllm.pace.comparable` as a sentence for the page."""
+    return f"Not a race: {why[:1].lower()}{why[1:]}"
 
 
 def reference_names(trace: Trace) -> dict[str, str]:

@@ -5,9 +5,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dllm.cost import Cost, cost
+from dllm.cost import Cost
 from dllm.trace import Trace
 from visualize.figure import ACCENT, INK, SERIES_STYLES, Style, bar_marker, base_figure, by_step
+from visualize.pricing import pass_costs
 
 Part = tuple[str, str, Style]  # a field of Cost, its name, and its style
 OPERATION_PARTS: tuple[Part, ...] = (
@@ -23,33 +24,14 @@ BYTE_PARTS: tuple[Part, ...] = (
 TICKS = [digit * 10.0**exponent for exponent in range(-1, 6) for digit in (1, 2, 5)]
 
 
-def has_sizes(trace: Trace) -> bool:
-    """Whether the trace holds the sizes of its model, from which passes are priced."""
-    return trace.model.sizes is not None
-
-
-def costs(trace: Trace) -> list[Cost]:
-    """The cost of each pass.
-
-    Raises:
-        ValueError: the trace does not hold the sizes of its model.
-    """
-    if trace.model.sizes is None:
-        raise ValueError("the trace holds no sizes of its model; allowed: a trace with model.sizes")
-    sizes, found = trace.model.sizes, []
-    for s in trace.steps:
-        found.append(cost(s.query_count, s.attended, len(s.positions) + s.guessing, sizes))
-    return found
-
-
 def operations(trace: Trace) -> go.Figure:
     """Floating-point operations of each step, by part."""
-    return _stacked(costs(trace), OPERATION_PARTS, "operations")
+    return _stacked(pass_costs(trace), OPERATION_PARTS, "operations")
 
 
 def moved(trace: Trace) -> go.Figure:
     """Bytes that each step moves, by kind."""
-    return _stacked(costs(trace), BYTE_PARTS, "bytes")
+    return _stacked(pass_costs(trace), BYTE_PARTS, "bytes")
 
 
 def intensity(trace: Trace) -> go.Figure:
@@ -63,7 +45,7 @@ def intensity(trace: Trace) -> go.Figure:
     figure = base_figure(
         go.Scatter(
             x=steps,
-            y=[c.intensity for c in costs(trace)],
+            y=[c.intensity for c in pass_costs(trace)],
             name="operations a byte",
             line={"color": ACCENT},
             hovertemplate="step %{x}: %{y:.3s} operations a byte<extra></extra>",

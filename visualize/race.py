@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 
 from dllm.pace import DEFINITIONS, RULES, Throughput, comparable, first_step, laps, throughput, timeline
 from dllm.trace import Trace
+from visualize.comparison import not_a_race
 from visualize.figure import RULE, SERIES_STYLES, Style, bar_marker, base_figure, by_step, whole_ticks
 from visualize.view import Draw, Options, View, choice_option
 
@@ -124,18 +125,13 @@ def number_bars(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bo
 def race_note(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool = False) -> str:
     """What the figures count, in words; begins with the reason if the lanes cannot be compared."""
     why = comparable(list(lanes.values())) if len(lanes) > 1 else ""
-    sentences = [no_race(why)] if why else []
+    sentences = [not_a_race(why)] if why else []
     rules = ("decode_only" if decode_only else "end_to_end", "eos" if eos else "no_eos", "cut")
     sentences += [RULES[name] for name in rules]
     sentences += [DEFINITIONS[name] for name in (("ttft", "tpf") if decode_only else ("tps", "ttft", "tpf", "nfe"))]
     if any(laps(trace, eos=eos, decode_only=decode_only) for trace in lanes.values()):
         sentences.append(RULES["laps"])
     return " ".join(sentences)
-
-
-def no_race(why: str) -> str:
-    """A reason of `dllm.pace.comparable` as a sentence for the page."""
-    return f"Not a race: {why[:1].lower()}{why[1:]}"
 
 
 def _whisker(found: Throughput, laps: list[float]) -> dict[str, Any] | None:

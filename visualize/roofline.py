@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 
 from dllm.cost import FORMULAS
 from dllm.trace import Environment, Trace
-from visualize.cost import costs, has_sizes, intensity, moved, operations
+from visualize.cost import intensity, moved, operations
 from visualize.figure import INK, QUIET, Style, base_figure
+from visualize.pricing import has_sizes, pass_costs
 from visualize.race import lane_styles
 from visualize.view import LaneData, View
 
@@ -45,7 +46,7 @@ def _points(trace: Trace) -> list[tuple[float, float, int, str, int]]:
     """Of every timed pass: operations a byte, operations a second, step from 1, kind, positions computed."""
     return [
         (price.intensity, price.flops / step.seconds, step.index + 1, step.kind, step.query_count)
-        for step, price in zip(trace.steps, costs(trace), strict=True)
+        for step, price in zip(trace.steps, pass_costs(trace), strict=True)
         if step.seconds
     ]
 

@@ -7,9 +7,8 @@ from dllm.gate import compare_references
 from dllm.pace import Throughput, comparable, laps, throughput
 from dllm.settings import is_autoregressive, is_verified
 from dllm.trace import Trace
-from visualize.comparison import comparison_sentence
-from visualize.cost import costs, has_sizes
-from visualize.race import no_race
+from visualize.comparison import comparison_sentence, not_a_race
+from visualize.pricing import has_sizes, pass_costs
 
 TIE = 0.03  # a difference that runs on a shared machine cannot show
 
@@ -43,7 +42,7 @@ def verdict(traces: Mapping[str, Trace]) -> str:
     if len(traces) < 2:
         return ""
     if why := comparable(list(traces.values())):
-        return no_race(why)
+        return not_a_race(why)
     lanes = sorted(_lanes(traces), key=lambda lane: -lane.numbers.tps)
     if not all(lane.numbers.tps for lane in lanes):
         return ""
@@ -152,7 +151,7 @@ def _unproven(lane: Lane, base: Lane) -> bool:
 
 def _work(lane: Lane) -> float:
     """Operations a token."""
-    return sum(price.flops for price in costs(lane.trace)) / lane.numbers.tokens
+    return sum(price.flops for price in pass_costs(lane.trace)) / lane.numbers.tokens
 
 
 def _lowered(title: str) -> str:

@@ -7,7 +7,8 @@ from dllm.trace import Trace
 from tests.dllm.traces import decoded, every_way, made
 from tests.visualize.records import step
 from tests.visualize.runs import verified
-from visualize.cost import BYTE_PARTS, OPERATION_PARTS, costs, has_sizes, intensity, moved, operations
+from visualize.cost import BYTE_PARTS, OPERATION_PARTS, intensity, moved, operations
+from visualize.pricing import has_sizes, pass_costs
 
 COUNTS = st.integers(1, 500)
 
@@ -32,16 +33,16 @@ def test_a_pass_costs_the_sum_of_its_multiplications(queries: int, more: int, as
 @every_way
 def test_the_parts_add_up_to_what_the_run_recorded(spec: object, cache: str) -> None:
     trace = decoded(spec, cache, [1, 2, 3, 4])  # type: ignore[arg-type]
-    assert [(price.flops, price.bytes) for price in costs(trace)] == [(s.flops, s.bytes) for s in trace.steps]
+    assert [(price.flops, price.bytes) for price in pass_costs(trace)] == [(s.flops, s.bytes) for s in trace.steps]
     for figure, parts, total in ((operations(trace), OPERATION_PARTS, "flops"), (moved(trace), BYTE_PARTS, "bytes")):
         assert [bar.name for bar in figure.data] == [name for _, name, *_ in parts]
         stacked = [sum(column) for column in zip(*(bar.y for bar in figure.data), strict=True)]
-        assert stacked == [getattr(price, total) for price in costs(trace)]
+        assert stacked == [getattr(price, total) for price in pass_costs(trace)]
 
 
 def test_masks_of_verified_decoding_have_their_price() -> None:
     trace = verified()
-    assert [(price.flops, price.bytes) for price in costs(trace)] == [(s.flops, s.bytes) for s in trace.steps]
+    assert [(price.flops, price.bytes) for price in pass_costs(trace)] == [(s.flops, s.bytes) for s in trace.steps]
 
 
 def test_positions_a_token_are_counted_from_the_start() -> None:
@@ -60,4 +61,4 @@ def test_a_trace_without_sizes_cannot_be_priced() -> None:
     trace: Trace = made(step(0, {4: 5}))
     assert not has_sizes(trace)
     with pytest.raises(ValueError, match="no sizes"):
-        costs(trace)
+        pass_costs(trace)
