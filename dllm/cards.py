@@ -33,7 +33,7 @@ class ModelEntry:
 
     @property
     def spec(self) -> ModelSpec:
-        """Its family, with what is its own."""
+        """Its family, with `changes`."""
         return replace(FAMILIES[self.model_type], **self.changes)
 
     @property
@@ -43,20 +43,20 @@ class ModelEntry:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the network holds; a tied head counts once."""
+        """Number of parameters; a tied head counts once."""
         return self.shape.parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What decoding holds on the device, in bytes: the weights, and keys and values of 1,000 positions."""
+    """Bytes on the device: the weights, and keys and values of 1,000 positions."""
 
     weights: int
     cache: int
 
 
 def memory(entry: ModelEntry, size: int = 2) -> Memory:
-    """Memory a model needs at `size` bytes a number (2: bfloat16)."""
+    """Memory that a model needs at `size` bytes per number (2: bfloat16)."""
     shape = entry.shape
     return Memory(size * shape.parameters, size * 2 * shape.layers * shape.kv_heads * shape.head_dim * 1000)
 

@@ -1,4 +1,4 @@
-"""Headless requests: one JSON line in, one JSON line out; a bad one never stops the others."""
+"""Requests as JSON lines: one line in, one line out; a bad line never stops the others."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ WINDOW = 4  # batches of requests read ahead, so that a long answer leaves no ro
 
 
 class Runnable(Protocol):
-    """What the engine hands out; see `dllm.run.Run`."""
+    """A decoding run; see `dllm.run.Run`."""
 
     def __iter__(self) -> Iterator[Step]: ...
     def trace(self) -> Trace: ...
 
 
-class Engine(Protocol):
-    """What answers requests; see `dllm.engine.Engine`."""
+class RequestEngine(Protocol):
+    """The part of `dllm.engine.Engine` that requests need."""
 
     @property
     def autoregressive(self) -> bool: ...
@@ -36,9 +36,9 @@ class Engine(Protocol):
 
 
 class Folder:
-    """Where files of answers go: attention maps as `ID.npz`, or with `traces` the trace and its maps.
+    """A folder for files of answers: attention maps as `ID.npz`, or with `traces` the trace and its maps.
 
-    Those are `ID.json.gz` and `ID.attention.npz`. What an id holds besides letters, digits and "-_." becomes "_".
+    The latter are `ID.json.gz` and `ID.attention.npz`. What an id holds besides letters, digits and "-_." becomes "_".
     """
 
     def __init__(self, path: Path, *, traces: bool = False, taken: Sequence[Path] = ()) -> None:
@@ -47,7 +47,7 @@ class Folder:
         self._stems: set[str] = set()
 
     def claim(self, name: str) -> str:
-        """The stem of an id's files; each only once, so that no answer is written over another.
+        """Reserve the stem of an id's files. Each is given once, so that no answer overwrites another.
 
         Raises:
             SettingsError: it is another request's, or one of its files is taken.
@@ -90,31 +90,31 @@ def prompt_of(request: Mapping[str, Any]) -> str | list[int]:
 
 
 class Job:
-    """A request line on its way to its result line: {"id", "trace"} or {"id", "error"}."""
+    """A request line and its result: {"id", "trace"} or {"id", "error"}."""
 
-    def __init__(self, engine: Engine, line: str, folder: Folder | None) -> None:
+    def __init__(self, engine: RequestEngine, line: str, folder: Folder | None) -> None:
         self.engine, self.folder = engine, folder
         self.id: Any = None
         self.run: Runnable | None = None
         self.decoded = False
         self.error = ""
-        with self._told():
+        with self._catching():
             self._read(line)
 
     @property
     def attention(self) -> bool:
-        """Whether maps are to be kept, which only a run of its own can hand over step by step."""
+        """Whether attention maps are kept; such a request decodes alone, step by step."""
         return "attention" in self.settings.record
 
     def begin(self) -> Runnable:
-        """A run that was not begun yet."""
+        """Make a fresh run."""
         self.run, self.decoded = self.engine.run(self.prompt, self.settings), False
         return self.run
 
     def result(self) -> dict[str, Any]:
-        """The result line; decodes where that was not done."""
+        """The result line; decodes if `_decode_together` has not."""
         trace = None
-        with self._told():
+        with self._catching():
             if self.run is not None:
                 trace = self._finish(self.run).as_dict()
         return {"id": self.id, "error": self.error} if trace is None else {"id": self.id, "trace": trace}
@@ -140,7 +140,7 @@ class Job:
         self.begin()
 
     def _finish(self, run: Runnable) -> Trace:
-        """Decode, and put into the folder what is to be kept there."""
+        """Decode, and save the trace and the attention maps if they are kept."""
         folder = self.folder if self.folder and (self.attention or self.folder.traces) else None
         stem = folder.claim(str(self.id)) if folder else ""
         with ExitStack() as stack:
@@ -156,8 +156,8 @@ class Job:
         return trace
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever a line brings about becomes its error; the others are answered."""
+    def _catching(self) -> Iterator[None]:
+        """Any exception becomes the error of this line."""
         try:
             yield
         except json.JSONDecodeError as error:
@@ -168,15 +168,15 @@ class Job:
             self.error = f"{type(error).__name__}: {error}"
 
 
-def answer(engine: Engine, line: str, *, folder: Folder | None = None) -> dict[str, Any]:
+def answer(engine: RequestEngine, line: str, *, folder: Folder | None = None) -> dict[str, Any]:
     """The result line of a request line: {"id", "trace"} or {"id", "error"}. folder: for attention maps and files."""
     return Job(engine, line, folder).result()
 
 
 def answer_all(
-    engine: Engine, lines: Iterable[str], *, folder: Folder | None = None, batch: int = 1
+    engine: RequestEngine, lines: Iterable[str], *, folder: Folder | None = None, batch: int = 1
 ) -> Iterator[dict[str, Any]]:
-    """Result lines in order; empty lines are left out. batch: runs decoded together, each as it is alone.
+    """Result lines in order; empty lines are skipped. batch: runs decoded together, with the results of decoding alone.
 
     Raises:
         ValueError: batch below 1.
@@ -200,7 +200,7 @@ def check_batch(batch: int) -> None:
 
 
 def _decode_together(jobs: Sequence[Job], rows: int) -> None:
-    """Decode what can be, network by network. Where one run fails, those left of its network decode alone."""
+    """Decode requests together, network by network. If a run fails, the rest of its network decode alone."""
     groups: dict[int, list[Job]] = {}
     for job in jobs:
         if isinstance(job.run, Run) and not job.attention:

@@ -1,7 +1,8 @@
-"""Runs code that a model wrote against cases. Such code is hostile: two walls, each meant to hold alone.
+"""Runs code written by a model on test cases. The code is taken for hostile: two walls, each meant to hold alone.
 
 First, the code is parsed and only a small part of the language is let through: no imports, no names or attributes but
 short lists, no `**` and `<<`. Then a fresh interpreter runs it with no environment, no files, little time and memory.
+Not covered: bugs of the interpreter itself, and systems without resource limits, where no code is run.
 """
 
 import ast

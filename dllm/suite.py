@@ -1,7 +1,7 @@
-"""A suite of prompts with checkable answers, and open prompts without: what a model is measured by, as data.
+"""Suites of prompts for evaluation, as data: with a check of the answer, or open.
 
-A check says what a right answer contains, so that nothing has to be judged by a model. A prompt repeated as an answer
-is never right: a suite in which it would be is refused.
+A check says what a correct answer contains, so that no model has to judge it. A suite is refused if a prompt, repeated
+as its own answer, passes its check.
 """
 
 import json
@@ -42,7 +42,7 @@ class Code(_Record):
 
 
 class Different(_Record):
-    """Phrases of which so many must occur."""
+    """Phrases of which at least `count` must occur."""
 
     of: Phrases
     count: Annotated[int, Field(ge=1)]
@@ -117,7 +117,7 @@ def _number(wanted: str, text: str) -> bool:
 
 
 def _different(wanted: Different, text: str) -> bool:
-    """At least so many of these phrases occur, and none of them twice."""
+    """At least `count` of these phrases occur, and none of them twice."""
     times = [_times(phrase, text) for phrase in wanted.of]
     return max(times) <= 1 and sum(times) >= wanted.count
 
@@ -141,7 +141,7 @@ CHECKS: dict[str, tuple[Any, Callable[[Any, str], bool]]] = {
 
 
 class Item(_Record):
-    """A prompt, and what a right answer to it must fulfil: every check by its name in `CHECKS`. Open ones have none."""
+    """A prompt and the checks of its answer, by their names in `CHECKS`; None for an open prompt."""
 
     id: Phrase
     kind: Phrase
@@ -194,7 +194,7 @@ class Suite(_Record):
 
 
 def is_correct(item: Item, text: str) -> bool:
-    """Whether an answer fulfils every check of an item.
+    """Whether an answer passes every check of an item.
 
     Raises:
         ValueError: the item is open, so no answer to it is right or wrong.

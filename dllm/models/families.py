@@ -1,4 +1,4 @@
-"""Model families as plain data: how a checkpoint's config and tensors are named, and how the model is decoded.
+"""Model families as plain data: names in config.json, names of tensors, and what decoding depends on.
 
 To add one, write a `ModelSpec` and enter it in `FAMILIES`. Sources: the checkpoints' own configs; ids and layouts of
 Fast-dLLM v2 (arXiv 2509.26328), LLaDA (2502.09992) and Dream (2508.15487).
@@ -24,11 +24,11 @@ class Shape:
     norm_eps: float
     tied: bool
     qkv_bias: bool
-    context: int  # most positions it was made for
+    context: int  # maximum number of positions
 
     @property
     def parameters(self) -> int:
-        """How many numbers a network of these sizes holds; a tied head counts once."""
+        """Number of parameters; a tied head counts once."""
         width, kv_width = self.heads * self.head_dim, 2 * self.kv_heads * self.head_dim
         attention = self.hidden * (2 * width + kv_width) + self.qkv_bias * (width + kv_width)
         layer = attention + 3 * self.hidden * self.intermediate + 2 * self.hidden

@@ -42,7 +42,7 @@ class Model:
 
     @property
     def dtype(self) -> str:
-        """The weights' type by its name in `DTYPES`."""
+        """The weights' dtype, as named in `DTYPES`."""
         return str(self.net.norm.weight.dtype).removeprefix("torch.")
 
     @property
@@ -52,18 +52,18 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the network holds; a tied head counts once."""
+        """Number of parameters; a tied head counts once."""
         return sum(p.numel() for p in self.net.parameters())
 
 
 def choose_place(device: str | None, dtype: str | None, *, stored: torch.dtype) -> tuple[torch.device, torch.dtype]:
-    """The one place where device and dtype are decided.
+    """Choose device and dtype.
 
-    Device: as asked, else CUDA where there is one. Dtype: as asked; else float32 stays float32 (tiny and test nets);
-    else bfloat16, unless the CPU would emulate it.
+    Device: the given one, else CUDA if there is a device. Dtype: the given one; else float32 stays float32 (tiny and
+    test nets); else bfloat16, unless the CPU would emulate it.
 
     Raises:
-        ValueError: an unknown dtype or device, or a device this machine has not.
+        ValueError: an unknown dtype or device, or a device that this machine does not have.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype is {dtype!r}; allowed: {', '.join(DTYPES)}")
@@ -87,7 +87,7 @@ def load(
 
     Raises:
         ValueError: nothing there, an unknown model_type, or tensors that do not fit; says what is allowed.
-        OSError: the hub has it not, or cannot be reached.
+        OSError: the hub does not have it, or cannot be reached.
     """
     path = Path(source)
     if path.is_file() and path.suffix == ".gguf":

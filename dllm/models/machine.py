@@ -1,4 +1,4 @@
-"""The machine a network runs on: what it is called, and how many threads the network may use."""
+"""The machine that a network runs on: its name, and the number of CPU threads."""
 
 import platform
 from functools import cache
@@ -14,13 +14,13 @@ def machine(device: torch.device) -> dict[str, str | int]:
 
 
 def use_threads(count: int) -> None:
-    """Let the network use this many CPU threads.
+    """Set the number of CPU threads of the network.
 
     Raises:
         ValueError: fewer than one.
     """
     if count < 1:
-        raise ValueError(f"threads is {count}; allowed: 1 and more")
+        raise ValueError(f"threads is {count}; allowed: 1 or more")
     torch.set_num_threads(count)
 
 

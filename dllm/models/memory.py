@@ -1,4 +1,4 @@
-"""What a CUDA device's memory holds, and what it does not."""
+"""CUDA memory: releasing it, peak use, and work that may not fit into it."""
 
 import gc
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def has_cuda() -> bool:
 
 
 def release(device: torch.device | None = None) -> None:
-    """Give back what nothing refers to; on a CUDA device a count of the most that is held begins anew."""
+    """Free what nothing refers to, and restart the peak memory statistics of a CUDA device."""
     gc.collect()
     if has_cuda():
         torch.cuda.empty_cache()
@@ -23,12 +23,12 @@ def release(device: torch.device | None = None) -> None:
 
 
 def peak(device: torch.device) -> int | None:
-    """Most bytes that torch held of a device since `release`, memory of graphs included; None on a CPU."""
+    """Peak bytes of a device that torch reserved since `release`, with those of CUDA graphs; None on a CPU."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None
 
 
 def unless_full(work: Callable[[], Made]) -> Made | None:
-    """What the work gives; None where the device's memory does not hold it."""
+    """The result of the work; None if the device runs out of memory."""
     try:
         return work()
     except torch.OutOfMemoryError:

@@ -1,7 +1,7 @@
 """Text to ids and back. Chat templates are the checkpoint's own, else the family's.
 
-The files are read here, as what they are, and no class that they name is looked for: many published folders name one
-of their own, whose code would have to run.
+Tokenizer files are read here directly. Classes that they name are ignored: many published folders name one of their
+own, whose code would have to run.
 """
 
 import json
@@ -45,7 +45,7 @@ NAMED = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_t
 
 
 class Tokenizer:
-    """A thin face over the `tokenizers` library."""
+    """A thin wrapper of the `tokenizers` library."""
 
     def __init__(self, backend: PreTrainedTokenizerFast, template: str | None, *, mask_id: int | None = None) -> None:
         """template: used where the backend brings none. mask_id: taken for control even where it is not declared so."""
@@ -83,7 +83,7 @@ class Tokenizer:
     def bytes_of(self, token: int) -> bytes:
         """The bytes that an id stands for: of byte-level BPE, of Llama's byte tokens, else those of its text."""
         spelled = self.backend.convert_ids_to_tokens(token)
-        if spelled is None or token in self.backend.added_tokens_decoder:
+        if not isinstance(spelled, str) or token in self.backend.added_tokens_decoder:
             return self.piece(token).encode()
         if self._byte_level and all(char in BYTES for char in spelled):
             return bytes(BYTES[char] for char in spelled)

@@ -223,7 +223,7 @@ def test_traces_overwrite_neither_the_requests_nor_the_answers(tmp_path: Path) -
     ("args", "message"),
     [
         (["--batch", "0"], "batch is 0; allowed: 1 or more"),
-        (["--threads", "0"], "threads is 0; allowed: 1 and more"),
+        (["--threads", "0"], "threads is 0; allowed: 1 or more"),
         (["--traces", "old.jsonl"], "traces is 'old.jsonl'; allowed: a folder"),
         (["--model", "nowhere"], "model is 'nowhere'"),
     ],
