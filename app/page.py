@@ -51,8 +51,13 @@ threshold and batch size, with confidence intervals. Click a dot to open its tra
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # All are handled at once and wait in the device's line, which tells each their place; gradio's own queue does not
 LINE: dict[str, Any] = {"concurrency_limit": QUEUE, "concurrency_id": "line"}
-ASKED = "() => document.dispatchEvent(new CustomEvent('blockscope:asked'))"
-REFUSED = "() => document.dispatchEvent(new CustomEvent('blockscope:refused'))"
+# Each tab's button is off while its work goes on, and only then its Stop is on
+BUSY = "[{__type__: 'update', interactive: false}, {__type__: 'update', interactive: true}]"
+IDLE = "[{__type__: 'update', interactive: true}, {__type__: 'update', interactive: false}]"
+ASKED, REFUSED = (
+    f"() => {{ document.dispatchEvent(new CustomEvent('blockscope:{name}')); return {buttons}; }}"
+    for name, buttons in (("asked", BUSY), ("refused", IDLE))
+)
 
 
 def build(engines: Engines | None = None) -> Page:
@@ -66,7 +71,7 @@ def build(engines: Engines | None = None) -> Page:
             with gr.Tab("Decode"):
                 with gr.Row(elem_classes="bs-go"):
                     decode = gr.Button("Decode", variant="primary", min_width=120, scale=0)
-                    halt = gr.Button("Stop", min_width=90, scale=0)
+                    halt = gr.Button("Stop", min_width=90, scale=0, interactive=False)
                     ar = gr.Checkbox(True, label="Then decode with AR as well", container=False, min_width=240)
                 _examples(EXAMPLES, prompt, "Examples")
                 picker, upload = _recorded(recorded)
@@ -78,7 +83,7 @@ def build(engines: Engines | None = None) -> Page:
                 gr.Markdown(RACE, elem_classes="bs-intro")
                 with gr.Row(elem_classes="bs-go"):
                     start = gr.Button("Race", variant="primary", min_width=120, scale=0)
-                    leave = gr.Button("Stop", min_width=90, scale=0)
+                    leave = gr.Button("Stop", min_width=90, scale=0, interactive=False)
                 lanes = grid()
                 _examples(DEPENDENT, prompt, "Prompts whose tokens depend on each other: here parallel decoding breaks")
             with gr.Tab("Benchmark"):
@@ -86,7 +91,7 @@ def build(engines: Engines | None = None) -> Page:
                 chart = board()
         stage = viewer(answerer(runs, engines.device), elem_id="viewer")
         asked = [decode.click, prompt.submit]
-        gr.on(asked, None, None, None, js=ASKED, queue=False)
+        gr.on(asked, None, None, [decode, halt], js=ASKED, queue=False)  # first: what comes after waits for the run
         run = gr.on(
             asked,
             handler(engines, controls, runs),
@@ -97,7 +102,7 @@ def build(engines: Engines | None = None) -> Page:
             trigger_mode="once",
             api_name="decode",
         )
-        start.click(None, None, None, js=ASKED, queue=False)
+        start.click(None, None, [start, leave], js=ASKED, queue=False)
         race = start.click(
             racer(engines, runs),
             [prompt, model, *lanes.components],
@@ -107,8 +112,11 @@ def build(engines: Engines | None = None) -> Page:
             trigger_mode="once",
             api_name="race",
         )
-        for asking in (run, race):
-            asking.failure(None, None, None, js=REFUSED, queue=False)
+        ending = [halt.click, leave.click, picker.input, upload.upload, chart.open]  # type: ignore[attr-defined]
+        for done, buttons in ((run, [decode, halt]), (race, [start, leave])):
+            for ended in (done.then, *ending):
+                ended(None, None, buttons, js=f"() => {IDLE}", queue=False)
+            done.failure(None, None, buttons, js=REFUSED, queue=False)
         # Whoever opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)
         measuring = stage.measure(  # type: ignore[attr-defined]
