@@ -1,7 +1,8 @@
 """Measuring a device: passes of a network by width, and decoding speeds beside other engines.
 
 `bench --suite cpu` and `bench --suite gpu` are two presets of it. Rows are engine × threads × way of decoding × batch
-size; a preset says whether all rows of a batch size take turns or come one after the other.
+size; a preset says whether all rows of a batch size take turns or come one after the other. Another engine needs a name
+in `EngineName`, its rows in `_rates` and its decoding in `_warmed`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,16 +37,17 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A row to be measured: an engine in one way of decoding at one batch size."""
+    """A row to be measured: an engine in one way of decoding at one batch size. threads: None: the process's own."""
 
     engine: EngineName
     way: Way
     batch: int = 1
+    threads: int | None = None
 
     @property
     def title(self) -> str:
         """For progress and for what does not fit."""
-        return f"{title(self.engine, self.way)} at batch {self.batch}"
+        return f"{title(self.engine, self.way, self.threads)} at batch {self.batch}"
 
 
 def measure(load: Load, preset: Preset, report: Report) -> Iterator[Hardware]:
@@ -254,6 +256,7 @@ def _rate(row: Contender, repeats: Sequence[Decoded], memory: int | None) -> Rat
     return Rate(
         engine=row.engine,
         way=row.way,
+        threads=row.threads,
         batch=row.batch,
         tokens=repeats[0].tokens,
         passes=repeats[0].passes,

@@ -1,4 +1,4 @@
-"""The baseline: transformers' own network and `generate` over the very same weights, to time ours against."""
+"""A baseline for speed: transformers' own network and `generate` on the same weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,12 +18,17 @@ Generate = Callable[[list[int], int], list[int]]
 
 
 def baseline(model: Model, *, stop_ids: Sequence[int] | None = None) -> Generate:
-    """Greedy `generate` of transformers, with its KV cache and its default attention: (prompt, most tokens) → answer.
+    """Greedy `generate` of transformers, with its KV cache and default attention.
 
-    stop_ids: instead of the model's own; without any all tokens are written.
+    Args:
+        model: whose weights are shared, not copied.
+        stop_ids: instead of the model's own; an empty list: no token ends an answer.
+
+    Returns:
+        A function from a prompt's ids and the most tokens of an answer to the answer's ids.
 
     Raises:
-        ValueError: transformers has no network of its own for the family, or the biases are not where it has them.
+        ValueError: transformers has no network for the family, or the model has weights that it has no place for.
     """
     if model.spec.name not in NETWORKS:
         raise ValueError(f"the model is of the family {model.spec.name!r}; allowed: {', '.join(NETWORKS)}")
@@ -32,14 +37,14 @@ def baseline(model: Model, *, stop_ids: Sequence[int] | None = None) -> Generate
     config = make_config(**_config(model.net.shape))
     with torch.device("meta"):
         network = make_network(config)
-    spec, ours = replace(model.spec, rename=HUGGING_FACE), model.net.state_dict()
-    ours.pop("mask_vector", None)  # AR meets no mask
-    if strange := ours.keys() - {spec.tensor_name(name) for name in network.state_dict()}:
-        raise ValueError(f"the model holds {min(strange)}; allowed: what transformers' {make_network.__name__} holds")
-    network.load_state_dict({name: ours[spec.tensor_name(name)] for name in network.state_dict()}, assign=True)
+    spec, weights = replace(model.spec, rename=HUGGING_FACE), model.net.state_dict()
+    weights.pop("mask_vector", None)  # AR meets no mask
+    if unknown := weights.keys() - {spec.tensor_name(name) for name in network.state_dict()}:
+        raise ValueError(f"the model holds {min(unknown)}; allowed: what transformers' {make_network.__name__} holds")
+    network.load_state_dict({name: weights[spec.tensor_name(name)] for name in network.state_dict()}, assign=True)
     network.model.rotary_emb = type(network.model.rotary_emb)(config).to(model.device)  # no weights to load
     network.eval()
-    network.generation_config.eos_token_id = stops or None  # a config's own would stand in where none is given
+    network.generation_config.eos_token_id = stops or None  # set in any case: else the config's own would end answers
 
     @torch.inference_mode()
     def generate(prompt: list[int], most: int) -> list[int]:
