@@ -159,6 +159,7 @@ class Engine:
             **model_record(self.model).model_dump(),
             **self.environment().model_dump(),
             "attentions": self.traits.attentions,
+            "attention_reason": self._runner.attention.why,
             "mask_id": self.traits.mask_id,
             "context": self.traits.context,
         }

@@ -104,7 +104,7 @@ class Run:
         return kept
 
     def session(self) -> "Session":
-        """The device's side of this run; whoever drives the run holds it, once.
+        """The device's side of this run, made once; it lives as long as the caller holds it.
 
         Raises:
             RuntimeError: the run was begun before; its KV cache is gone.
@@ -160,7 +160,7 @@ class Run:
             environment=self.environment.model_copy(update={"rows": self.rows, **self._noted}),
             prompt=self.prompt,
             pieces={} if self.model.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
-            bytes={i: part.hex() for i in sorted(ids) if (part := self.fragment(i))} or None,
+            bytes={i: part.hex() for i in sorted(ids) if (part := self.fragment(i))} or None,  # type: ignore[call-arg]
             output=self.canvas.output,
             stop_reason=self.canvas.stop_reason or "cancelled",
             steps=self.records,

@@ -3,7 +3,7 @@
 Under hybrid attention known tokens are AR's, keys and values included. So one pass over the last verified token and the
 drafts behind it gives AR's token after each of them (speculative decoding, arXiv 2211.17192, with the model as its own
 drafter), and masks in the same pass, a group behind every prefix of the drafts, guess what comes next in the case that
-just so many drafts are right (relatives: arXiv 2507.11851, 2604.11035). A draft is the likeliest guess, so the rule
+exactly that many drafts are right (relatives: arXiv 2507.11851, 2604.11035). A draft is the likeliest guess, so
 "draw AR's token; keep the draft if it is the same" is speculative sampling exactly: at any temperature what is written
 is distributed as AR's, and at 0 it is AR's answer token for token.
 """
@@ -132,7 +132,7 @@ class VerifiedDecoder:
         return found
 
     def _chance(self, right: int) -> float:
-        """The probability that just so many drafts are right, as the masks saw it."""
+        """The probability that exactly `right` drafts are right, as the masks saw it."""
         wrong = 1 - self._sure[right] if right < len(self._sure) else 1.0
         return prod(self._sure[:right]) * wrong
 
@@ -171,7 +171,7 @@ def _cases(groups: Sequence[Group], readout: Readout, start: int) -> tuple[Case,
 
 
 def _first(readout: Readout, count: int) -> Readout:
-    """The part of a readout that AR said."""
+    """The part of a readout that holds AR's tokens."""
     rows = readout.alternatives
     return Readout(
         readout.positions[:count],

@@ -18,7 +18,7 @@ FORMAT = "blockscope.adapter/1"
 MASK = "mask_vector"
 KEYS = ("format", "base_sha256", "rank", "scale")
 AR, HYBRID = ("block_causal",), ("hybrid",)
-WHOLE = ("block_causal", "bidirectional")  # of files that do not say
+UNSTATED_ATTENTIONS = ("block_causal", "bidirectional")  # of files that do not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Adapter:
             raise ValueError(f"{path.name} changes no layer; allowed: at least one pair of matrices")
         if sha256 != metadata["base_sha256"]:
             raise ValueError(f"{path.name} was made for weights with sha256 {metadata['base_sha256']}, not {sha256}")
-        attentions = tuple(json.loads(metadata["attentions"])) if "attentions" in metadata else WHOLE
+        attentions = tuple(json.loads(metadata["attentions"])) if "attentions" in metadata else UNSTATED_ATTENTIONS
         vector = pairs.pop(MASK, None)
         mask_id = None if vector is None else int(metadata["mask_id"])
         return cls(pairs, float(metadata["scale"]), attentions, mask_id, vector)

@@ -1,4 +1,4 @@
-"""How likely a causal network finds what was written: the judge of answers that another decoding wrote."""
+"""How likely a causal network finds what was written: a measure of answers that another decoding wrote."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import torch
 from dllm.models.attend import AttentionMask
 from dllm.models.transformer import KVView, Transformer, rope_table
 
-GROUP = 16  # sequences a pass
+BATCH_SIZE = 16  # sequences a pass
 
 
 @torch.inference_mode()
@@ -22,8 +22,8 @@ def log_probabilities(net: Transformer, sequences: Sequence[tuple[Sequence[int],
     if not all(len(prompt) for prompt, _ in sequences):
         raise ValueError("a prompt is empty; allowed: at least one token")
     out: list[list[float]] = []
-    for start in range(0, len(sequences), GROUP):
-        out += _group(net, sequences[start : start + GROUP])
+    for start in range(0, len(sequences), BATCH_SIZE):
+        out += _group(net, sequences[start : start + BATCH_SIZE])
     return out
 
 

@@ -21,7 +21,7 @@ class KVPool:
         self._free: list[int] = []
 
     def lacks(self, slots: int, capacity: int) -> bool:
-        """Whether another storage is needed for so many sessions of so many positions, and can be had.
+        """Whether that many sessions of `capacity` positions need another storage, and can get it.
 
         It stays as it is while a session is in it: what does not fit gets no slot.
         """

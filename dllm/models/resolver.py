@@ -1,6 +1,5 @@
 """Which attention a network uses: one decision, from device, dtype, need for probabilities and what is installed."""
 
-import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
@@ -8,8 +7,6 @@ from importlib import import_module, metadata
 import torch
 
 from dllm.models.attend import Kernel, eager, flash2, flash4, sdpa
-
-log = logging.getLogger(__name__)
 
 NAMES = ("eager", "sdpa", "flash")
 HALVES = (torch.bfloat16, torch.float16)
@@ -54,7 +51,7 @@ def resolve(
     probabilities: bool = False,
     requested: str | None = None,
 ) -> AttentionBackend:
-    """Choose, and log it the first time.
+    """Choose the attention.
 
     probabilities: whether a recorder or d²Cache reads attention probabilities, which only eager attention has.
     requested: a name of `NAMES` instead of the best there is; it gives way to the need for probabilities only.
@@ -68,15 +65,12 @@ def resolve(
     if requested == "flash" and found is None:
         raise ValueError(f"attention is 'flash', but {refusal}; allowed here: eager, sdpa")
     if probabilities:
-        chosen = AttentionBackend("eager", eager, "torch", "its probabilities are read")
-    elif requested == "eager":
-        chosen = AttentionBackend("eager", eager, "torch", "it was asked for")
-    elif requested == "sdpa" or found is None:
-        chosen = AttentionBackend("sdpa", sdpa, "torch", "it was asked for" if requested else str(refusal))
-    else:
-        chosen = found
-    log.info("attention on %s in %s: %s, because %s", device, str(dtype).removeprefix("torch."), chosen, chosen.why)
-    return chosen
+        return AttentionBackend("eager", eager, "torch", "its probabilities are read")
+    if requested == "eager":
+        return AttentionBackend("eager", eager, "torch", "it was asked for")
+    if requested == "sdpa" or found is None:
+        return AttentionBackend("sdpa", sdpa, "torch", "it was asked for" if requested else str(refusal))
+    return found
 
 
 def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> tuple[AttentionBackend | None, str | None]:

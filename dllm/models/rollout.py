@@ -20,16 +20,3 @@ def influence(maps: Sequence[Tensor], queries: "slice | Tensor") -> Tensor:
         sums[queries] = rows
         sums = sums + rows @ probs
     return sums
-
-
-def rollout_matrix(maps: Sequence[Tensor], queries: "slice | Tensor") -> Tensor:
-    """The whole rollout (visible, visible), rows = outputs: the definition, for pictures and for checking."""
-    size = maps[0].shape[-1]
-    eye = torch.eye(size, dtype=maps[0].dtype, device=maps[0].device)
-    product = eye
-    for probs in maps:
-        mixed = eye.clone()
-        mixed[queries] = probs
-        mixed = mixed + eye
-        product = (mixed / mixed.sum(-1, keepdim=True)) @ product
-    return product

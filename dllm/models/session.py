@@ -29,7 +29,7 @@ class Session:
     """One sequence. Made by `Runner.session`, which owns the network.
 
     rope: (2, capacity, head_dim). block_size: of block-causal attention; None where every position sees all others.
-    greedy: the sampler without its seed, which tells no two sessions apart where nothing is drawn.
+    greedy: the sampler without its seed, which makes no difference where nothing is drawn.
     """
 
     cache: KVCache

@@ -1,7 +1,7 @@
 """One decoder-only transformer for every family, with a preallocated KV cache.
 
 RMSNorm, rotary embedding by halves, grouped-query attention, SwiGLU. It knows neither decoders nor caches:
-it is told which positions to compute, where their keys and values go, and how many cache entries they see.
+its caller says which positions to compute, where their keys and values go, and how many cache entries they see.
 """
 
 from collections.abc import Callable, Iterator, Sequence

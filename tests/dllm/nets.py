@@ -1,5 +1,6 @@
 """Tiny random networks and engines over them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -80,3 +81,16 @@ def both_engine(seed: int = 0) -> Engine:
     spec = replace(LLAMA, attentions=("bidirectional",))
     full = Model("full", spec, tiny(shape_of(LLAMA), seed=seed + 100, mask_id=MASK).double(), MASK, (STOP,))
     return Engine(hybrid_engine(seed).model, full=full)
+
+
+def rollout_matrix(maps: Sequence[torch.Tensor], queries: slice | torch.Tensor) -> torch.Tensor:
+    """The whole rollout (visible, visible), rows = outputs: the definition."""
+    size = maps[0].shape[-1]
+    eye = torch.eye(size, dtype=maps[0].dtype, device=maps[0].device)
+    product = eye
+    for probs in maps:
+        mixed = eye.clone()
+        mixed[queries] = probs
+        mixed = mixed + eye
+        product = (mixed / mixed.sum(-1, keepdim=True)) @ product
+    return product

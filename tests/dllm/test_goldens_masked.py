@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dllm.models.rollout import influence, rollout_matrix
+from dllm.models.rollout import influence
 from dllm.models.transformer import rope_table
 from dllm.settings import Choice, Settings
 from dllm.unmask import certainty_density
+from tests.dllm.nets import rollout_matrix
 from tests.goldens_io import GOLDENS, engine, golden
 
 SCORES = {"entropy": "entropy", "topk_margin": "margin"}

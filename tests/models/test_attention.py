@@ -1,6 +1,5 @@
 """The kernels answer alike, and the resolver chooses among them; CUDA and the flash packages are stand-ins here."""
 
-import logging
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -14,7 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dllm.models.attend import AttentionMask, eager, flash2, flash4, observed, sdpa
+from dllm.models.families import LLADA
 from dllm.models.resolver import resolve
+from tests.dllm.nets import engine_of
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 BF16, FP32 = torch.bfloat16, torch.float32
@@ -197,14 +198,10 @@ def test_what_is_asked_for_is_taken_but_not_against_the_need_for_probabilities(i
         resolve(CPU, BF16, head_dim=64, requested="flash")
 
 
-def test_the_choice_is_made_and_logged_once(installed: Any, caplog: pytest.LogCaptureFixture) -> None:
-    installed((9, 0), flash_attn="2.8.3")
-    with caplog.at_level(logging.INFO, "dllm.models.resolver"):
-        for _ in range(3):
-            resolve(CUDA, BF16, head_dim=64)
-    assert [record.getMessage() for record in caplog.records] == [
-        "attention on cuda:0 in bfloat16: flash (flash-attn 2.8.3), because flash-attn is installed"
-    ]
+def test_an_engine_says_what_was_chosen_and_why() -> None:
+    described = engine_of(LLADA).describe()
+    assert described["attention"] == "sdpa"
+    assert described["attention_reason"] == "flash kernels need a CUDA device, and this is cpu"
 
 
 def test_nothing_imports_flash_attn_before_it_is_chosen() -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from dllm.attention import Maps, MapsWriter
 from dllm.metrics import influences
 from dllm.models.families import DREAM, FAMILIES, FAST_DLLM_V2, LLADA, ModelSpec
-from dllm.models.rollout import influence, rollout_matrix
+from dllm.models.rollout import influence
 from dllm.settings import Choice, Settings
 from dllm.trace import Model, Trace, TraceError
-from tests.dllm.nets import engine_of
+from tests.dllm.nets import engine_of, rollout_matrix
 from tests.dllm.traces import canvas_at, made
 from tests.visualize.records import step
 from visualize.attention import layer_maps, map_template, rollout, rollout_maps, shares
