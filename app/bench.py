@@ -88,7 +88,11 @@ def script() -> str:
 
 def benchmarks(folder: Path = ASSETS) -> dict[str, Path]:
     """The benchmark files by name."""
-    return {path.stem: path for path in sorted(folder.glob("*.json")) if path.name != PUBLISHED.name}
+    return {
+        path.stem: path
+        for path in sorted(folder.glob("*.json"), key=lambda path: path.stem)
+        if path.name != PUBLISHED.name
+    }
 
 
 def replied(question: Any, folder: Path = ASSETS) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from visualize.stage import Stage, slowed, stopped, waiting
 
 Handler = Callable[..., Iterator[str]]
 NOTE_EVERY = 0.5  # seconds between two sentences about what goes on
+SPLIT = "\u200b"  # what the tokenizer puts into a special token that was typed, so that it is read as text
+TYPED = " The prompt names a special token of the model; it was read as plain text, with an invisible space in it."
 FAULT = "Something went wrong; the server's log says what."
 
 
@@ -51,7 +53,8 @@ def handler(engines: Engines, controls: Controls, runs: Runs) -> Handler:
                     return
                 lanes = _lanes(visit.engine, text, settings, ar=autoregressive)
                 live = Live(new_folder())
-                stage = stage_of(visit.engine, lanes, runs.open(live, session_of(request), folder=live.folder))
+                run = runs.open(live, session_of(request), folder=live.folder)
+                stage = stage_of(visit.engine, text, lanes, run)
                 yield from messages(stage, visit.drive(play(visit.engine, text, lanes, live)))
         except (SettingsError, LoadError) as error:
             raise gr.Error(escape(str(error)), print_exception=False) from error
@@ -59,11 +62,11 @@ def handler(engines: Engines, controls: Controls, runs: Runs) -> Handler:
     return decode
 
 
-def stage_of(engine: Engine, lanes: Mapping[str, Run], run: str) -> Stage:
+def stage_of(engine: Engine, text: str, lanes: Mapping[str, Run], run: str) -> Stage:
     """The stage of a run of these lanes, kept as `run`."""
     first = next(iter(lanes.values()))
     stage = Stage(run, list(lanes), first.piece, fragment=first.fragment)
-    stage.facts = facts(engine.describe(), lanes=len(lanes), seed=first.settings.seed)
+    stage.facts = facts(engine.describe(), lanes=len(lanes), seed=first.settings.seed) + _typed(engine, text, first)
     return stage
 
 
@@ -89,8 +92,9 @@ def play(engine: Engine, text: str, lanes: Mapping[str, Run], live: Live | None 
         observed = any(slowed(run.settings.as_json()) for run in lanes.values())
         if len(lanes) > 1 and rows == 1 and not late and not observed:  # the verdict says what speed cost
             yield from _compared(engine, text, traces, live)
-        seed = next(iter(lanes.values())).settings.seed
-        yield Finished(late, facts({**engine.describe(), "rows": rows}, lanes=len(lanes), seed=seed))
+        first = next(iter(lanes.values()))
+        about = facts({**engine.describe(), "rows": rows}, lanes=len(lanes), seed=first.settings.seed)
+        yield Finished(late, about + _typed(engine, text, first))
     finally:
         live.settle()
 
@@ -166,6 +170,13 @@ def facts(about: dict[str, Any], *, lanes: int, seed: int) -> str:
     return (
         f"{provenance(about, title=card.title if card else None, seed=seed)}{order}{' ' + card.about if card else ''}"
     )
+
+
+def _typed(engine: Engine, text: str, run: Run) -> str:
+    """A sentence where the prompt that was decoded is not the one that was typed."""
+    if engine.tokenizer is None or SPLIT in text or SPLIT not in engine.tokenizer.decode(run.prompt):
+        return ""
+    return TYPED
 
 
 def _lanes(engine: Engine, text: str, settings: Settings, *, ar: bool) -> dict[str, Run]:

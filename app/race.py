@@ -42,7 +42,7 @@ def racer(engines: Engines, runs: Runs) -> Callable[..., Iterator[str]]:
                 check_tokens(len(next(iter(contest.runs.values())).prompt))
                 live = Live(new_folder())
                 run = runs.open(live, session_of(request), folder=live.folder)
-                stage = stage_of(visit.engine, contest.runs, run)
+                stage = stage_of(visit.engine, text, contest.runs, run)
                 stage.titles = titles_of({name: each.as_json() for name, each in lanes.items()})
                 yield from messages(stage, visit.drive(play(visit.engine, text, contest, live, watched=watched)))
         except (SettingsError, LoadError) as error:

@@ -5,6 +5,7 @@ import gradio as gr
 import pytest
 
 from app.controls import AUTO, Controls, control, first_sentence, knobs, round_values
+from app.limits import check_request
 from dllm.cache import CACHES
 from dllm.cards import MODELS
 from dllm.decode import Traits, resolve
@@ -36,6 +37,13 @@ def test_a_bounded_number_becomes_a_slider() -> None:
 def test_a_number_without_a_near_end_becomes_a_box() -> None:
     assert isinstance(made("seed"), gr.Number)
     assert (made("seed").value, made("seed").maximum) == (7, 2**32 - 1)
+
+
+def test_a_box_does_not_round_without_a_word() -> None:
+    assert made("seed").preprocess(1.5) == 1.5  # which the settings refuse
+    with pytest.raises(SettingsError, match=r"seed is 1\.5; allowed: an integer"):
+        check_request({"seed": made("seed").preprocess(1.5)})
+    assert made("seed").preprocess(7) == 7
 
 
 def test_a_number_that_may_be_left_to_the_model_becomes_a_choice() -> None:

@@ -62,6 +62,28 @@ def test_stop_acts_within_a_step(page: Page, scripted: Server) -> None:
     assert page.locator(".bs").get_attribute("data-passes") in ("3", "4")
 
 
+def test_decode_is_off_while_it_goes_on_and_a_refusal_costs_nothing(page: Page, scripted: Server) -> None:
+    decode(page, scripted, "gated")
+    button, stop = (page.get_by_role("button", name=name, exact=True) for name in ("Decode", "Stop"))
+    scripted.expect("begun")
+    expect(button).to_be_disabled()
+    stop.click()
+    expect(button).to_be_enabled()
+    expect(stop).to_be_disabled()
+    scripted.say("go")
+    page.get_by_role("textbox", name="Prompt").fill("hostile")
+    button.click()
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+    expect(stop).to_be_disabled()
+    run = page.locator(".bs").get_attribute("data-run")
+    page.get_by_role("textbox", name="Prompt").fill("")
+    button.click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("the prompt is empty")
+    expect(button).to_be_enabled()
+    assert page.locator(".bs").get_attribute("data-run") == run
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+
+
 def test_a_closed_tab_frees_its_run(page: Page, scripted: Server) -> None:
     decode(page, scripted, "gated")
     scripted.expect("begun")
