@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
 from functools import partial
+from pathlib import Path
 from threading import Event, Lock
 from typing import TypeVar
 
@@ -39,8 +40,17 @@ def threads() -> int:
             if not given.isdecimal() or int(given) < 1:
                 raise ValueError(f"{name} is {given!r}; allowed: a whole number from 1")
             return int(given)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, cores() - 1)
+
+
+def cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """CPU cores that this process may use: of the machine, by its affinity, and by a container's limit."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, limit.read_text().split())
+    except (OSError, ValueError):  # no such file, or "max" in it
+        return count
+    return max(1, min(count, quota // period))
 
 
 class Engines:

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Generator
 from itertools import count
+from pathlib import Path
 from threading import Event
 from time import sleep
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from anyio import CapacityLimiter
 from gradio.utils import SyncToAsyncIterator
 
-from app.engines import Engines, LoadError, Visit, threads
+from app.engines import Engines, LoadError, Visit, cores, threads
 from dllm.cards import MODELS
 from dllm.settings import SettingsError
 from tests.app.test_worker import settle
@@ -276,10 +277,21 @@ def test_the_page_leaves_a_core_unless_it_is_told(
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
+    for available, expected in ((8, count), (1, count if given else 1)):
+        monkeypatch.setattr("app.engines.cores", lambda available=available: available)
+        assert threads() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8), (None, 8)]
+)
+def test_a_container_may_use_fewer_cores_than_there_are(
+    text: str | None, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
-    assert threads() == count
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0})
-    assert threads() == (count if given else 1)
+    if text:
+        (tmp_path / "cpu.max").write_text(f"{text}\n")
+    assert cores(tmp_path / "cpu.max") == count
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
