@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dllm import __version__
-from dllm.files import check_output, replacing, write_file
+from dllm.files import check_not_read, check_output, replacing, write_file
 from dllm.measuring import add_bench, add_judge
 from dllm.trace import Trace, TraceError
 
@@ -262,6 +262,7 @@ def add_distill(commands: Any) -> None:
 def _distill(args: argparse.Namespace) -> int:
     from dllm.training import distill
 
+    check_not_read("out", args.out, {f"prompts[{n}]": path for n, path in enumerate(args.prompts)})
     source = distill.Source(args.kind, twin=args.twin, prompts=tuple(args.prompts))
     recipe = distill.Recipe(answers=args.answers)
     distill.distill(

@@ -74,7 +74,16 @@ def check_output(name: str, path: Path, inputs: Mapping[str, str | Path] | None 
     """
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"{name} is {str(path)!r}; allowed: a file in a folder that exists")
-    for what, read in (inputs or {}).items():
+    check_not_read(name, path, inputs or {})
+
+
+def check_not_read(name: str, path: Path, inputs: Mapping[str, str | Path]) -> None:
+    """Refuse a place for a result that is one of the files that the work reads; see `check_output`.
+
+    Raises:
+        ValueError: it is the same file as an input, also by a link.
+    """
+    for what, read in inputs.items():
         if is_same_file(path, Path(read)):
             raise ValueError(f"{name} is {str(path)!r}, the same file as {what} {str(read)!r}; allowed: another file")
 

@@ -48,7 +48,7 @@ def add_bench(commands: Any) -> None:
 
 def _bench(args: argparse.Namespace) -> int:
     if args.out is not None:  # before minutes of measuring, not after
-        check_output("out", args.out)
+        check_output("out", args.out, {"suite": args.suite, "model": args.model})
     if args.suite in ("cpu", "gpu"):
         return _bench_hardware(args)
     return _bench_suite(args)

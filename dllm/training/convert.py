@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dllm.files import replacing
+from dllm.files import check_not_read, replacing
 from dllm.models.adapter import FORMAT, MASK, merge
 from dllm.models.fetch import fetch_base
 from dllm.models.loader import Model, load
@@ -63,9 +63,13 @@ def convert(config: Path, *, report: Callable[[dict[str, object]], None] | None 
     `report` is called with each line of the log as it is written (`log.jsonl` in the work folder).
 
     Raises:
-        ValueError: a bad config, data that are none, or a checkpoint of another shape.
+        ValueError: a bad config, an adapter that would overwrite what it is made from, data that are none, or a
+            checkpoint of another shape.
     """
     settings = Config.load(config)
+    read = {"base": settings.base, "twin": settings.twin, **{f"data[{n}]": at for n, at in enumerate(settings.data)}}
+    inputs = {name: Path(at).expanduser() for name, at in read.items() if at is not None}
+    check_not_read("out", Path(settings.out).expanduser(), inputs)
     base = fetch_base() if settings.base is None else Path(settings.base).expanduser()
     if settings.workers > 1:
         torch.set_num_threads(1)

@@ -310,6 +310,35 @@ def test_a_trace_is_not_overwritten_by_its_drift(link: str, tmp_path: Path, caps
     assert link != "attention" or place.read_bytes() == b"maps"
 
 
+@pytest.mark.parametrize("place", [".", "none/x.json", "suite.json"])
+def test_a_benchmark_overwrites_nothing(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("suite.json").write_text("{}")
+    assert main(["bench", "--suite", "suite.json", "--only", "0.9", "--out", place]) == 2
+    allowed = "a file in a folder that exists" if place != "suite.json" else "another file"
+    assert re.search(rf"out is '{place}'.*; allowed: {allowed}$", capsys.readouterr().err.strip())
+    assert Path("suite.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("command", ["distill", "convert"])
+def test_training_overwrites_nothing_that_it_reads(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data.jsonl").write_text("old")
+    Path("link").hardlink_to("data.jsonl")
+    Path("c.json").write_text(json.dumps({"data": ["data.jsonl"], "work": "work", "out": "link"}))
+    asked = {
+        "distill": ["--kind", "answers", "--prompts", "data.jsonl", "--out", "link"],
+        "convert": ["--config", "c.json"],
+    }
+    assert main([command, *asked[command]]) == 2
+    assert re.search(r"out is 'link', the same file as (prompts|data)\[0\] 'data.jsonl'", capsys.readouterr().err)
+    assert Path("data.jsonl").read_text() == "old"
+
+
 def test_attention_needs_a_place(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"prompt_ids": [1], "record": ["attention"]}\n'))
     assert main(["decode", "--model", V2]) == 1
