@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dllm.models import ceilings as module
+from dllm.models.ceilings import ceilings  # at import: every test finds a quick one in its place
 
 CPU = torch.device("cpu")
 DTYPES = (torch.float32, torch.bfloat16)
@@ -16,13 +17,15 @@ class Machine:
 
     def __init__(self, flops: float, bytes: float, *, slow_first: float = 1.0) -> None:
         self.flops, self.bytes, self.slow_first = flops, bytes, slow_first
-        self.now, self.calls = 0.0, 0
+        self.now, self.calls, self.reads, self.largest = 0.0, 0, 0, 0
 
     def product(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         rows = left.shape[0]
         seconds = 2 * rows * right.numel() / self.flops if rows > 1 else right.numel() * right.itemsize / self.bytes
         self.now += seconds * (self.slow_first if self.calls == 0 else 1)
         self.calls += 1
+        self.reads += rows == 1
+        self.largest = max(self.largest, rows)
         return left.new_empty(rows, right.shape[1])
 
 
@@ -54,8 +57,7 @@ def test_a_machine_of_a_known_speed_is_found_to_have_it(
     dtype: torch.dtype, flops: float, on: Callable[[Machine], Machine]
 ) -> None:
     machine = on(Machine(flops, 1e10))
-    assert module._peak_flops(CPU, dtype) == pytest.approx(flops, rel=1e-6)
-    assert module._peak_bytes(CPU, dtype) == pytest.approx(1e10, rel=1e-6)
+    assert ceilings(CPU, dtype) == pytest.approx((flops, 1e10), rel=1e-6)
     assert machine.calls > 4
 
 
@@ -64,30 +66,33 @@ def test_both_take_three_tenths_of_a_second_at_most(
     flops: float, bytes: float, on: Callable[[Machine], Machine]
 ) -> None:
     machine = on(Machine(flops, bytes))
-    module._peak_flops(CPU, torch.float32)
-    module._peak_bytes(CPU, torch.float32)
+    ceilings(CPU, torch.float32)
     assert machine.now <= 0.3
 
 
-def test_a_fast_machine_multiplies_large_matrices(on: Callable[[Machine], Machine]) -> None:
-    machine = on(Machine(1e13, 1e11))
-    module._peak_flops(CPU, torch.float32)
-    assert machine.calls == module.TRIES * len(module.SIDES["cpu"])
+def test_a_fast_machine_multiplies_large_matrices_and_a_slow_one_small_ones(
+    on: Callable[[Machine], Machine],
+) -> None:
+    sides = []
+    for flops in (1e9, 1e13):
+        machine = on(Machine(flops, 1e11))
+        ceilings(CPU, torch.float32)
+        sides.append(machine.largest)
+    assert sides == [module.SIDES["cpu"][0], module.SIDES["cpu"][-1]]
 
 
 def test_a_try_that_was_slowed_down_does_not_count(on: Callable[[Machine], Machine]) -> None:
     on(Machine(1e12, 1e10, slow_first=3))
-    assert module._peak_flops(CPU, torch.float32) == pytest.approx(1e12, rel=1e-6)
+    assert ceilings(CPU, torch.float32)[0] == pytest.approx(1e12, rel=1e-6)
 
 
-def test_a_measurement_that_takes_too_long_ends_with_its_first_try(on: Callable[[Machine], Machine]) -> None:
-    machine = on(Machine(1e12, 1e8))
-    assert module._peak_bytes(CPU, torch.float32) == pytest.approx(1e8, rel=1e-6)
-    assert machine.calls == 1
+def test_a_read_that_takes_too_long_is_made_once(on: Callable[[Machine], Machine]) -> None:
+    machine = on(Machine(1e9, 1e8))
+    assert ceilings(CPU, torch.float32)[1] == pytest.approx(1e8, rel=1e-6)
+    assert machine.reads == 1
 
 
 @measured
 def test_real_products_are_timed(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.BYTES, "cpu", 2**22)
-    found = (module._peak_flops(CPU, dtype), module._peak_bytes(CPU, dtype))
-    assert all(0 < peak < float("inf") for peak in found)
+    assert all(0 < peak < float("inf") for peak in ceilings(CPU, dtype))
