@@ -192,7 +192,7 @@ class Decoder:
         self.canvas = canvas_of(prompt, settings, traits)
         self.sub_block_size = settings.sub_block_size
         self.index = 0
-        self._turn: tuple[Plan, Span, Span] | None = None
+        self._pending: tuple[Plan, Span, Span] | None = None
         self._began = 0.0
 
     @property
@@ -229,7 +229,7 @@ class Decoder:
         if canvas.block_causal and canvas.shift and first == block[0]:
             asked = [first]  # predicted by the block before; the others can be once it is known
         plan = self.policy.plan(canvas, block, window, asked)
-        self._turn = plan, block, window
+        self._pending = plan, block, window
         return plan
 
     def apply(self, readout: Readout) -> Step:
@@ -238,13 +238,13 @@ class Decoder:
         Raises:
             RuntimeError: the cache policy reached no mask, so that decoding would never end.
         """
-        assert self._turn is not None, "apply() needs a plan()"
-        plan, block, window = self._turn
+        assert self._pending is not None, "apply() needs a plan()"
+        plan, block, window = self._pending
         committed = self._commit(plan, block, window, readout)
         step = Step(self.index, block, window, plan, readout, committed, (), 0.0)
         self.policy.update(step, self.canvas)
         self.index += 1
-        self._turn = None
+        self._pending = None
         return replace(step, seconds=perf_counter() - self._began - readout.overhead)
 
     def _eligible(self, positions: list[int]) -> list[int]:

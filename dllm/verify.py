@@ -49,7 +49,7 @@ class VerifiedDecoder:
         self.drafts: list[int] = []
         self._sure: list[float] = []  # of each draft, that it is right if those before it are
         self._encoded = 0  # entries [0, _encoded) are those of verified tokens
-        self._turn: tuple[Plan, list[Group]] | None = None
+        self._pending: tuple[Plan, list[Group]] | None = None
         self._began = 0.0
 
     @property
@@ -85,13 +85,13 @@ class VerifiedDecoder:
             "denoise",
             layout=layout,
         )
-        self._turn = plan, groups
+        self._pending = plan, groups
         return plan
 
     def apply(self, readout: Readout) -> Step:
         """Keep the drafts that AR says too, and its own next token; the guesses behind them are the next drafts."""
-        assert self._turn is not None, "apply() needs a plan()"
-        plan, groups = self._turn
+        assert self._pending is not None, "apply() needs a plan()"
+        plan, groups = self._pending
         canvas, tested = self.canvas, tuple(self.drafts)
         asked = len(tested) + 1
         said = readout.tokens[:asked]
@@ -116,7 +116,7 @@ class VerifiedDecoder:
             cases,
         )
         self.index += 1
-        self._turn = None
+        self._pending = None
         return step
 
     def _groups(self, known: int) -> list[Group]:
