@@ -260,9 +260,9 @@ def add_distill(commands: Any) -> None:
 
 
 def _distill(args: argparse.Namespace) -> int:
+    check_not_read("out", args.out, {f"prompts[{n}]": path for n, path in enumerate(args.prompts)})
     from dllm.training import distill
 
-    check_not_read("out", args.out, {f"prompts[{n}]": path for n, path in enumerate(args.prompts)})
     source = distill.Source(args.kind, twin=args.twin, prompts=tuple(args.prompts))
     recipe = distill.Recipe(answers=args.answers)
     distill.distill(
