@@ -1,21 +1,19 @@
 """The loaded model, and visits: each waits for the device, loads its model and runs works on it."""
 
-import os
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
 from functools import partial
-from pathlib import Path
 from threading import Event, Lock
 from typing import TypeVar
 
 from app.device import Device, Place, Use
+from app.environment import threads
 from app.worker import Task, Worker
 from dllm.cards import offered
 from dllm.engine import Engine
 from dllm.settings import SettingsError
 
 T = TypeVar("T")
-THREADS = "BLOCKSCOPE_THREADS"  # CPU threads of the page's network
 POLL = 0.25  # seconds between two sentences about a load
 FRAME = 0.04  # seconds in which all events are sent together: more than 25 messages a second nobody sees
 PATIENCE = 30.0  # seconds in which a visitor in the line is sent at least one sentence
@@ -24,33 +22,6 @@ Loader = Callable[..., Engine]  # Engine.load, or a stand-in with its signature
 
 class LoadError(RuntimeError):
     """A model could not be loaded; the message says why."""
-
-
-def threads() -> int:
-    """CPU threads for the page's network: BLOCKSCOPE_THREADS, else OMP_NUM_THREADS, else all cores but one.
-
-    One core is left for the web server and the browser: two threads that wait for each other on a core that something
-    else uses are several times slower than one.
-
-    Raises:
-        ValueError: a variable is not a whole number from 1.
-    """
-    for name in (THREADS, "OMP_NUM_THREADS"):
-        if given := os.environ.get(name):
-            if not given.isdecimal() or int(given) < 1:
-                raise ValueError(f"{name} is {given!r}; allowed: a whole number from 1")
-            return int(given)
-    return max(1, cores() - 1)
-
-
-def cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """CPU cores that this process may use: of the machine, by its affinity, and by a container's limit."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = map(int, limit.read_text().split())
-    except (OSError, ValueError):  # no such file, or "max" in it
-        return count
-    return max(1, min(count, quota // period))
 
 
 class Engines:

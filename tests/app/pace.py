@@ -42,7 +42,7 @@ class Clocked:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
 
-    def load(self, name: str, *, progress: Any = None) -> "Clocked":
+    def load(self, name: str, *, progress: Any = None) -> Any:
         return self
 
     def run(self, prompt: Any, settings: Settings) -> Any:
@@ -69,8 +69,9 @@ for _ in sys.stdin:
 
 
 def for_nobody(engine: Clocked, engines: Engines) -> float:
-    for _ in engines.drive(engine.steps(engine.run("", SETTINGS))):
-        pass
+    with engines.visit() as visit:
+        for _ in visit.drive(engine.steps(engine.run("", SETTINGS))):
+            pass
     return engine.took[-1]
 
 

@@ -10,7 +10,8 @@ import pytest
 from anyio import CapacityLimiter
 from gradio.utils import SyncToAsyncIterator
 
-from app.engines import Engines, LoadError, Visit, cores, threads
+from app.engines import Engines, LoadError, Visit
+from app.environment import cores, threads
 from dllm.cards import MODELS
 from dllm.settings import SettingsError
 from tests.app.test_worker import settle
@@ -278,7 +279,7 @@ def test_the_page_leaves_a_core_unless_it_is_told(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     for available, expected in ((8, count), (1, count if given else 1)):
-        monkeypatch.setattr("app.engines.cores", lambda available=available: available)
+        monkeypatch.setattr("app.environment.cores", lambda available=available: available)
         assert threads() == expected
 
 
