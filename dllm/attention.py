@@ -58,7 +58,7 @@ class MapsWriter:
     """Writes maps step by step, `with MapsWriter(path) as writer: writer.add(0, maps)`; closing makes it whole."""
 
     def __init__(self, path: str | Path | IO[bytes], cap: int = MAX_BYTES) -> None:
-        """cap: bytes of maps, unpacked. The first step that would exceed it, or MAX_MEMBERS, is dropped, and all after it.
+        """cap: bytes of maps, unpacked. The first step beyond it or beyond MAX_MEMBERS is dropped, and all after it.
 
         Raises:
             ValueError: a cap above what is read again.

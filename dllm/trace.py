@@ -49,7 +49,7 @@ class Limits:
 
 
 OWN = Limits(MAX_BYTES, MAX_STEPS, 2**27)
-UPLOAD = Limits(16 * 2**20, 2**13, 2**22)
+UPLOAD = Limits(8 * 2**20, 2**13, 2**22)
 PER_NUMBER, PER_STEP = 36, 2500  # bytes in memory, about
 _READERS = BoundedSemaphore(2)  # processes that read uploads at the same time
 
