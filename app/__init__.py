@@ -1,4 +1,5 @@
-"""The page: layout, controls, handlers, and the thread in which the network works for all visitors.
+"""The page: layout, controls, handlers of events, and the thread that the network works in.
 
-May import gradio, dllm (engine, traces, settings; no torch, no training) and visualize; nothing imports it but app.py.
+May import: gradio, starlette, anyio; visualize; dllm.bench and the documents of dllm.bench; dllm.engine, dllm.trace,
+the decoders, the ground.
 """

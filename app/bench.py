@@ -10,16 +10,16 @@ import gradio as gr
 
 from app.runs import Runs, Saved
 from app.viewer import PLOTLY_LOADER, PLOTLY_URL
-from dllm.document import AR, Benchmark, BenchmarkError, Row
-from dllm.hardware import Hardware, Measured
-from dllm.published import Published
-from dllm.summary import BRACKETS, cell, columns
-from dllm.targets import Target, description, notes, place, targets
+from dllm.bench.document import AR, Benchmark, BenchmarkError, Row
+from dllm.bench.hardware import Hardware, Measured
+from dllm.bench.published import Published
+from dllm.bench.summary import BRACKETS, cell, columns
+from dllm.bench.targets import Target, description, notes, place, targets
 from dllm.trace import TraceError
-from visualize.bench import Drawn, charts
-from visualize.figure import spec
-from visualize.hardware import charts as hardware_charts
-from visualize.page import VIEWER_FOLDER
+from visualize.charts.bench import Drawn, charts
+from visualize.charts.figure import spec
+from visualize.charts.hardware import charts as hardware_charts
+from visualize.export.html import VIEWER_FOLDER
 from visualize.replay import Replay
 from visualize.stage import dumps
 

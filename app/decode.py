@@ -17,10 +17,10 @@ from app.folders import new_folder
 from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
 from app.runs import Runs, session_of
-from dllm.cards import MODELS
+from dllm.bench.references import References, autoregressive, item_of
 from dllm.engine import Engine
-from dllm.judge import References, autoregressive, item_of
-from dllm.run import Run
+from dllm.engine.registry import MODELS
+from dllm.engine.run import Run
 from dllm.settings import RECORDS, Settings, SettingsError
 from dllm.step import Step
 from dllm.trace import Trace

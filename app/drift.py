@@ -7,8 +7,8 @@ import gradio as gr
 
 from app.engines import Engines, LoadError
 from app.runs import Runs, session_of
+from dllm.engine.drift import Shadow
 from dllm.settings import SettingsError
-from dllm.shadow import Shadow
 from visualize.stage import notice
 from visualize.view import QuestionError
 

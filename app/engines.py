@@ -9,8 +9,8 @@ from typing import TypeVar
 from app.device import Device, Place, Use
 from app.environment import threads
 from app.worker import Task, Worker
-from dllm.cards import offered
 from dllm.engine import Engine
+from dllm.engine.registry import offered
 from dllm.settings import SettingsError
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.limits import check_request, number, whole
-from dllm.race import LANES
+from dllm.engine.race import LANES
 from dllm.settings import Settings, SettingsError
 
 

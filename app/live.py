@@ -4,9 +4,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from app.limits import MAPS_BYTES
-from dllm.attention import Maps, MapsWriter
-from dllm.run import Run
+from dllm.engine.run import Run
 from dllm.trace import Trace
+from dllm.trace.attention import Maps, MapsWriter
 from visualize.replay import Replay
 from visualize.view import QuestionError
 

@@ -18,7 +18,7 @@ from app.race import racer
 from app.runs import Runs, session_of
 from app.serving import Page
 from app.viewer import viewer
-from dllm.cards import offered
+from dllm.engine.registry import offered
 
 INTRO = """# Blockscope
 

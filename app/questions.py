@@ -13,7 +13,7 @@ from app.limits import DRAWING, RACING
 from app.runs import Runs
 from dllm.settings import SettingsError
 from dllm.trace import TraceError
-from visualize.export import EXPORTS
+from visualize.export.formats import EXPORTS
 from visualize.replay import Replay
 from visualize.view import QuestionError
 

@@ -15,9 +15,9 @@ from app.lanes import Grid
 from app.limits import SECONDS, check_prompt, check_tokens
 from app.live import Live
 from app.runs import Runs, session_of
+from dllm.bench.references import References, item_of
 from dllm.engine import Engine
-from dllm.judge import References, item_of
-from dllm.race import Race, RacePass
+from dllm.engine.race import Race, RacePass
 from dllm.settings import SettingsError
 from visualize.lane import titles_of
 from visualize.stage import waiting

@@ -13,7 +13,7 @@ from weakref import finalize
 import gradio as gr
 
 from app.limits import KEPT, KEPT_BYTES, KEPT_EACH
-from dllm.drift import Drift
+from dllm.trace.drift import Drift
 from visualize.replay import Replay
 from visualize.view import QuestionError
 

@@ -18,7 +18,7 @@ from app.folders import clean_when_terminated
 from app.limits import QUEUE
 from app.look import CSS, THEME
 from app.viewer import PLOTLY_URL
-from visualize.page import PLOTLY
+from visualize.export.html import PLOTLY
 
 HOSTS = (
     "GRADIO_ALLOWED_HOSTS"  # names that the page answers to beside its own, separated by commas; "*.NAME" for all below

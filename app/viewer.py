@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from visualize.export import EXPORTS
-from visualize.page import viewer_script, viewer_template, viewer_texts
+from visualize.export.formats import EXPORTS
+from visualize.export.html import viewer_script, viewer_template, viewer_texts
 
 PLOTLY_URL = "plotly.min.js"  # relative to the page; app.serving answers it
 # what a component's script passes on for plotly.js: fetched by whoever first draws a chart, once for the page

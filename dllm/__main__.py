@@ -2,6 +2,6 @@
 
 import sys
 
-from dllm.cli import main
+from dllm.cli.main import main
 
 sys.exit(main())

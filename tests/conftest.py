@@ -54,8 +54,8 @@ def only_loopback() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def peaks() -> Iterator[tuple[float, float]]:
     """Peak FLOP/s and bytes/s of a machine that nobody measures: 0.3 s for every engine would be most of many tests."""
-    from dllm.models import ceilings
+    from dllm.models import device
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ceilings, "ceilings", lambda device, dtype: (1e12, 1e10))
+        patch.setattr(device, "peak_rates", lambda device, dtype: (1e12, 1e10))
         yield 1e12, 1e10

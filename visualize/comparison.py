@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from dllm.gate import Comparison, compare_references
 from dllm.settings import is_autoregressive, is_verified
-from dllm.strict import short
 from dllm.trace import Trace
+from dllm.trace.compare import Comparison, compare_references
+from dllm.trace.errors import short
 
 REFERENCE_NAMES = {"no_cache": "without cache", "one_by_one": "one token at a time"}
 # the names of the same references, and their order, where verified decoding is compared
@@ -44,7 +44,7 @@ def matches_references(trace: Trace) -> bool | None:
 
 
 def not_a_race(why: str) -> str:
-    """A reason of `dllm.pace.comparable` as a sentence for the page."""
+    """A reason of `dllm.trace.throughput.comparable` as a sentence for the page."""
     return f"Not a race: {why[:1].lower()}{why[1:]}"
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dllm.pace import Meter, laps
 from dllm.settings import is_autoregressive, is_verified
 from dllm.trace import StepRecord, Trace
+from dllm.trace.throughput import Meter, laps
 from visualize.comparison import comparison_sentence, matches_references
 from visualize.facts import decoder_words, drafts_words, short_words
 

@@ -1,7 +1,7 @@
 """What each pass of a trace cost, from the sizes of its model."""
 
-from dllm.cost import Cost, cost
 from dllm.trace import Trace
+from dllm.trace.cost import Cost, cost
 
 
 def has_sizes(trace: Trace) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dllm.attention import Maps
-from dllm.drift import Drift
 from dllm.settings import is_autoregressive
-from dllm.trace import Trace, TraceError, read_untrusted
+from dllm.trace import Trace, TraceError
+from dllm.trace.attention import Maps
+from dllm.trace.drift import Drift
+from dllm.trace.schema import read_untrusted
 from visualize.facts import decoder_words, facts
 from visualize.lane import Title, titles_of
 from visualize.stage import Stage
@@ -47,7 +48,7 @@ class Replay:
     def load(cls, *paths: str | Path, link: str | None = None, about: str = "", untrusted: bool = False) -> "Replay":
         """Read traces, and the side files given with them or lying beside them: `NAME.attention.npz`, `NAME.drift.npz`.
 
-        untrusted: they are a stranger's, so they are read by `dllm.trace.read_untrusted`.
+        untrusted: they are a stranger's, so they are read by `dllm.trace.schema.read_untrusted`.
 
         Raises:
             TraceError: a file is not what its name says, or the traces make no run; says which and why.
@@ -123,8 +124,8 @@ class Replay:
         return LaneData(self.traces[lane], self.maps.get(lane), self.drifts.get(lane), lanes)
 
     def _repr_html_(self) -> str:
-        """The page of `visualize.page` inside a notebook, in a frame so that neither disturbs the other."""
-        from visualize.page import page
+        """The page of `visualize.export.html` inside a notebook, in a frame so that neither disturbs the other."""
+        from visualize.export.html import page
 
         source = html.escape(page(self), quote=True)
         style = "width:100%;height:900px;border:0"

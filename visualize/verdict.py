@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dllm.gate import compare_references
-from dllm.pace import Throughput, comparable, laps, throughput
 from dllm.settings import is_autoregressive, is_verified
 from dllm.trace import Trace
+from dllm.trace.compare import compare_references
+from dllm.trace.throughput import Throughput, comparable, laps, throughput
 from visualize.comparison import comparison_sentence, not_a_race
 from visualize.pricing import has_sizes, pass_costs
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dllm.attention import Maps
-from dllm.drift import Drift
-from dllm.trace import MAX_CELLS, Trace
+from dllm.trace import Trace
+from dllm.trace.attention import Maps
+from dllm.trace.drift import Drift
+from dllm.trace.schema import MAX_CELLS
+from visualize.charts.figure import spec
 from visualize.facts import short_words
-from visualize.figure import spec
 
 
 class QuestionError(ValueError):

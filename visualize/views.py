@@ -7,7 +7,9 @@ exported page carries the answers with it.
 from collections.abc import Mapping
 from typing import Any
 
-from visualize import attention, drift, gate, influence, ledger, order, race, roofline, score
+from visualize.charts import attention, drift, ledger, order, race, roofline, score
+from visualize.charts import quality as gate
+from visualize.charts import rollout as influence
 from visualize.view import LaneData, QuestionError, Reply, View
 
 VIEWS: dict[str, View] = {  # in the order of the tabs

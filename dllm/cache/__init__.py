@@ -1,4 +1,7 @@
-"""Cache policies. Which positions to recompute is the whole difference between them."""
+"""Cache policies: a policy is the list of positions that a pass recomputes.
+
+May import: numpy; the ground.
+"""
 
 from typing import ClassVar, Protocol
 

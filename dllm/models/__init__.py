@@ -1,4 +1,8 @@
-"""All the torch: the network, its families, loading, and the runner that answers plans."""
+"""Networks: weights, attention, sessions on a device. All the torch of decoding is here.
+
+May import: torch, flash_attn, numpy, safetensors, gguf, tokenizers, transformers, huggingface_hub, tqdm; the
+decoders, dllm.trace, the ground.
+"""
 
 import os
 

@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from dllm.models.beside import LowRank
 from dllm.models.checkpoint import digest
+from dllm.models.linear import LowRank
 from dllm.models.loader import Model, fill
 
 FORMAT = "blockscope.adapter/1"

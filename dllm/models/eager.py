@@ -8,8 +8,8 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from dllm.models.attend import AttentionMask
-from dllm.models.beside import Rows
+from dllm.models.attention import AttentionMask
+from dllm.models.linear import Rows
 from dllm.models.rollout import influence
 from dllm.models.session import Asked, Session, proposed
 from dllm.models.transformer import KVView, Transformer

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from dllm.models.attend import AttentionMask
+from dllm.models.attention import AttentionMask
 from dllm.models.transformer import KVView, Transformer, rope_table
 
 BATCH_SIZE = 16  # sequences a pass

@@ -10,12 +10,13 @@ from typing import Protocol
 
 import torch
 
-from dllm.models.beside import packable
+from dllm.models.attention import AttentionBackend, resolve
 from dllm.models.eager import eager
-from dllm.models.resolver import AttentionBackend, resolve
+from dllm.models.kv_cache import KVCache
+from dllm.models.linear import packable
 from dllm.models.sampling import Sampler
 from dllm.models.session import Asked, Forward, Observe, Session
-from dllm.models.transformer import KVCache, Layer, Transformer, rope_table
+from dllm.models.transformer import Layer, Transformer, rope_table
 from dllm.step import Readout
 
 NOTHING = Observe()

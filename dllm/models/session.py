@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from dllm.models.resolver import AttentionBackend
+from dllm.models.attention import AttentionBackend
+from dllm.models.kv_cache import KVCache
 from dllm.models.sampling import Sampler
-from dllm.models.transformer import KVCache
 from dllm.step import Plan, Readout
 
 Asked = Sequence[tuple["Session", Plan]]  # the sequences of a forward pass, and what is asked of each

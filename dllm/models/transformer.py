@@ -12,39 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dllm.models.attend import AttentionMask, Kernel, observed, sdpa
-from dllm.models.beside import PackedLinear, Rows
+from dllm.models.attention import AttentionMask, Kernel, observed, sdpa
 from dllm.models.families import Shape
+from dllm.models.kv_cache import KVCache
+from dllm.models.linear import PackedLinear, Rows
 
 # called once per layer with the probabilities (batch, heads, queries, visible), fp32
 Observer = Callable[[int, Tensor], None]
-
-
-@dataclass(eq=False)
-class KVCache:
-    """Keys and values of every layer at absolute positions: (layers, batch, kv_heads, capacity, head_dim) each.
-
-    slot: the row of a shared storage that this is a part of; None where the storage is its own.
-    """
-
-    keys: Tensor
-    values: Tensor
-    slot: int | None = None
-
-    @classmethod
-    def empty(cls, shape: Shape, capacity: int, *, batch: int, dtype: torch.dtype, device: torch.device) -> "KVCache":
-        """Storage of its own, zeros."""
-        size = (shape.layers, batch, shape.kv_heads, capacity, shape.head_dim)
-        return cls(torch.zeros(size, dtype=dtype, device=device), torch.zeros(size, dtype=dtype, device=device))
-
-    def row(self, slot: int, capacity: int | None = None) -> "KVCache":
-        """The first `capacity` entries of one row, as a view."""
-        return KVCache(self.keys[:, slot : slot + 1, :, :capacity], self.values[:, slot : slot + 1, :, :capacity], slot)
-
-    def seen(self, visible: int | None) -> list[tuple[Tensor, Tensor]]:
-        """By layer, keys and values of entries [0, visible) as views: (batch, kv_heads, visible, head_dim) each."""
-        keys, values = (whole[:, :, :, :visible].unbind() for whole in (self.keys, self.values))
-        return list(zip(keys, values, strict=True))
 
 
 def rope_table(shape: Shape, length: int, device: torch.device) -> Tensor:

@@ -1,1 +1,6 @@
-"""Converts an autoregressive model to block diffusion: its own answers as data, LoRA, the Fast-dLLM v2 objective."""
+"""How the default model's adapters are made: data, objectives, and the loop that trains.
+
+May import: torch, flash_attn, numpy, safetensors, gguf, tokenizers, transformers, huggingface_hub, tqdm,
+pydantic, tqdm; dllm.models, the decoders, dllm.trace, the documents of dllm.bench, dllm.training.tasks, the
+ground.
+"""

@@ -17,12 +17,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dllm.bench.suite import Suite
 from dllm.files import check_not_read, replacing
 from dllm.models.adapter import FORMAT, MASK, merge
-from dllm.models.fetch import fetch_base
+from dllm.models.base_model import fetch_base
 from dllm.models.loader import Model, load
 from dllm.models.transformer import Transformer
-from dllm.suite import Suite
 from dllm.training.autoregressive import Autoregressive
 from dllm.training.blocks import Blocks
 from dllm.training.config import Config

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from dllm.models.adapter import merge
-from dllm.models.fetch import fetch_base
+from dllm.models.base_model import fetch_base
 from dllm.models.likelihood import log_probabilities
 from dllm.models.loader import Model, load
 from dllm.models.tokenizer import Tokenizer

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dllm.models.kv_cache import KVCache
 from dllm.models.loader import Model, fill
-from dllm.models.transformer import KVCache
 from dllm.training.config import Config
 from dllm.training.corpus import Corpus, ParallelMap
 from dllm.training.documents import Document

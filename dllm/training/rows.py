@@ -7,8 +7,9 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from dllm.models.attend import AttentionMask, sdpa
-from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
+from dllm.models.attention import AttentionMask, sdpa
+from dllm.models.kv_cache import KVCache
+from dllm.models.transformer import KVView, Transformer, rope_table
 from dllm.training.documents import Document
 
 COMMON = -1  # the owner of the common beginning

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from dllm.models.transformer import KVCache, Transformer, rope_table
+from dllm.models.kv_cache import KVCache
+from dllm.models.transformer import Transformer, rope_table
 
 CANDIDATES = 128  # the nucleus is taken from the best 128: sorting a vocabulary costs more than a pass
 DROP_EVERY = 8  # steps between two removals of ended rows; each copies the cache

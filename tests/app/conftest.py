@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import pytest
@@ -23,6 +23,7 @@ from app.engines import Engines
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+T = TypeVar("T")
 PATIENCE = 120  # seconds; only a hang takes this long
 expect.set_options(timeout=30_000)
 
@@ -37,6 +38,12 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
     return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": ["--no-sandbox", "--disable-gpu"]}
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, run in a thread of its own: in this one the browser's loop may run."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 class Server:
@@ -137,8 +144,7 @@ def controls() -> Controls:
         with gr.Blocks():
             return settings_controls()
 
-    with ThreadPoolExecutor(1) as thread:  # in this one the browser's loop may run
-        return thread.submit(lambda: asyncio.run(made())).result()
+    return run_async(made())
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from typing import Any
 from app.engines import Engines
 from app.page import build
 from dllm.canvas import Canvas
-from dllm.records import record
 from dllm.settings import Choice, Settings
 from dllm.step import Plan, Readout, Step
-from dllm.trace import Environment, Model, StepRecord, Timing, Trace
+from dllm.trace import StepRecord, Trace
+from dllm.trace.records import record
+from dllm.trace.schema import Environment, Model, Timing
 
 PROMPT = [0, 0, 0]
 STOP_ID = 1

@@ -14,9 +14,9 @@ from time import perf_counter
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from dllm.attention import Maps, MapsWriter
 from dllm.settings import Settings
 from dllm.trace import StepRecord
+from dllm.trace.attention import Maps, MapsWriter
 from tests.app.conftest import CHROMIUM
 from tests.app.test_inspector import Stand
 from tests.dllm.traces import large, made

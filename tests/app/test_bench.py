@@ -13,14 +13,14 @@ from playwright.sync_api import Page, expect
 from app.bench import ASSETS, EMPTY, NOTE, TARGETS, benchmarks, opened, opener, replied, script, shown, template
 from app.questions import ask
 from app.runs import Runs
-from dllm.bench import Bench, Plan
-from dllm.document import Benchmark, BenchmarkError
-from dllm.hardware import Hardware, Measured
+from dllm.bench.document import Benchmark, BenchmarkError
+from dllm.bench.hardware import Hardware, Measured
+from dllm.bench.runner import Bench, Plan
+from dllm.bench.targets import targets
 from dllm.models.families import FAST_DLLM_V2
-from dllm.targets import targets
+from tests.dllm.bench.test_hardware import BOTH, DOCUMENT, LARGE
 from tests.dllm.suites import SUITE, engine
-from tests.dllm.test_hardware import BOTH, DOCUMENT, LARGE
-from visualize.page import PLOTLY
+from visualize.export.html import PLOTLY
 from visualize.views import VIEWS
 
 ME: Any = SimpleNamespace(session_hash="me")

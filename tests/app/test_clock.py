@@ -8,12 +8,12 @@ from itertools import accumulate
 import pytest
 from playwright.sync_api import Page, expect
 
-from dllm.trace import Gate, Timing
+from dllm.trace.schema import Gate, Timing
 from tests.app.test_script import MOUNT, NUMBERS, Send, piece
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.test_stage import trace
+from visualize.export.html import viewer_script, viewer_template, viewer_texts
 from visualize.lane import Title
-from visualize.page import viewer_script, viewer_template, viewer_texts
 from visualize.stage import Stage, stopped
 
 # seconds of the passes of each lane, exact in binary: the totals are 1.5, 2, 1.5 and 3 seconds

@@ -7,8 +7,8 @@ import pytest
 from app.controls import AUTO, Controls, control, first_sentence, knobs, round_values
 from app.limits import check_request
 from dllm.cache import CACHES
-from dllm.cards import MODELS
 from dllm.decode import Traits, resolve
+from dllm.engine.registry import MODELS
 from dllm.settings import Settings, SettingsError, knob
 from dllm.unmask import UNMASKS
 

@@ -22,9 +22,9 @@ from app.decode import FAULT, TYPED, autoregressive, facts, handler, messages, p
 from app.engines import Engines
 from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
 from app.runs import Runs
-from dllm.cards import MODELS
-from dllm.pace import throughput
+from dllm.engine.registry import MODELS
 from dllm.settings import Choice, Settings, SettingsError
+from dllm.trace.throughput import throughput
 from tests.app.scripted import ScriptedEngine
 from visualize.stage import MANY, Stage
 

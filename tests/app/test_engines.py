@@ -12,8 +12,9 @@ from gradio.utils import SyncToAsyncIterator
 
 from app.engines import Engines, LoadError, Visit
 from app.environment import cores, threads
-from dllm.cards import MODELS
+from dllm.engine.registry import MODELS
 from dllm.settings import SettingsError
+from tests.app.conftest import run_async
 from tests.app.test_worker import settle
 
 
@@ -197,7 +198,7 @@ def test_a_listener_that_is_closed_while_a_model_loads_does_not_stop_the_server(
         return await asyncio.wait_for(serve(), seconds)
 
     try:
-        assert asyncio.run(within(30)) == "answered"
+        assert run_async(within(30)) == "answered"
         assert not go_on.is_set()
         assert engines.device.inside  # its last pass may not have ended
     finally:

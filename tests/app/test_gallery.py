@@ -13,7 +13,7 @@ from app.questions import ask
 from app.runs import Runs, Saved
 from dllm.trace import Trace
 from tests.visualize.runs import recorded, saved
-from visualize.drift import NO_DRIFT
+from visualize.charts.drift import NO_DRIFT
 from visualize.replay import Replay
 from visualize.views import VIEWS
 

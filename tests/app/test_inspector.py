@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 from dllm.trace import Trace
 from tests.dllm.traces import canvas_at
 from tests.visualize.runs import recorded, verified
-from visualize.drift import NO_DRIFT
-from visualize.page import PLOTLY, VIEWER_FOLDER, viewer_script, viewer_template, viewer_texts
-from visualize.page import page as saved_page
+from visualize.charts.drift import NO_DRIFT
+from visualize.export.html import PLOTLY, VIEWER_FOLDER, viewer_script, viewer_template, viewer_texts
+from visualize.export.html import page as saved_page
 from visualize.replay import Replay
 from visualize.stage import Stage, notice
 from visualize.views import VIEWS

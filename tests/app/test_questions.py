@@ -8,8 +8,9 @@ from app.device import Device, Use
 from app.limits import RACING
 from app.questions import answerer, ask
 from app.runs import Runs, Saved
+from tests.app.conftest import run_async
 from tests.visualize.runs import recorded
-from visualize.export import EXPORTS
+from visualize.export.formats import EXPORTS
 
 
 @pytest.fixture
@@ -65,14 +66,14 @@ def test_nothing_is_drawn_while_a_race_is_timed(runs: Runs, run: str, monkeypatc
         race.leave()
         return early, await drawn
 
-    early, drawn = asyncio.run(asked())
+    early, drawn = run_async(asked())
     assert not early
     assert drawn["figures"]
     assert not device.inside
 
     device.place(Use.RACE)
     monkeypatch.setattr("app.questions.DRAWING", 0.0)
-    assert asyncio.run(answer(question)) == {"error": RACING}
+    assert run_async(answer(question)) == {"error": RACING}
     assert not device.line
 
 
@@ -85,6 +86,6 @@ def test_a_race_does_not_begin_while_something_is_drawn(runs: Runs, run: str, mo
         return {}
 
     monkeypatch.setattr("app.questions.ask", drawing)
-    asyncio.run(answerer(runs, device)({"run": run}))
+    run_async(answerer(runs, device)({"run": run}))
     assert seen == [False]
     assert device.racing

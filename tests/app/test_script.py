@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from dllm.pace import DEFINITIONS
 from dllm.trace import Trace
+from dllm.trace.throughput import DEFINITIONS
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.runs import verified
 from tests.visualize.test_stage import trace
-from visualize.figure import VIRIDIS
-from visualize.page import viewer_script, viewer_template, viewer_texts
+from visualize.charts.figure import VIRIDIS
+from visualize.export.html import viewer_script, viewer_template, viewer_texts
 from visualize.stage import Stage, stopped
 
 MOUNT = """([source, words]) => {

@@ -5,7 +5,7 @@ import pytest
 
 from app import bench
 from app.viewer import viewer
-from visualize.page import VIEWER_FOLDER, viewer_script, viewer_template
+from visualize.export.html import VIEWER_FOLDER, viewer_script, viewer_template
 
 SOURCES = [*VIEWER_FOLDER.glob("src/*.js"), *bench.ASSETS.glob("src/*.js")]
 HOSTILE = re.compile(

@@ -8,8 +8,8 @@ import torch
 from hypothesis import strategies as st
 
 from dllm.engine import Engine
-from dllm.models.beside import LowRank
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, LLAMA, ModelSpec, Shape
+from dllm.models.linear import LowRank
 from dllm.models.loader import Model, tiny
 
 VOCAB, MASK, STOP = 40, 39, 38

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from dllm.bench.suite import Item, Suite
 from dllm.engine import Engine
-from dllm.suite import Item, Suite
 from tests.dllm.nets import engine_of
 
 SUITE = Suite(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dllm.engine.run import Run
 from dllm.models.families import DREAM, LLADA, ModelSpec
-from dllm.run import Run
 from dllm.settings import Choice, Settings
 from dllm.step import Step
 from tests.dllm.nets import VOCAB, engine_of, prompts

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from dllm.drift import Drift
 from dllm.files import check_output, is_same_file, replacing, write_file
 from dllm.trace import Trace
+from dllm.trace.drift import Drift
 from dllm.training.lora import save_adapter
 from tests.visualize.runs import recorded
 

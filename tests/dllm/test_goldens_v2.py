@@ -4,8 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from dllm.models.kv_cache import KVCache
 from dllm.models.sampling import Sampler, nucleus
-from dllm.models.transformer import KVCache, rope_table
+from dllm.models.transformer import rope_table
 from dllm.settings import Choice, Settings
 from dllm.step import Plan
 from tests.goldens_io import GOLDENS, engine, golden

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.cache import CACHES
-from dllm.models.transformer import KVCache, rope_table
-from dllm.run import Run
+from dllm.engine.run import Run
+from dllm.models.kv_cache import KVCache
+from dllm.models.transformer import rope_table
 from dllm.settings import Choice, Settings, SettingsError
 from tests.dllm.nets import engine_of, hybrid_engine, naive_ar, prompts
 from tests.dllm.test_exactness import RULES, decode

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.batch import decode_together
+from dllm.engine.batch import decode_together
 from dllm.models.families import FAST_DLLM_V2, LLADA, QWEN2
-from dllm.pace import throughput
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.trace import Trace
+from dllm.trace.throughput import throughput
 from tests.dllm.nets import VOCAB, engine_of, hybrid_engine, naive_ar, prompts
 from tests.dllm.test_exactness import decode
 

@@ -7,9 +7,10 @@ import pytest
 
 from dllm.cache import CACHES
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec
-from dllm.records import StepRecord, spans
 from dllm.settings import Choice, Settings
-from dllm.trace import Environment, Model, Timing, Trace
+from dllm.trace import Trace
+from dllm.trace.records import StepRecord, spans
+from dllm.trace.schema import Environment, Model, Timing
 from tests.dllm.nets import engine_of
 from tests.visualize.records import PROMPT, SETTINGS
 

@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dllm.models.adapter import FORMAT, attach, merge
-from dllm.models.attend import AttentionMask
-from dllm.models.beside import LowRank, PackedLinear, packable
+from dllm.models.attention import AttentionMask
 from dllm.models.families import LLAMA
+from dllm.models.kv_cache import KVCache
+from dllm.models.linear import LowRank, PackedLinear, packable
 from dllm.models.loader import Model, tiny
 from dllm.models.runner import pack
-from dllm.models.transformer import KVCache, KVView, Transformer, rope_table
+from dllm.models.transformer import KVView, Transformer, rope_table
 from dllm.training.lora import TARGETS, save_adapter, wrap
 from tests.dllm.nets import MASK, shape_of
 

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dllm.models.attend import AttentionMask, eager, flash2, flash4, observed, sdpa
+from dllm.models.attention import AttentionMask, eager, flash2, flash4, observed, resolve, sdpa
 from dllm.models.families import LLADA
-from dllm.models.resolver import resolve
 from tests.dllm.nets import engine_of
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -77,7 +76,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         two.cute, two.__path__ = four, []  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "flash_attn", two)
         monkeypatch.setitem(sys.modules, "flash_attn.cute", four)
-        monkeypatch.setattr("dllm.models.resolver.metadata", SimpleNamespace(
+        monkeypatch.setattr("dllm.models.attention.metadata", SimpleNamespace(
             version=version, PackageNotFoundError=metadata.PackageNotFoundError
         ))  # fmt: skip
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
@@ -205,8 +204,6 @@ def test_an_engine_says_what_was_chosen_and_why() -> None:
 
 
 def test_nothing_imports_flash_attn_before_it_is_chosen() -> None:
-    import dllm.models.attend
-    import dllm.models.resolver  # noqa: F401
 
     assert "flash_attn" not in sys.modules
 

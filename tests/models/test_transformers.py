@@ -8,8 +8,8 @@ import torch
 import transformers
 from torch import Tensor
 
+from dllm.models.base_model import fetch_base
 from dllm.models.families import LLAMA, Shape
-from dllm.models.fetch import fetch_base
 from dllm.models.loader import choose_place, fill, load, tiny
 from dllm.models.tokenizer import load_tokenizer
 from dllm.models.transformer import rope_table

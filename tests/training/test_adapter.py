@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from dllm.engine import DRAFTS, FULL, SHIPPED, TWIN
+from dllm.engine.engine import DRAFTS, FULL, SHIPPED, TWIN
 from dllm.models.adapter import FORMAT, merge
+from dllm.models.base_model import BASE
 from dllm.models.checkpoint import digest
 from dllm.models.families import LLAMA
-from dllm.models.fetch import BASE
 from dllm.models.loader import Model, tiny
 from dllm.models.transformer import rope_table
 from dllm.training.lora import LoRALinear, save_adapter, wrap

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dllm.engine import Engine
 from dllm.models.adapter import FORMAT, attach
-from dllm.models.attend import AttentionMask
+from dllm.models.attention import AttentionMask
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
 from dllm.models.transformer import KVView, Transformer, rope_table

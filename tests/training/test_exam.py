@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dllm.suite import SUITES, Suite
+from dllm.bench.suite import SUITES, Suite
 from dllm.training import topics
 from dllm.training.tasks import SKILLS
 from dllm.training.tasks.exam import OPEN_PROMPTS, PER_SKILL, exam, main, text

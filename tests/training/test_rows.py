@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.models.families import LLAMA
+from dllm.models.kv_cache import KVCache
 from dllm.models.loader import tiny
-from dllm.models.transformer import KVCache, Transformer, rope_table
+from dllm.models.transformer import Transformer, rope_table
 from dllm.training.documents import Document
 from dllm.training.rows import COMMON, PackedSequence, hidden_states
 from tests.dllm.nets import VOCAB, shape_of

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dllm.sandbox import harmless_code
+from dllm.bench.sandbox import harmless_code
 from dllm.training.tasks import SKILLS, Skill, draw, draw_of
 from dllm.training.tasks.code import FUNCTIONS, OTHER_NAMES
 from dllm.training.tasks.facts import CAPITALS

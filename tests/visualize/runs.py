@@ -5,12 +5,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dllm.attention import Maps, MapsWriter
-from dllm.judge import References
+from dllm.bench.references import References
+from dllm.engine.drift import Shadow
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice, Settings
-from dllm.shadow import Shadow
 from dllm.trace import Trace
+from dllm.trace.attention import Maps, MapsWriter
 from tests.dllm.nets import engine_of, hybrid_engine
 from visualize.replay import Replay
 

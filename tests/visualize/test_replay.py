@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from dllm.trace import Gate, Trace, TraceError
+from dllm.trace import Trace, TraceError
+from dllm.trace.schema import Gate
 from tests.dllm.traces import canvas_at
 from tests.visualize.runs import WAYS, recorded, saved
-from visualize.export import EXPORTS
-from visualize.heading import prompt_text
-from visualize.page import answers, key_of, page, questions
+from visualize.export.formats import EXPORTS
+from visualize.export.heading import prompt_text
+from visualize.export.html import answers, key_of, page, questions
 from visualize.replay import Replay, lane_of
 from visualize.view import QuestionError
 from visualize.views import QUESTIONS, VIEWS
@@ -272,8 +273,8 @@ def test_replaying_needs_no_torch(tmp_path: Path) -> None:
 import sys
 sys.modules["torch"] = None  # any import of it fails
 from visualize.replay import Replay
-from visualize.export import EXPORTS
-from visualize.heading import prompt_text
+from visualize.export.formats import EXPORTS
+from visualize.export.heading import prompt_text
 replay = Replay.load({str(paths[0])!r})
 for export in EXPORTS.values():
     assert export.make(replay, "diffusion")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dllm.trace import Environment, Gate, Model, StepRecord, Timing, Trace
+from dllm.trace import StepRecord, Trace
+from dllm.trace.schema import Environment, Gate, Model, Timing
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.runs import verified
 from visualize.lane import LANES, Title

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from dllm.cost import Sizes, cost
-from dllm.trace import Gate, Trace
+from dllm.trace import Trace
+from dllm.trace.cost import Sizes, cost
+from dllm.trace.schema import Gate
 from tests.dllm.traces import made
 from tests.visualize.records import step
 from visualize.comparison import comparison_sentence

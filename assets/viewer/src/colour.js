@@ -1,5 +1,5 @@
 // Confidence as colour: viridis, whose lightness rises evenly, so it reads without colour vision and in print.
-// The same stops as in visualize/figure.py; a test compares them.
+// The same stops as in visualize/charts/figure.py; a test compares them.
 
 /** @type {[number, number, number][]} */
 const VIRIDIS = [

@@ -2,7 +2,7 @@
 
 /** @import { Question } from "./message.js" */
 
-/** A question as the key of its answer; `visualize.page.key_of` names questions alike. @param {Question} question */
+/** A question as the key of its answer; `visualize.export.html.key_of` names questions alike. @param {Question} question */
 export function keyOf({ run: _, ...question }) {
   return Object.keys(question)
     .sort()

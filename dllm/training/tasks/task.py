@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from dllm.suite import CHECKS
+from dllm.bench.suite import CHECKS
 
 Operand = tuple[Any, ...]
 MAX_DRAWS = 2000  # draws until an operand lies on the side that is wanted; one in five is held out
@@ -27,7 +27,7 @@ TRAINED: dict[str, tuple[Operand, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One prompt with its answer. `check` is in the terms of `dllm.suite.CHECKS`: the answer passes, the prompt not."""
+    """One prompt with its answer. `check` is one of `dllm.bench.suite.CHECKS`: the answer passes, the prompt not."""
 
     skill: str
     prompt: str
@@ -110,7 +110,7 @@ def draw_of(skill: Skill, rng: random.Random, *, held_out: bool) -> Task:
 
 
 def right(check: dict[str, Any], text: str) -> bool:
-    """Whether a text fulfils a check, as `dllm.suite.is_correct` would say of an item with it."""
+    """Whether a text fulfils a check, as `dllm.bench.suite.is_correct` would say of an item with it."""
     return all(CHECKS[name][1](_adapter(name).validate_python(value), text) for name, value in check.items())
 
 

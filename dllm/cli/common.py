@@ -1,0 +1,17 @@
+"""What several commands share: options, and a progress bar."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+DEVICE = "cpu, cuda or cuda:N; default: CUDA if there is a device"
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error."""
+    from dllm.models.progress import TerminalBar
+
+    bar = TerminalBar(sys.stderr)
+    yield bar
+    bar.finish()

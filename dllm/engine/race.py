@@ -1,0 +1,77 @@
+"""A race: one prompt decoded in several ways on one machine, each timed several times, lap by lap."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from dllm.engine.run import Run
+from dllm.settings import Settings, SettingsError
+from dllm.trace.schema import Trace
+from dllm.trace.throughput import median_lap
+
+if TYPE_CHECKING:
+    from dllm.engine.engine import Engine
+
+LANES = (2, 4)  # how many a race has
+LAPS = (1, 20)
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class RacePass:
+    """One pass of a race. lap 0 is the warm-up, which is not timed; `run` stands where the pass left it."""
+
+    lane: str
+    lap: int
+    run: Run
+
+
+class Race:
+    """Iterate for its passes as they happen; then `traces`.
+
+    Lanes never run at once, so that none slows another. They take turns lap by lap, each time another one first, so
+    that whatever slows the machine for a while does not hit one lane alone.
+    """
+
+    def __init__(self, engine: "Engine", prompt: str | list[int], lanes: Mapping[str, Settings], *, laps: int) -> None:
+        """lanes: settings by name. laps: how often each is timed.
+
+        Raises:
+            SettingsError: too few or too many lanes or laps, two lanes that are the same, or what a run refuses.
+        """
+        if not LANES[0] <= len(lanes) <= LANES[1]:
+            raise SettingsError(f"a race has {len(lanes)} lanes; allowed: {LANES[0]} to {LANES[1]}")
+        if not LAPS[0] <= laps <= LAPS[1]:
+            raise SettingsError(f"laps is {laps!r}; allowed: {LAPS[0]} to {LAPS[1]}")
+        self.engine, self.prompt, self.laps = engine, prompt, laps
+        self.runs = {name: engine.run(prompt, settings) for name, settings in lanes.items()}
+        self.settings = {name: run.settings for name, run in self.runs.items()}
+        self._refuse_twins()
+        self._timed: dict[str, list[Run]] = {name: [] for name in lanes}
+
+    def __iter__(self) -> Iterator[RacePass]:
+        names = list(self.runs)
+        for lap in range(self.laps + 1):
+            for name in rotated(names, lap):
+                run = self.runs[name] = self.engine.run(self.prompt, self.settings[name])
+                for _ in run:
+                    yield RacePass(name, lap, run)
+                if lap:
+                    self._timed[name].append(run)
+
+    def traces(self) -> dict[str, Trace]:
+        """By lane the trace of its median lap, which tells of all laps; of lanes with at least one whole lap."""
+        return {name: median_lap([run.trace() for run in runs]) for name, runs in self._timed.items() if runs}
+
+    def _refuse_twins(self) -> None:
+        seen: dict[str, str] = {}
+        for name, settings in self.settings.items():
+            twin = seen.setdefault(str(settings.as_json()), name)
+            if twin != name:
+                raise SettingsError(f"lanes {twin} and {name} decode in the same way; allowed: ways that differ")
+
+
+def rotated(items: Sequence[Item], turn: int) -> list[Item]:
+    """The items, beginning with another one every turn."""
+    start = turn % len(items)
+    return [*items[start:], *items[:start]]

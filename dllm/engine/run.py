@@ -1,0 +1,203 @@
+"""One decoding: a decoder, a device session, and the record of what they did."""
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from dllm.decode import Decoder, Traits
+from dllm.engine.loop import Table
+from dllm.settings import VERIFY, Settings
+from dllm.step import Plan, Readout, Step
+from dllm.trace.cost import Sizes, cost
+from dllm.trace.records import StepRecord, record
+from dllm.trace.schema import Environment, Timing, Trace
+from dllm.trace.schema import Model as ModelRecord
+from dllm.trace.throughput import Meter
+from dllm.verify import VerifiedDecoder
+
+if TYPE_CHECKING:
+    from dllm.models.loader import Model
+    from dllm.models.runner import Runner
+    from dllm.models.session import Session
+
+ALTERNATIVES = 5
+
+
+class Run:
+    """One decoding: iterate for its steps as they happen; `trace()` at any time."""
+
+    def __init__(
+        self,
+        model: "Model",
+        runner: "Runner",
+        prompt: list[int],
+        settings: Settings,
+        *,
+        traits: Traits,
+        environment: Environment,
+    ) -> None:
+        """`settings` must be resolved; `runner`: of the model's network.
+
+        Raises:
+            SettingsError: the prompt does not suit the model.
+        """
+        self.model, self.runner, self.prompt = model, runner, prompt
+        self.settings, self.environment = settings, environment
+        kind = VerifiedDecoder if settings.rule.name == VERIFY else Decoder
+        self.decoder: Decoder | VerifiedDecoder = kind(prompt, settings, traits)
+        self.canvas = self.decoder.canvas
+        self.records: list[StepRecord] = []
+        self.recorder = 0.0
+        self.device = 0.0  # seconds of all passes on the device, see `Readout.device`
+        self.rows = 1  # most runs that a pass of this one served
+        self._begun = False
+        self._noted: dict[str, Any] = {}  # what the environment was for this run
+        self.sizes = sizes_of(model)
+
+    def __iter__(self) -> Iterator[Step]:
+        """Decode, once. Closing the iterator frees the KV cache.
+
+        Raises:
+            RuntimeError: the run was begun before; its KV cache is gone.
+        """
+        return Table().decode(self)
+
+    def plan(self) -> Plan | None:
+        """The next forward pass, or None when the answer is written."""
+        return self.decoder.plan()
+
+    def commit(self, readout: Readout) -> Step:
+        """Commit tokens of the answer to `plan()`; the step must be recorded before the next plan.
+
+        Raises:
+            RuntimeError: the cache policy reached no mask.
+        """
+        return self.decoder.apply(readout)
+
+    def apply(self, readout: Readout) -> Step:
+        """Commit and record.
+
+        Raises:
+            RuntimeError: see both.
+        """
+        step = self.commit(readout)
+        self.record(step)
+        return step
+
+    def record(self, step: Step) -> StepRecord:
+        """Keep the record of a step.
+
+        Raises:
+            RuntimeError: the network computed another number of positions than the record says.
+        """
+        began = perf_counter()
+        plan, readout = step.plan, step.readout
+        price = cost(len(plan.queries), plan.visible, len(plan.asked), self.sizes)
+        kept = record(step, rollout="rollout" in self.settings.record, flops=price.flops, bytes=price.bytes)
+        if readout.computed not in (None, kept.query_count):
+            raise RuntimeError(
+                f"step {step.index} records {kept.query_count} positions, but the network computed {readout.computed}"
+            )
+        self.records.append(kept)
+        self.recorder += readout.overhead + perf_counter() - began
+        self.device += readout.device
+        return kept
+
+    def session(self) -> "Session":
+        """The device's side of this run, made once; it lives as long as the caller holds it.
+
+        Raises:
+            RuntimeError: the run was begun before; its KV cache is gone.
+        """
+        if self._begun:
+            raise RuntimeError("a run decodes once; ask the engine for another")
+        self._begun = True
+        from dllm.models.sampling import Sampler
+        from dllm.models.session import Observe
+
+        s, decoder = self.settings, self.decoder
+        sampler = Sampler(
+            self.model.mask_id, s.temperature, s.top_p, s.seed, decoder.needs_margin, decoder.needs_entropy
+        )
+        observe = Observe(
+            alternatives=ALTERNATIVES if "alternatives" in s.record else 0,
+            rollout=decoder.needs_rollout or "rollout" in s.record,
+            attention="attention" in s.record,
+        )
+        session = self.runner.session(
+            self.canvas.length + decoder.scratch,
+            block_size=causal_blocks(s),
+            shift=self.canvas.shift,
+            sampler=sampler,
+            observe=observe,
+        )
+        self._noted = {"attention": str(session.attention), "graphs": session.cache.slot is not None}
+        return session
+
+    def piece(self, token: int) -> str:
+        """The text of one id; the id itself where there is no tokenizer."""
+        return f"<{token}>" if self.model.tokenizer is None else self.model.tokenizer.piece(token)
+
+    def fragment(self, token: int) -> bytes | None:
+        """The bytes of an id, where they are not whole UTF-8 text by themselves; else None."""
+        return None if self.model.tokenizer is None else self.model.tokenizer.fragment(token)
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "" if self.model.tokenizer is None else self.model.tokenizer.decode(self.canvas.output)
+
+    def trace(self) -> Trace:
+        """The record so far; "cancelled" where the answer is not complete."""
+        ids = {*self.prompt, *(t for r in self.records for t in r.tokens)}
+        ids |= {t for r in self.records for row in r.alternatives or () for t, _ in row}
+        ids |= {t for r in self.records for case in r.cases or () for t in case.tokens}
+        numbers = Meter(len(self.prompt), self.canvas.end, self.canvas.stop_ids).measure(self.records)
+        return Trace(
+            schema="blockscope.trace/1",
+            model=model_record(self.model),
+            settings=self.settings.as_json(),
+            environment=self.environment.model_copy(update={"rows": self.rows, **self._noted}),
+            prompt=self.prompt,
+            pieces={} if self.model.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
+            bytes={i: part.hex() for i in sorted(ids) if (part := self.fragment(i))} or None,  # type: ignore[call-arg]
+            output=self.canvas.output,
+            stop_reason=self.canvas.stop_reason or "cancelled",
+            steps=self.records,
+            timing=Timing(ttft=numbers.ttft, decode=numbers.seconds, recorder=self.recorder),
+        )
+
+
+def causal_blocks(settings: Settings) -> int | None:
+    """The size of the blocks that see earlier ones only; None where all see all. Known tokens of hybrid: as in AR."""
+    return {"block_causal": settings.block_size, "hybrid": 1}.get(str(settings.attention))
+
+
+def model_record(model: "Model") -> ModelRecord:
+    """What a trace says of a model."""
+    return ModelRecord(
+        id=model.id,
+        family=model.spec.name,
+        sha256=model.sha256,
+        dtype=model.dtype,
+        parameters=model.parameters,
+        layers=model.net.shape.layers,
+        heads=model.net.shape.heads,
+        sizes=sizes_of(model),
+        shift=model.spec.shift,
+    )
+
+
+def sizes_of(model: "Model") -> Sizes:
+    """What passes of a model are priced by."""
+    shape = model.net.shape
+    return Sizes(
+        layers=shape.layers,
+        hidden=shape.hidden,
+        heads=shape.heads,
+        kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        layer_weights=sum(p.numel() for p in model.net.layers[0].parameters() if p.dim() == 2),
+        vocab=shape.vocab,
+        itemsize=model.net.norm.weight.element_size(),
+    )
