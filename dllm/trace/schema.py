@@ -4,6 +4,7 @@ All positions are absolute (0 = first prompt token). Building one needs no model
 """
 
 import gzip
+import os
 import pickle
 import subprocess
 import sys
@@ -243,9 +244,11 @@ def read_untrusted(paths: Sequence[str | Path], *, seconds: float = 20, memory: 
         str(memory),
         *(str(Path(path).resolve()) for path in paths),
     ]
+    # a backtrace needs memory: where there is none left, the parser would wait for itself while it prints one
+    environment = {**os.environ, "RUST_BACKTRACE": "0"}
     with _READERS:
         try:
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=seconds, check=False)
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=seconds, check=False)
         except subprocess.TimeoutExpired:
             raise TraceError(f"reading it takes more than {seconds:g} seconds, which is the most allowed") from None
     if done.returncode == 0:
