@@ -25,7 +25,7 @@ from visualize.stage import dumps
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets/bench"
 PUBLISHED = ASSETS / "published.json"
-STYLES = ((VIEWER_FOLDER, "tokens.css"), (ASSETS, "bench.css"))
+_STYLES = ((VIEWER_FOLDER, "tokens.css"), (ASSETS, "bench.css"))
 EMPTY = (
     "There is no benchmark here yet. Run python -m dllm bench --out assets/bench/NAME.json, and it is shown when this "
     "page is opened again."
@@ -76,7 +76,7 @@ def opened(folder: Path = ASSETS) -> str:
 
 def template() -> str:
     """The static page of the board with its style sheets."""
-    styles = ((folder / name).read_text(encoding="utf-8") for folder, name in STYLES)
+    styles = ((folder / name).read_text(encoding="utf-8") for folder, name in _STYLES)
     body = (ASSETS / "bench.html").read_text(encoding="utf-8")
     return "\n".join([*(f"<style>{style}</style>" for style in styles), body])
 

@@ -13,9 +13,9 @@ from dllm.settings import Settings, SettingsError
 from dllm.unmask import UNMASKS
 
 AUTO = "auto"
-AUTO_LABEL = "Default"
-RECORDED = ("rollout", "attention")  # what a visitor may have recorded besides the alternatives
-DEFAULT_RULE = (
+_AUTO_LABEL = "Default"
+_RECORDED = ("rollout", "attention")  # what a visitor may have recorded besides the alternatives
+_DEFAULT_RULE = (
     "Which guesses become tokens. Default: verified decoding, where the model has hybrid attention (the default model "
     "has) and no other setting rules it out; else a threshold."
 )
@@ -24,7 +24,7 @@ NOTES = {
     "block_size": "Verified decoding does not use it.",
     "sub_block_size": "Verified decoding does not use it.",
 }
-SLIDER_STOPS = 5000  # a slider with more stops than this cannot be aimed
+_SLIDER_STOPS = 5000  # a slider with more stops than this cannot be aimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ def settings_controls() -> Controls:
         with gr.Column(min_width=280):
             built |= _choice("cache", "Cache", "Which positions a pass recomputes.", CACHES, default=None)
         with gr.Column(min_width=280):
-            built |= _choice("unmask", "Unmasking rule", DEFAULT_RULE, UNMASKS, default=None)
+            built |= _choice("unmask", "Unmasking rule", _DEFAULT_RULE, UNMASKS, default=None)
     built[("record",)] = gr.CheckboxGroup(
-        list(RECORDED),
+        list(_RECORDED),
         label="Record for the inspector",
         info="Both make attention slower: for looking, not for racing. With either, the default rule is a threshold. "
         f"Attention maps are kept up to {MAPS_BYTES >> 20} MiB a lane.",
@@ -90,7 +90,7 @@ def control(field: Field[Any]) -> Any:
     if default is None:
         return _dropdown([(str(v), v) for v in round_values(low, high, step)], default, **words)
     bounds = {"minimum": low, "maximum": high, "step": step}
-    if (high - low) / step > SLIDER_STOPS:
+    if (high - low) / step > _SLIDER_STOPS:
         return gr.Number(default, **bounds, **words)  # no precision: gradio would round 1.5 without a word
     return gr.Slider(value=default, **bounds, **words)
 
@@ -105,7 +105,7 @@ def round_values(low: float, high: float, step: float) -> list[float]:
 def _dropdown(choices: Sequence[tuple[str, Any]], default: Any, **words: Any) -> gr.Dropdown:
     """A dropdown; without a default the model chooses unless the visitor does."""
     if default is None:
-        return gr.Dropdown([(AUTO_LABEL, AUTO), *choices], value=AUTO, **words)
+        return gr.Dropdown([(_AUTO_LABEL, AUTO), *choices], value=AUTO, **words)
     return gr.Dropdown(list(choices), value=default, **words)
 
 
@@ -148,8 +148,8 @@ def _recorded(value: Any) -> list[str]:
     Raises:
         SettingsError: not a list of what the page offers.
     """
-    if not isinstance(value, list) or not all(name in RECORDED for name in value):
-        raise SettingsError(f"record is {value!r:.80}; allowed: a list of {', '.join(RECORDED)}")
+    if not isinstance(value, list) or not all(name in _RECORDED for name in value):
+        raise SettingsError(f"record is {value!r:.80}; allowed: a list of {', '.join(_RECORDED)}")
     return value
 
 

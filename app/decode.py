@@ -29,7 +29,7 @@ from visualize.stage import Stage, slowed, stopped, waiting
 
 Handler = Callable[..., Iterator[str]]
 NOTE_EVERY = 0.5  # seconds between two sentences about what goes on
-SPLIT = "\u200b"  # what the tokenizer puts into a special token that was typed, so that it is read as text
+_SPLIT = "\u200b"  # what the tokenizer puts into a special token that was typed, so that it is read as text
 TYPED = " The prompt names a special token of the model; it was read as plain text, with an invisible space in it."
 FAULT = "Something went wrong; the server's log says what."
 
@@ -174,7 +174,7 @@ def facts(about: dict[str, Any], *, lanes: int, seed: int) -> str:
 
 def _typed(engine: Engine, text: str, run: Run) -> str:
     """A sentence where the prompt that was decoded is not the one that was typed."""
-    if engine.tokenizer is None or SPLIT in text or SPLIT not in engine.tokenizer.decode(run.prompt):
+    if engine.tokenizer is None or _SPLIT in text or _SPLIT not in engine.tokenizer.decode(run.prompt):
         return ""
     return TYPED
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from app.folders import parent
 
-THREADS = "BLOCKSCOPE_THREADS"  # CPU threads of the page's network
+_THREADS = "BLOCKSCOPE_THREADS"  # CPU threads of the page's network
 
 
 def prepare() -> None:
@@ -33,7 +33,7 @@ def threads() -> int:
     Raises:
         ValueError: a variable is not a whole number from 1.
     """
-    for name in (THREADS, "OMP_NUM_THREADS"):
+    for name in (_THREADS, "OMP_NUM_THREADS"):
         if given := os.environ.get(name):
             if not given.isdecimal() or int(given) < 1:
                 raise ValueError(f"{name} is {given!r}; allowed: a whole number from 1")

@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import gettempdir, mkdtemp
 
-PARENT = "blockscope"
+_PARENT = "blockscope"
 
 
 def new_folder() -> Path:
@@ -19,7 +19,7 @@ def new_folder() -> Path:
 @cache
 def parent() -> Path:
     """This server's own folder, called after its process; those of servers that are gone are removed."""
-    every = Path(gettempdir()) / f"{PARENT}-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    every = Path(gettempdir()) / f"{_PARENT}-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     every.mkdir(mode=0o700, exist_ok=True)
     clean(every)
     own = every / str(os.getpid())

@@ -18,7 +18,7 @@ from app.runs import Runs, Saved
 from dllm.trace import TraceError
 from visualize.replay import Replay
 
-READ = 6  # gallery runs held in memory
+_READ = 6  # gallery runs held in memory
 FOLDER = Path(__file__).resolve().parent.parent / "assets/traces"
 
 
@@ -61,7 +61,7 @@ class Gallery:
     def __init__(self, kept: Runs, device: Device, folder: Path = FOLDER) -> None:
         self.kept, self.device, self.folder = kept, device, folder
         self.runs = gallery(folder)
-        self.read = lru_cache(READ)(self._read)
+        self.read = lru_cache(_READ)(self._read)
 
     def show(self, name: str, request: gr.Request, *, at: int | None = None) -> tuple[str, str]:
         """A run of the gallery, as a message to the viewer, and its prompt."""

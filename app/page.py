@@ -20,7 +20,7 @@ from app.serving import Page
 from app.viewer import viewer
 from dllm.engine.registry import offered
 
-INTRO = """# Blockscope
+_INTRO = """# Blockscope
 
 Watch a diffusion language model write. Masks guess several tokens ahead at once; the next step tests the guesses
 against the model's own answer, keeps what that confirms and strikes out the rest. Beside it the same model writes one
@@ -52,11 +52,11 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # All are handled at once and wait in the device's line, which tells each their place; gradio's own queue does not
 LINE: dict[str, Any] = {"concurrency_limit": QUEUE, "concurrency_id": "line"}
 # Each tab's button is off while its work goes on, and only then its Stop is on
-BUSY = "[{__type__: 'update', interactive: false}, {__type__: 'update', interactive: true}]"
-IDLE = "[{__type__: 'update', interactive: true}, {__type__: 'update', interactive: false}]"
+_BUSY = "[{__type__: 'update', interactive: false}, {__type__: 'update', interactive: true}]"
+_IDLE = "[{__type__: 'update', interactive: true}, {__type__: 'update', interactive: false}]"
 ASKED, REFUSED = (
     f"() => {{ document.dispatchEvent(new CustomEvent('blockscope:{name}')); return {buttons}; }}"
-    for name, buttons in (("asked", BUSY), ("refused", IDLE))
+    for name, buttons in (("asked", _BUSY), ("refused", _IDLE))
 )
 
 
@@ -65,7 +65,7 @@ def build(engines: Engines | None = None) -> Page:
     engines, runs = engines or Engines(), Runs()
     recorded = Gallery(runs, engines.device)
     with Page(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
-        gr.Markdown(INTRO, elem_classes="bs-intro")
+        gr.Markdown(_INTRO, elem_classes="bs-intro")
         prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short")
         with gr.Tabs():
             with gr.Tab("Decode"):
@@ -115,7 +115,7 @@ def build(engines: Engines | None = None) -> Page:
         ending = [halt.click, leave.click, picker.input, upload.upload, chart.open]  # type: ignore[attr-defined]
         for done, buttons in ((run, [decode, halt]), (race, [start, leave])):
             for ended in (done.then, *ending):
-                ended(None, None, buttons, js=f"() => {IDLE}", queue=False)
+                ended(None, None, buttons, js=f"() => {_IDLE}", queue=False)
             done.failure(None, None, buttons, js=REFUSED, queue=False)
         # Whoever opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)

@@ -20,10 +20,10 @@ from app.look import CSS, THEME
 from app.viewer import PLOTLY_URL
 from visualize.export.html import PLOTLY
 
-HOSTS = (
+_HOSTS = (
     "GRADIO_ALLOWED_HOSTS"  # names that the page answers to beside its own, separated by commas; "*.NAME" for all below
 )
-SPACES = "*.hf.space"
+_SPACES = "*.hf.space"
 POLICY = "; ".join(
     [
         "default-src 'self'",
@@ -39,7 +39,7 @@ POLICY = "; ".join(
         "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
     ]
 )
-HEADERS = {
+_HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -77,7 +77,7 @@ def printable(text: object) -> str:
 class Guard:
     """Answers only requests to known hosts, because a foreign name may have been bound to this address (DNS rebinding).
 
-    To every answer it adds HEADERS.
+    To every answer it adds _HEADERS.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
@@ -90,13 +90,13 @@ class Guard:
             return await self.app(scope, receive, send)
         host = Request(scope).headers.get("host", "")
         if not allowed(host, self.hosts):
-            return await PlainTextResponse(f"The host is not known here; allowed: see {HOSTS}.", 400)(
+            return await PlainTextResponse(f"The host is not known here; allowed: see {_HOSTS}.", 400)(
                 scope, receive, send
             )
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
         return await self.app(scope, receive, send_guarded)
@@ -117,8 +117,8 @@ def allowed(host: str, hosts: Sequence[str]) -> bool:
 
 def hosts(server_name: str) -> list[str]:
     """The names that a server bound to `server_name` answers to."""
-    given = os.environ.get(HOSTS, "").split(",")
-    return [name.strip().lower() for name in (server_name, SPACES, *given) if name.strip()]
+    given = os.environ.get(_HOSTS, "").split(",")
+    return [name.strip().lower() for name in (server_name, _SPACES, *given) if name.strip()]
 
 
 def plotly(request: Request) -> FileResponse:

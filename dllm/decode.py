@@ -13,7 +13,7 @@ from dllm.settings import CAUSAL, VERIFY, Choice, Settings, SettingsError
 from dllm.step import Plan, Readout, Span, Step
 from dllm.unmask import UNMASKS, Candidates, EntropyBound, Unmask
 
-VERIFIED_CACHES = (None, Choice("none"), Choice("block"))
+_VERIFIED_CACHES = (None, Choice("none"), Choice("block"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _rule(settings: Settings, traits: Traits) -> Choice:
     """The unmasking rule as asked, else verified decoding where model and settings allow it, else a threshold."""
     if settings.unmask is not None:
         return settings.unmask
-    plain = settings.attention in (None, "hybrid") and settings.block_size > 1 and settings.cache in VERIFIED_CACHES
+    plain = settings.attention in (None, "hybrid") and settings.block_size > 1 and settings.cache in _VERIFIED_CACHES
     seen = [name for name in settings.record if name != "alternatives"]
     return Choice(VERIFY if plain and not seen and traits.attentions[0] == "hybrid" else "threshold")
 
@@ -93,7 +93,7 @@ def _verified(settings: Settings, traits: Traits) -> Settings:
     if settings.attention not in (None, "hybrid"):
         raise SettingsError(f"attention is {settings.attention!r}; allowed where unmask is {VERIFY!r}: hybrid")
     cache = settings.cache or Choice("block")
-    if cache not in VERIFIED_CACHES:
+    if cache not in _VERIFIED_CACHES:
         raise SettingsError(f"cache is {cache.name!r}; allowed where unmask is {VERIFY!r}: none, block")
     cache.build(CACHES, "cache")
     if kept := [name for name in settings.record if name != "alternatives"]:

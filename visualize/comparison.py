@@ -9,9 +9,9 @@ from dllm.trace.errors import short
 
 REFERENCE_NAMES = {"no_cache": "without cache", "one_by_one": "one token at a time"}
 # the names of the same references, and their order, where verified decoding is compared
-VERIFIED_NAMES = {"one_by_one": "AR", "no_cache": "without cache"}
-EXACT_CACHES = ("none", "block")  # cache policies whose answer differs from that without cache by rounding only
-LOW_PRECISION = ("bfloat16", "float16")
+_VERIFIED_NAMES = {"one_by_one": "AR", "no_cache": "without cache"}
+_EXACT_CACHES = ("none", "block")  # cache policies whose answer differs from that without cache by rounding only
+_LOW_PRECISION = ("bfloat16", "float16")
 MAX_ITEM = 60  # characters of a suite item's name
 
 
@@ -50,12 +50,12 @@ def not_a_race(why: str) -> str:
 
 def reference_names(trace: Trace) -> dict[str, str]:
     """What the references of a lane are called, in the order in which they are listed."""
-    return VERIFIED_NAMES if is_verified(trace.settings) else REFERENCE_NAMES
+    return _VERIFIED_NAMES if is_verified(trace.settings) else REFERENCE_NAMES
 
 
 def _departure(name: str, found: Comparison) -> str:
     assert found.departs is not None
-    what = name if name == VERIFIED_NAMES["one_by_one"] else f"decoding {name}"
+    what = name if name == _VERIFIED_NAMES["one_by_one"] else f"decoding {name}"
     at = f"Departs from {what} at token {found.departs + 1}"
     return f"{at}: {found.distance} of {found.length} tokens differ."
 
@@ -63,7 +63,7 @@ def _departure(name: str, found: Comparison) -> str:
 def _only_rounding(trace: Trace, found: Mapping[str, Comparison]) -> bool:
     """Whether rounding alone explains a difference: the cache is exact, and no token was committed untested."""
     cache = (trace.settings.get("cache") or {}).get("name", "none")
-    if trace.model.dtype not in LOW_PRECISION or not (cache in EXACT_CACHES or is_autoregressive(trace.settings)):
+    if trace.model.dtype not in _LOW_PRECISION or not (cache in _EXACT_CACHES or is_autoregressive(trace.settings)):
         return False
     single = is_verified(trace.settings) or all(len(step.committed) <= 1 for step in trace.steps)
     return any(not each.same and (single or name == "no_cache") for name, each in found.items())

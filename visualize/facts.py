@@ -35,7 +35,7 @@ def decoder_words(settings: Mapping[str, Any]) -> str:
     cache, rule = (settings.get("cache") or {}).get("name", "no"), settings["unmask"]
     if is_verified(settings):
         return f"AR's words, up to {drafts_words(rule)} tested a pass"
-    words = [f"{CACHE_NAMES.get(cache, cache)}", f"block {settings['block_size']}"]
+    words = [f"{_CACHE_NAMES.get(cache, cache)}", f"block {settings['block_size']}"]
     if settings["sub_block_size"] != settings["block_size"]:
         words.append(f"sub-block {settings['sub_block_size']}")
     threshold = f" {rule['threshold']}" if "threshold" in rule else ""
@@ -58,7 +58,7 @@ def short_words(settings: Mapping[str, Any]) -> str:
         return "AR"
     if is_verified(settings):
         return "Verified decoding"
-    name = CACHE_NAMES.get((settings.get("cache") or {}).get("name", "none"), "another cache")
+    name = _CACHE_NAMES.get((settings.get("cache") or {}).get("name", "none"), "another cache")
     name = name[:1].upper() + name[1:] if name.endswith(" cache") else name
     full = " in full attention" if name == "No cache" and settings["attention"] == "bidirectional" else ""
     threshold = settings["unmask"].get("threshold")
@@ -66,7 +66,7 @@ def short_words(settings: Mapping[str, Any]) -> str:
     return f"{name}{full}" + (f" · {threshold:g}" if known else "")
 
 
-CACHE_NAMES = {
+_CACHE_NAMES = {
     "none": "no cache",
     "prefix": "PrefixCache",
     "dual": "DualCache",

@@ -30,7 +30,7 @@ VERIFIED = Title("Verified decoding", "Guesses ahead, tests the guesses, keeps w
 WAITING = {**LANES, "diffusion": Title("Diffusion", "Guesses several tokens at once.", "Canvas as text")}
 
 
-def title_of(name: str, settings: Mapping[str, Any]) -> Title:
+def _title_of(name: str, settings: Mapping[str, Any]) -> Title:
     """The words over a lane: the house's for its two usual lanes, else how it was decoded."""
     if name not in LANES:
         return _decoded(settings)
@@ -42,7 +42,7 @@ def title_of(name: str, settings: Mapping[str, Any]) -> Title:
 def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Title]:
     """The words over the lanes of one run, no two lanes alike. Beside other lanes none is just "Block diffusion"."""
     usual = set(settings_by_name) <= set(LANES)
-    found = {n: title_of(n, s) if usual or n == "ar" else _decoded(s) for n, s in settings_by_name.items()}
+    found = {n: _title_of(n, s) if usual or n == "ar" else _decoded(s) for n, s in settings_by_name.items()}
     for name in _alike(found):
         settings = settings_by_name[name]
         if is_verified(settings):

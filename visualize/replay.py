@@ -18,9 +18,9 @@ from visualize.stage import Stage
 from visualize.view import LaneData, QuestionError
 from visualize.views import answer_question
 
-SUFFIXES = (".json.gz", ".json")
+_SUFFIXES = (".json.gz", ".json")
 NAME = re.compile(r"[a-z0-9_.-]{1,40}")
-MOST = 4  # lanes of one run
+_MOST = 4  # lanes of one run
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Replay:
     live: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.traces) <= MOST:
-            raise ValueError(f"there are {len(self.traces)} lanes; allowed: 1 to {MOST}")
+        if not 1 <= len(self.traces) <= _MOST:
+            raise ValueError(f"there are {len(self.traces)} lanes; allowed: 1 to {_MOST}")
         if strange := [name for name in self.traces if not NAME.fullmatch(name)]:
             raise ValueError(f"a lane is called {strange[0]!r}; allowed: 1 to 40 of a-z, 0-9, _, . and -")
 
@@ -59,8 +59,8 @@ class Replay:
         given = list(dict.fromkeys(map(Path, paths)))
         sides = {path.name: path for path in given if path.suffix == ".npz"}
         given_traces = [path for path in given if path.suffix != ".npz"]
-        if len(given_traces) > MOST:
-            raise TraceError(f"{given_traces[MOST].name} is one trace too many; allowed: up to {MOST}")
+        if len(given_traces) > _MOST:
+            raise TraceError(f"{given_traces[_MOST].name} is one trace too many; allowed: up to {_MOST}")
         if not given_traces:
             names = ", ".join(path.name for path in given) or "no files"
             raise TraceError(f"there is no trace among {names}; allowed: .json or .json.gz")
@@ -143,7 +143,7 @@ def _load(paths: Sequence[Path]) -> list[Trace]:
 
 def _free(kind: str, taken: Mapping[str, Trace]) -> str:
     """The name of one more lane of a kind, counted from the second on."""
-    names = (kind, *(f"{kind}-{n}" for n in range(2, MOST + 1)))
+    names = (kind, *(f"{kind}-{n}" for n in range(2, _MOST + 1)))
     return next(name for name in names if name not in taken)
 
 
@@ -154,7 +154,7 @@ def beside(path: Path, kind: str) -> Path:
 
 def stem(path: Path) -> str:
     """A trace's name without its ending."""
-    return next((path.name.removesuffix(s) for s in SUFFIXES if path.name.endswith(s)), path.name)
+    return next((path.name.removesuffix(s) for s in _SUFFIXES if path.name.endswith(s)), path.name)
 
 
 def _checked(read: Any, path: Path, trace: Trace) -> Any:

@@ -15,7 +15,7 @@ from visualize.verdict import verdict
 
 SCHEMA = "blockscope.view/1"
 MANY = 4  # passes at once: above, the network is faster than an eye
-OBSERVED = "Attention was recorded, which slows the passes themselves: this run is for looking, not for racing."
+_OBSERVED = "Attention was recorded, which slows the passes themselves: this run is for looking, not for racing."
 
 
 class Stage:
@@ -95,7 +95,7 @@ class Stage:
         if clock:
             extra["clock"] = True
         if text := self._verdict():
-            extra["verdict"] = OBSERVED if self.observed else text
+            extra["verdict"] = _OBSERVED if self.observed else text
         return self._message([lane.whole() for lane in self.lanes.values()], self.pieces, **extra)
 
     def _begin(self, name: str, prompt: Sequence[int], settings: Mapping[str, Any]) -> None:

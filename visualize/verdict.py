@@ -10,7 +10,7 @@ from dllm.trace.throughput import Throughput, comparable, laps, throughput
 from visualize.comparison import comparison_sentence, not_a_race
 from visualize.pricing import has_sizes, pass_costs
 
-TIE = 0.03  # a difference that runs on a shared machine cannot show
+_TIE = 0.03  # a difference that runs on a shared machine cannot show
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _same(lane: Lane, base: Lane) -> bool:
 
 def _tied(one: Lane, other: Lane) -> bool:
     """Whether their difference is too small to show, or their laps reach into each other."""
-    if abs(one.numbers.tps - other.numbers.tps) <= TIE * max(one.numbers.tps, other.numbers.tps):
+    if abs(one.numbers.tps - other.numbers.tps) <= _TIE * max(one.numbers.tps, other.numbers.tps):
         return True
     if not (one.laps and other.laps):
         return False

@@ -12,10 +12,10 @@ from dllm.trace.schema import Amount, Count, Environment, Text
 
 SCHEMA = "blockscope.bench/1"
 MAX_BYTES = 16 * 2**20
-MAX_ROWS = 1000
+_MAX_ROWS = 1000
 AR = "AR"  # the name of the row that speeds are compared with
 LIMIT = 1e9  # no number of a benchmark is larger
-SHARES = ("score", "same", "distance", "distinct_2", "same_as_ar")
+_SHARES = ("score", "same", "distance", "distinct_2", "same_as_ar")
 
 Finite = Annotated[float, Field(ge=-LIMIT, le=LIMIT)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -103,7 +103,7 @@ class Row(Record):
 
     @model_validator(mode="after")
     def _shares(self) -> "Row":
-        for name in SHARES:
+        for name in _SHARES:
             number = getattr(self, name)
             if number is not None and not 0 <= number.value <= 1:
                 raise ValueError(f"{name} is {number.value}; allowed: 0 to 1")
@@ -154,7 +154,7 @@ class Benchmark(Record):
     model: ModelName
     environment: Environment
     rounds: Annotated[int, Field(ge=0, le=1000)]
-    rows: Annotated[tuple[Row, ...], Field(max_length=MAX_ROWS)]
+    rows: Annotated[tuple[Row, ...], Field(max_length=_MAX_ROWS)]
 
     @model_validator(mode="after")
     def _once(self) -> "Benchmark":

@@ -16,7 +16,7 @@ from dllm.trace.schema import Count, Environment
 from dllm.trace.throughput import Throughput
 
 SCHEMA = "blockscope.hardware/1"
-MIN_SECONDS = 1e-9  # of a pass
+_MIN_SECONDS = 1e-9  # of a pass
 
 EngineName = Literal["blockscope", "transformers"]  # what decoded
 Size = Annotated[int, Field(ge=1, le=65_536)]
@@ -251,6 +251,6 @@ class Measured(RootModel[Annotated[Benchmark | Hardware, Field(discriminator="sc
 def _check_seconds(seconds: Number) -> float:
     """The fewest of them, which must not be so few that ratios to them are not finite."""
     fewest = seconds.value if seconds.low is None else min(seconds.value, seconds.low)
-    if fewest < MIN_SECONDS:
-        raise ValueError(f"seconds is {fewest}; allowed: {MIN_SECONDS:g} and more")
+    if fewest < _MIN_SECONDS:
+        raise ValueError(f"seconds is {fewest}; allowed: {_MIN_SECONDS:g} and more")
     return fewest

@@ -21,7 +21,7 @@ from dllm.engine.run import Run, model_record
 from dllm.settings import VERIFY, Settings
 from dllm.step import Kind
 
-WARM_UP = 32  # tokens of an untimed answer: a block, and enough AR steps for a graph to be captured
+_WARM_UP = 32  # tokens of an untimed answer: a block, and enough AR steps for a graph to be captured
 Report = Callable[[str], None]
 Load = Callable[[str], Engine]
 
@@ -193,7 +193,7 @@ class _Measuring:
 
         starts = {prompt, *range(-(-prompt // VISIBLE_MULTIPLE) * VISIBLE_MULTIPLE, prompt + length, VISIBLE_MULTIPLE)}
         for start in sorted(starts, reverse=True):  # the longest first: storage grows once
-            self._decode(row, start, min(WARM_UP, length))
+            self._decode(row, start, min(_WARM_UP, length))
 
     def _decode(self, row: Contender, prompt: int, length: int) -> Decoded:
         stops = {"stop_ids": ()} if self.preset.endless else {}
@@ -209,7 +209,7 @@ class _Measuring:
         from dllm.models.baseline import baseline
 
         generate = baseline(self.engine.model, stop_ids=() if self.preset.endless else None)
-        generate(self._prompt(0), WARM_UP)
+        generate(self._prompt(0), _WARM_UP)
 
         def decode() -> Decoded:
             began = perf_counter()

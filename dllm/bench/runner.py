@@ -27,9 +27,9 @@ from dllm.trace import Trace
 from dllm.trace.schema import Gate
 from dllm.trace.throughput import Meter, Throughput, median_lap
 
-INTERVAL = 16  # prompts between two results
-EXACT_BATCH = 16  # prompts that an exact decoder answers together
-MAX_BATCH = 256
+_INTERVAL = 16  # prompts between two results
+_EXACT_BATCH = 16  # prompts that an exact decoder answers together
+_MAX_BATCH = 256
 CHECKED_LENGTH = 48  # tokens of an answer that is checked, and of an open one
 OPEN_LENGTH = 64
 
@@ -55,9 +55,9 @@ class Plan:
     traces: bool = False
 
     def __post_init__(self) -> None:
-        wrong = [b for b in self.batches if not 1 <= b <= MAX_BATCH]
+        wrong = [b for b in self.batches if not 1 <= b <= _MAX_BATCH]
         if wrong or not self.batches or len(set(self.batches)) < len(self.batches):
-            raise ValueError(f"batches are {list(self.batches)}; allowed: numbers from 1 to {MAX_BATCH}, each once")
+            raise ValueError(f"batches are {list(self.batches)}; allowed: numbers from 1 to {_MAX_BATCH}, each once")
         if not 0 <= self.rounds <= 1000:
             raise ValueError(f"rounds is {self.rounds}; allowed: 0 to 1000")
         if self.limit is not None and self.limit < 1:
@@ -130,7 +130,7 @@ class Bench:
                 continue
             self.report(f"exact decoder of {name.partition(',')[0]}")
             runs = [self.engine.run(item.prompt, replace(exact, gen_length=length(item))) for item in self.items]
-            for _ in decode_together(runs, rows=EXACT_BATCH):
+            for _ in decode_together(runs, rows=_EXACT_BATCH):
                 pass
             self.exact[layout(exact)] = [tuple(run.canvas.output) for run in runs]
 
@@ -141,7 +141,7 @@ class Bench:
                 runs = {name: self._decode(name, place) for name in rotated(list(self.ways), turn + place)}
                 self._keep(runs, place, turn)
                 self.report(f"round {turn + 1} of {self.plan.rounds}, prompt {place + 1} of {len(self.items)}")
-                if (place + 1) % INTERVAL == 0 or place + 1 == len(self.items):
+                if (place + 1) % _INTERVAL == 0 or place + 1 == len(self.items):
                     self._summarize()
                     yield self._result()
 

@@ -15,8 +15,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-LONGEST = 4000  # characters of code that are looked at; more is no short function, and trimming costs the square
-WALL_SECONDS = 5.0
+_LONGEST = 4000  # characters of code that are looked at; more is no short function, and trimming costs the square
+_WALL_SECONDS = 5.0
 NO_LIMITS = 3  # exit code of a child that could not set its limits
 
 BUILTINS = (
@@ -29,7 +29,7 @@ METHODS = (
     "values",
 )  # fmt: skip
 # No try (it would catch a limit), class, with, yield, raise, global or match; no Pow and LShift among the operators
-NODES = (
+_NODES = (
     ast.Module, ast.FunctionDef, ast.Lambda, ast.arguments, ast.arg, ast.Return, ast.Expr, ast.Pass, ast.Assert,
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.While, ast.If, ast.IfExp, ast.Break,
     ast.Continue, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Attribute, ast.Call, ast.keyword, ast.Starred,
@@ -94,7 +94,7 @@ def passes_cases(answer: str, *, name: str | None, cases: Sequence[tuple[Sequenc
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=WALL_SECONDS,
+            timeout=_WALL_SECONDS,
             env={},
             check=False,
         )
@@ -125,11 +125,11 @@ def harmless_code(answer: str, name: str | None = None) -> tuple[str, str] | Non
 def _lines(answer: str) -> list[str]:
     """The code's lines, and perhaps prose after them: inside the first fence, else from the first function on."""
     if fence := re.search(r"```[ \t]*(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", answer, re.DOTALL | re.IGNORECASE):
-        return textwrap.dedent(fence[1][:LONGEST]).splitlines()
+        return textwrap.dedent(fence[1][:_LONGEST]).splitlines()
     if start := re.search(r"^[ \t]*((?:def|(?:\w+ *= *)?lambda)\b)", answer, re.MULTILINE):
-        return answer[start.start(1) :][:LONGEST].splitlines()
+        return answer[start.start(1) :][:_LONGEST].splitlines()
     inline = re.search(r"`((?:def|(?:\w+ *= *)?lambda)\b[^`\n]*)`", answer)
-    return [inline[1][:LONGEST]] if inline else []
+    return [inline[1][:_LONGEST]] if inline else []
 
 
 def _tree(lines: list[str]) -> ast.Module | None:
@@ -165,7 +165,7 @@ def _allowed(node: ast.AST, own: set[str]) -> bool:
             return width is None  # a width is as long as its number says
         case ast.Constant(value=value):
             return value is None or isinstance(value, bool | int | float | str)
-    return isinstance(node, NODES)
+    return isinstance(node, _NODES)
 
 
 def _function(tree: ast.Module, name: str | None) -> str | None:

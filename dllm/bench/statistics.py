@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-RESAMPLES = 2000
+_RESAMPLES = 2000
 LEVEL = 95  # per cent
 
 
@@ -27,7 +27,7 @@ def estimate(count: int, statistic: Callable[[np.ndarray], Any]) -> Estimate | N
     """
     if not count:
         return None
-    drawn = statistic(np.random.default_rng(0).integers(count, size=(RESAMPLES, count)))
+    drawn = statistic(np.random.default_rng(0).integers(count, size=(_RESAMPLES, count)))
     low, high = np.percentile(drawn, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
     return Estimate(float(statistic(np.arange(count))), float(low), float(high))
 

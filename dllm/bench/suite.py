@@ -20,7 +20,7 @@ SMALL = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
 NUMBER = re.compile(rf"(?<![\w-])-?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?!\d)(?:\.\d+)?|\b(?:{'|'.join(SMALL)})\b")
-QUOTES = "\"'`*“”‘’"
+_QUOTES = "\"'`*“”‘’"
 
 Phrase = Annotated[str, Field(min_length=1)]
 Phrases = Annotated[tuple[Phrase, ...], Field(min_length=1)]
@@ -66,7 +66,7 @@ def _times(phrase: str, text: str) -> int:
 
 def _bare(text: str) -> str:
     """An answer without a label before it, quotes around it, and punctuation after it."""
-    return re.sub(r"^(a|answer|output):\s*", "", text.strip(), flags=re.IGNORECASE).strip(QUOTES + " \n.!,;:")
+    return re.sub(r"^(a|answer|output):\s*", "", text.strip(), flags=re.IGNORECASE).strip(_QUOTES + " \n.!,;:")
 
 
 def _numbers(text: str) -> list[str]:

@@ -9,11 +9,11 @@ from dllm.bench.hardware import Hardware, Network, Rate, Way
 from dllm.bench.summary import markdown
 
 LARGE = 4e9  # parameters from which a pass should reach the larger share of its bandwidth bound
-BOUND_SHARE = {True: 0.7, False: 0.5}  # by whether the network is large
-WIDTHS = {8: 1.25, 32: 1.15}  # by the queries of a denoising pass: most AR steps that it may take
+_BOUND_SHARE = {True: 0.7, False: 0.5}  # by whether the network is large
+_WIDTHS = {8: 1.25, 32: 1.15}  # by the queries of a denoising pass: most AR steps that it may take
 VERIFIED = (Way.VERIFIED_2, Way.VERIFIED_2_ALL, Way.VERIFIED_1)
-THRESHOLD = (Way.BLOCK_8, Way.BLOCK_32_8)
-FORCED = (Way.BLOCK_8_K2, Way.BLOCK_8_K3, Way.BLOCK_32_8_K2, Way.BLOCK_32_8_K3)
+_THRESHOLD = (Way.BLOCK_8, Way.BLOCK_32_8)
+_FORCED = (Way.BLOCK_8_K2, Way.BLOCK_8_K3, Way.BLOCK_32_8_K2, Way.BLOCK_32_8_K3)
 NOTES = (
     "The bound of a pass is the time that its bytes (weights, keys and values) take at the bandwidth measured in the "
     "same run; its share is bound ÷ median. The host's share is the part of the passes' time not spent on the device, "
@@ -50,15 +50,15 @@ def targets(network: Network) -> list[Target]:
 
 
 def _pass_targets(network: Network) -> Iterator[Target]:
-    bound = BOUND_SHARE[network.parameters >= LARGE]
+    bound = _BOUND_SHARE[network.parameters >= LARGE]
     for timed in network.passes if network.environment.device.startswith("cuda") else ():
         if (share := network.share(timed)) is not None:
             yield Target(f"{timed.title}: share of its bandwidth bound", share, bound, True)
     step = next((timed for timed in network.passes if timed.kind == "ar"), None)
     for timed in network.passes if step else ():
-        if timed.kind == "denoise" and timed.queries in WIDTHS:
+        if timed.kind == "denoise" and timed.queries in _WIDTHS:
             value = timed.seconds.value / step.seconds.value  # type: ignore[union-attr]
-            yield Target(f"{timed.title} ÷ AR step", value, WIDTHS[timed.queries], False)
+            yield Target(f"{timed.title} ÷ AR step", value, _WIDTHS[timed.queries], False)
     if network.passes:
         yield Target("host's share of a pass, the largest", max(timed.host for timed in network.passes), 0.05, False)
     if recorder := [timed.recorder for timed in network.passes if timed.recorder is not None]:
@@ -71,7 +71,7 @@ def _speed_targets(network: Network) -> Iterator[Target]:
         _ratio(ar, transformers, 1.8),
         *(_ratio(network.rate(way), ar, 1.4) for way in VERIFIED),
         *(_ratio(_fastest(network), base, bound) for base, bound in ((ar, 1.4), (transformers, 2.5))),
-        *(_ratio(network.rate(way), ar, 1.4) for way in FORCED),
+        *(_ratio(network.rate(way), ar, 1.4) for way in _FORCED),
         _ratio(network.rate(Way.D2), network.rate(Way.NO_CACHE), 3.1),
     ]
     yield from (target for target in found if target)
@@ -79,7 +79,7 @@ def _speed_targets(network: Network) -> Iterator[Target]:
 
 def _fastest(network: Network) -> Rate | None:
     """Of block diffusion at a threshold the fastest."""
-    rates = [rate for way in THRESHOLD if (rate := network.rate(way))]
+    rates = [rate for way in _THRESHOLD if (rate := network.rate(way))]
     return max(rates, key=lambda rate: rate.tps.value, default=None)
 
 

@@ -24,7 +24,7 @@ def denoise(
     """A pass over some positions of a canvas that predicts `asked`."""
     visible = canvas.length if visible is None else visible
     layout = hybrid(canvas, queries, visible) if canvas.hybrid else None
-    return Plan(queries, tokens_at(canvas, queries), visible, tuple(asked), "denoise", reasons, layout)
+    return Plan(queries, _tokens_at(canvas, queries), visible, tuple(asked), "denoise", reasons, layout)
 
 
 def hybrid(canvas: Canvas, queries: Sequence[int], visible: int) -> Layout | None:
@@ -45,7 +45,7 @@ def encode(canvas: Canvas, queries: range, asked: Sequence[int]) -> Plan:
     kind: Kind = "commit" if canvas.block_size > 1 else "ar"
     if queries.stop <= canvas.prompt_length:
         kind = "prefill"
-    return Plan(queries, tokens_at(canvas, queries), queries.stop, tuple(asked), kind)
+    return Plan(queries, _tokens_at(canvas, queries), queries.stop, tuple(asked), kind)
 
 
 def part(canvas: Canvas, queries: range, asked: Sequence[int], *, visible: int | None = None) -> Plan:
@@ -55,7 +55,7 @@ def part(canvas: Canvas, queries: range, asked: Sequence[int], *, visible: int |
     return denoise(canvas, queries, asked, visible=queries.stop if visible is None else visible)
 
 
-def tokens_at(canvas: Canvas, queries: Sequence[int]) -> Sequence[int]:
+def _tokens_at(canvas: Canvas, queries: Sequence[int]) -> Sequence[int]:
     """The ids that stand at some positions now."""
     if isinstance(queries, range):
         return canvas.ids[queries.start : queries.stop]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dllm.bench.presets import Preset
     from dllm.engine import Engine
 
-UNTIMED_BATCH = "16"  # prompts decoded together if nothing is timed
+_UNTIMED_BATCH = "16"  # prompts decoded together if nothing is timed
 
 
 def add_bench(commands: Any) -> None:
@@ -62,7 +62,7 @@ def _bench_suite(args: argparse.Namespace) -> int:
     folder = args.traces or (args.out and args.out.with_suffix(""))
     if args.traces and args.out is None:
         raise ValueError(f"traces is {str(args.traces)!r} without out; allowed: both, because the numbers name them")
-    sizes = (args.batch or ("1" if args.rounds else UNTIMED_BATCH)).split(",")
+    sizes = (args.batch or ("1" if args.rounds else _UNTIMED_BATCH)).split(",")
     batches = tuple(int(size) if size.isdecimal() else 0 for size in sizes)
     plan = Plan(args.only, batches, args.rounds, args.limit, traces=folder is not None)
     suite = Suite.load(args.suite)

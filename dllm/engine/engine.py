@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "assets/models/smollm2-135m-blockdiffusion"
 TWIN, DRAFTS, FULL = "twin.safetensors", "drafts.safetensors", "full.safetensors"
 RANDOM = "random:"  # before a model's name: its shape without its weights
-MAX_PROMPT_CHARS = 20_000
-MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: so that there are few shapes of them
+_MAX_PROMPT_CHARS = 20_000
+_MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: so that there are few shapes of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Engine:
             mask_id=model.mask_id,
             stop_ids=model.stop_ids,
             sub_block_cache=model.device.type == "cpu",
-            multiple=MULTIPLE if self._runner.replays else 1,
+            multiple=_MULTIPLE if self._runner.replays else 1,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -213,8 +213,8 @@ class Engine:
             raise SettingsError("the model has no tokenizer; allowed: prompt_ids")
         if not prompt.strip():
             raise SettingsError("the prompt is empty; allowed: some text")
-        if len(prompt) > MAX_PROMPT_CHARS:
-            raise SettingsError(f"the prompt has {len(prompt)} characters; allowed: {MAX_PROMPT_CHARS}")
+        if len(prompt) > _MAX_PROMPT_CHARS:
+            raise SettingsError(f"the prompt has {len(prompt)} characters; allowed: {_MAX_PROMPT_CHARS}")
         return self.tokenizer.chat(prompt)
 
     def environment(self) -> Environment:

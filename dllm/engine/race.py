@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dllm.engine.engine import Engine
 
 LANES = (2, 4)  # how many a race has
-LAPS = (1, 20)
+_LAPS = (1, 20)
 Item = TypeVar("Item")
 
 
@@ -41,8 +41,8 @@ class Race:
         """
         if not LANES[0] <= len(lanes) <= LANES[1]:
             raise SettingsError(f"a race has {len(lanes)} lanes; allowed: {LANES[0]} to {LANES[1]}")
-        if not LAPS[0] <= laps <= LAPS[1]:
-            raise SettingsError(f"laps is {laps!r}; allowed: {LAPS[0]} to {LAPS[1]}")
+        if not _LAPS[0] <= laps <= _LAPS[1]:
+            raise SettingsError(f"laps is {laps!r}; allowed: {_LAPS[0]} to {_LAPS[1]}")
         self.engine, self.prompt, self.laps = engine, prompt, laps
         self.runs = {name: engine.run(prompt, settings) for name, settings in lanes.items()}
         self.settings = {name: run.settings for name, run in self.runs.items()}

@@ -17,7 +17,7 @@ from dllm.step import Step
 from dllm.trace.attention import MapsWriter
 from dllm.trace.schema import Trace
 
-WINDOW = 4  # batches of requests read ahead, so that a long answer leaves no row empty
+_WINDOW = 4  # batches of requests read ahead, so that a long answer leaves no row empty
 
 
 class Runnable(Protocol):
@@ -73,7 +73,7 @@ class Folder:
         return self.path / f"{stem}{'.attention' if self.traces else ''}.npz"
 
 
-def prompt_of(request: Mapping[str, Any]) -> str | list[int]:
+def _prompt_of(request: Mapping[str, Any]) -> str | list[int]:
     """The prompt of a request, text or ids.
 
     Raises:
@@ -136,7 +136,7 @@ class Job:
         self.settings = Settings.from_json(fields)
         if self.attention and self.folder is None:
             raise SettingsError("record holds 'attention'; allowed: only where there is a place for the side file")
-        self.prompt = prompt_of(request)
+        self.prompt = _prompt_of(request)
         self.begin()
 
     def _finish(self, run: Runnable) -> Trace:
@@ -183,7 +183,7 @@ def answer_all(
     """
     check_batch(batch)
     jobs = (Job(engine, line, folder) for line in lines if line.strip())
-    while window := list(islice(jobs, 1 if batch == 1 else WINDOW * batch)):
+    while window := list(islice(jobs, 1 if batch == 1 else _WINDOW * batch)):
         if batch > 1:
             _decode_together(window, batch)
         yield from (job.result() for job in window)

@@ -16,9 +16,9 @@ from dllm.models.loader import Model, fill
 
 FORMAT = "blockscope.adapter/1"
 MASK = "mask_vector"
-KEYS = ("format", "base_sha256", "rank", "scale")
+_KEYS = ("format", "base_sha256", "rank", "scale")
 AR, HYBRID = ("block_causal",), ("hybrid",)
-UNSTATED_ATTENTIONS = ("block_causal", "bidirectional")  # of files that do not say
+_UNSTATED_ATTENTIONS = ("block_causal", "bidirectional")  # of files that do not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class Adapter:
             metadata: dict[str, str] = file.metadata() or {}
             pairs = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         whole = ("mask_id" in metadata) == (MASK in pairs)
-        if metadata.get("format") != FORMAT or set(KEYS) - set(metadata) or not whole:
+        if metadata.get("format") != FORMAT or set(_KEYS) - set(metadata) or not whole:
             raise ValueError(f"{path} is no adapter: its format is {metadata.get('format')!r}; allowed: {FORMAT!r}")
         if not set(pairs) - {MASK}:
             raise ValueError(f"{path.name} changes no layer; allowed: at least one pair of matrices")
         if sha256 != metadata["base_sha256"]:
             raise ValueError(f"{path.name} was made for weights with sha256 {metadata['base_sha256']}, not {sha256}")
-        attentions = tuple(json.loads(metadata["attentions"])) if "attentions" in metadata else UNSTATED_ATTENTIONS
+        attentions = tuple(json.loads(metadata["attentions"])) if "attentions" in metadata else _UNSTATED_ATTENTIONS
         vector = pairs.pop(MASK, None)
         mask_id = None if vector is None else int(metadata["mask_id"])
         return cls(pairs, float(metadata["scale"]), attentions, mask_id, vector)

@@ -94,7 +94,7 @@ def _folded(q: Tensor, k: Tensor, mask: AttentionMask) -> tuple[Tensor, Tensor |
 
 
 NAMES = ("eager", "sdpa", "flash")
-HALVES = (torch.bfloat16, torch.float16)
+_HALVES = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Flash:
 
 
 # The first that is installed and suits is taken. Both bring a `flash_attn`, so their distributions tell them apart.
-FLASH = {
+_FLASH = {
     "flash-attn": Flash("flash_attn", "flash_attn_with_kvcache", (8, 0), flash2),
     "flash-attn-4": Flash("flash_attn.cute", "flash_attn_varlen_func", (9, 0), flash4),
 }
@@ -162,12 +162,12 @@ def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> tuple[Att
     """The flash kernels that can be used, or why none can."""
     if device.type != "cuda":
         return None, f"flash kernels need a CUDA device, and this is {device.type}"
-    if dtype not in HALVES:
+    if dtype not in _HALVES:
         return None, f"flash kernels compute in bfloat16 and float16, not in {str(dtype).removeprefix('torch.')}"
     if head_dim > 256 or head_dim % 8:
         return None, f"flash kernels take heads of up to 256 numbers in steps of 8, not {head_dim}"
     refusals = []
-    for name, flash in FLASH.items():
+    for name, flash in _FLASH.items():
         if refusal := _refusal(name, flash, torch.cuda.get_device_capability(device)):
             refusals.append(refusal)
             continue

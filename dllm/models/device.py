@@ -11,10 +11,10 @@ from typing import TypeVar
 import torch
 
 Made = TypeVar("Made")
-PEAK_SECONDS = 0.14  # for each of the two measurements, so that both take no more than 0.3 s
+_PEAK_SECONDS = 0.14  # for each of the two measurements, so that both take no more than 0.3 s
 MATRIX_SIDES = {"cpu": (256, 512, 1024, 2048), "cuda": (1024, 2048, 4096, 8192)}  # of the square matrices multiplied
 READ_BYTES = {"cpu": 2**27, "cuda": 2**31}  # read in one go: large enough that the time of a launch does not matter
-PEAK_TRIES = 4
+_PEAK_TRIES = 4
 
 
 def machine(device: torch.device) -> dict[str, str | int]:
@@ -76,7 +76,7 @@ def peak_rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
     """Peak FLOP/s of a matrix product and bytes/s of a matrix-vector product (on a GPU also of a copy) in this dtype.
 
     The best of several tries, because other work on the machine only ever slows them down. A slow machine gets smaller
-    products and fewer tries: a measurement ends after `PEAK_SECONDS`, or after its first try.
+    products and fewer tries: a measurement ends after `_PEAK_SECONDS`, or after its first try.
     """
     return _peak_flops(device, dtype), _peak_bytes(device, dtype)
 
@@ -84,7 +84,7 @@ def peak_rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
 @torch.inference_mode()
 def _peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Products of growing size, as long as the next size is expected to end in time."""
-    end, best = perf_counter() + PEAK_SECONDS, 0.0
+    end, best = perf_counter() + _PEAK_SECONDS, 0.0
     for side in MATRIX_SIDES[device.type]:
         square = _filled(side, side, device, dtype)
         seconds = _best(lambda square=square: square @ square, device, end)
@@ -97,7 +97,7 @@ def _peak_flops(device: torch.device, dtype: torch.dtype) -> float:
 @torch.inference_mode()
 def _peak_bytes(device: torch.device, dtype: torch.dtype) -> float:
     """On a CPU in float32: every dtype is read equally fast, and torch multiplies this one without preparing it."""
-    end, width = perf_counter() + PEAK_SECONDS, 512
+    end, width = perf_counter() + _PEAK_SECONDS, 512
     dtype = dtype if device.type == "cuda" else torch.float32
     tall = _filled(_room(device) // width // dtype.itemsize, width, device, dtype)
     row, size = _filled(1, width, device, dtype), tall.numel() * dtype.itemsize
@@ -122,9 +122,9 @@ def _room(device: torch.device) -> int:
 
 
 def _best(work: Callable[[], object], device: torch.device, end: float) -> float:
-    """Seconds of the fastest of up to `PEAK_TRIES` tries; all but the first are expected to end before `end`."""
+    """Seconds of the fastest of up to `_PEAK_TRIES` tries; all but the first are expected to end before `end`."""
     best = float("inf")
-    for _ in range(PEAK_TRIES):
+    for _ in range(_PEAK_TRIES):
         _finish(device)
         began = perf_counter()
         work()

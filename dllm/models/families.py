@@ -117,7 +117,7 @@ HUGGING_FACE = {
     ".mlp.up_proj.": ".up.",
     ".mlp.down_proj.": ".down.",
 }
-OLMO = {  # LLaDA's checkpoints keep the names of the code base they grew from
+_OLMO = {  # LLaDA's checkpoints keep the names of the code base they grew from
     "model.transformer.wte.": "embed.",
     "model.transformer.ln_f.": "norm.",
     "model.transformer.ff_out.": "head.",
@@ -153,7 +153,7 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-LLADA_CHAT = (
+_LLADA_CHAT = (
     "<|startoftext|>{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
     "{{ m.content | trim }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
@@ -172,8 +172,8 @@ LLAMA = ModelSpec(
     defaults={"rope_theta": 1e4, "rms_norm_eps": 1e-5},
 )  # fmt: skip
 LLADA = ModelSpec(
-    "llada", ("bidirectional",), shift=0, qkv_bias=False, rename=OLMO, mask_id=126336, stop_ids=(126081, 126348),
-    template=LLADA_CHAT, defaults={"rope_theta": 5e5, "rms_norm_eps": 1e-5},
+    "llada", ("bidirectional",), shift=0, qkv_bias=False, rename=_OLMO, mask_id=126336, stop_ids=(126081, 126348),
+    template=_LLADA_CHAT, defaults={"rope_theta": 5e5, "rms_norm_eps": 1e-5},
     keys={
         "hidden_size": "d_model", "num_attention_heads": "n_heads", "num_key_value_heads": "n_kv_heads",
         "num_hidden_layers": "n_layers", "intermediate_size": "mlp_hidden_size", "vocab_size": "embedding_size",

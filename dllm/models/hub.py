@@ -9,7 +9,7 @@ from huggingface_hub.utils import tqdm
 
 from dllm.models.progress import Progress
 
-PATTERNS = ("*.safetensors", "*.json", "merges.txt", "*.jinja")
+_PATTERNS = ("*.safetensors", "*.json", "merges.txt", "*.jinja")
 
 
 def fetch(name: str, revision: str, progress: Progress | None = None) -> Path:
@@ -24,7 +24,7 @@ def fetch(name: str, revision: str, progress: Progress | None = None) -> Path:
         folder = huggingface_hub.snapshot_download(
             name,
             revision=revision,
-            allow_patterns=list(PATTERNS),
+            allow_patterns=list(_PATTERNS),
             local_files_only=os.environ.get("BLOCKSCOPE_HUB") == "0",
             tqdm_class=bar(f"Fetching {name.rpartition('/')[2]}", progress, name="huggingface_hub.snapshot_download"),
         )

@@ -7,7 +7,7 @@ import torch
 from dllm.models.attention import AttentionMask
 from dllm.models.transformer import KVView, Transformer, rope_table
 
-BATCH_SIZE = 16  # sequences a pass
+_BATCH_SIZE = 16  # sequences a pass
 
 
 @torch.inference_mode()
@@ -22,8 +22,8 @@ def log_probabilities(net: Transformer, sequences: Sequence[tuple[Sequence[int],
     if not all(len(prompt) for prompt, _ in sequences):
         raise ValueError("a prompt is empty; allowed: at least one token")
     out: list[list[float]] = []
-    for start in range(0, len(sequences), BATCH_SIZE):
-        out += _group(net, sequences[start : start + BATCH_SIZE])
+    for start in range(0, len(sequences), _BATCH_SIZE):
+        out += _group(net, sequences[start : start + _BATCH_SIZE])
     return out
 
 

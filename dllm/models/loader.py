@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dllm.models.gguf_file import GGUFFile
     from dllm.models.tokenizer import Tokenizer
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -185,7 +185,7 @@ def fill(
 
 def _tokenizer(source: "Path | GGUFFile", spec: ModelSpec) -> "Tokenizer | None":
     # requests by ids need none, and transformers takes seconds to import
-    if isinstance(source, Path) and not any((source / name).exists() for name in TOKENIZER_FILES):
+    if isinstance(source, Path) and not any((source / name).exists() for name in _TOKENIZER_FILES):
         return None
     from dllm.models.tokenizer import load_tokenizer
 
@@ -201,16 +201,16 @@ def load_random(
         ValueError: a device or dtype that is not allowed; says what is.
     """
     place, kind = choose_place(device, dtype, stored=torch.bfloat16)
-    net = untrained(shape, device=place, dtype=kind, mask_id=spec.mask_id)
+    net = _untrained(shape, device=place, dtype=kind, mask_id=spec.mask_id)
     return Model(name, spec, net, spec.mask_id, spec.stop_ids)
 
 
 def tiny(shape: Shape, *, seed: int = 0, mask_id: int | None = None) -> Transformer:
     """A random network in float32, for tests."""
-    return untrained(shape, device=torch.device("cpu"), dtype=torch.float32, mask_id=mask_id, seed=seed, std=0.3)
+    return _untrained(shape, device=torch.device("cpu"), dtype=torch.float32, mask_id=mask_id, seed=seed, std=0.3)
 
 
-def untrained(
+def _untrained(
     shape: Shape,
     *,
     device: torch.device,

@@ -19,7 +19,7 @@ from dllm.models.session import Asked, Forward, Observe, Session
 from dllm.models.transformer import Layer, Transformer, rope_table
 from dllm.step import Readout
 
-NOTHING = Observe()
+_NOTHING = Observe()
 
 
 class Executor(Protocol):
@@ -67,7 +67,7 @@ class Runner:
         block_size: int | None,
         shift: int,
         sampler: Sampler,
-        observe: Observe = NOTHING,
+        observe: Observe = _NOTHING,
     ) -> Session:
         """A new sequence. capacity: positions of its canvas. block_size: of block-causal attention, else None."""
         net, weight = self.net, self.net.norm.weight

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from dllm.models.families import ModelSpec
 from dllm.models.gguf_file import GGUFFile
 
-QWEN2_WORDS = (
+_QWEN2_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -30,18 +30,18 @@ SPLITS = {
     "gpt-2": pre_tokenizers.ByteLevel(add_prefix_space=False),
     "qwen2": pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(QWEN2_WORDS), "isolated"),
+            pre_tokenizers.Split(Regex(_QWEN2_WORDS), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     ),
 }
-NORMALIZERS = {"qwen2": normalizers.NFC()}
+_NORMALIZERS = {"qwen2": normalizers.NFC()}
 # how byte-level BPE spells bytes: printable ones as themselves, the others as U+0100 and up
 _PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 _OTHERS = (byte for byte in range(0x100) if byte not in _PRINTABLE)
 BYTES = {chr(byte): byte for byte in _PRINTABLE} | {chr(0x100 + n): byte for n, byte in enumerate(_OTHERS)}
-BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-NAMED = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_NAMED = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
 class Tokenizer:
@@ -87,7 +87,7 @@ class Tokenizer:
             return self.piece(token).encode()
         if self._byte_level and all(char in BYTES for char in spelled):
             return bytes(BYTES[char] for char in spelled)
-        if byte := BYTE_TOKEN.fullmatch(spelled):
+        if byte := _BYTE_TOKEN.fullmatch(spelled):
             return bytes.fromhex(byte[1])
         return self.piece(token).encode()
 
@@ -177,7 +177,7 @@ def _bpe(vocab: dict[str, int], merges: Iterable[str], split: str | None) -> Bac
     if split not in SPLITS:
         raise ValueError(f"the tokenizer's way of splitting text is {split!r}; allowed: {', '.join(SPLITS)}")
     backend = Backend(models.BPE(vocab, [(a, b) for a, b in (m.split(" ") for m in merges)]))
-    backend.normalizer = NORMALIZERS.get(split, normalizers.Sequence([]))
+    backend.normalizer = _NORMALIZERS.get(split, normalizers.Sequence([]))
     backend.pre_tokenizer = SPLITS[split]
     backend.decoder = decoders.ByteLevel()
     return backend
@@ -186,7 +186,7 @@ def _bpe(vocab: dict[str, int], merges: Iterable[str], split: str | None) -> Bac
 def _tokenizer(backend: Backend, config: Mapping[str, Any], spec: ModelSpec) -> Tokenizer:
     """`config`: names of special tokens, which templates speak of, and the chat template."""
     named = {}
-    for name in NAMED:
+    for name in _NAMED:
         token = config.get(name)
         content = token["content"] if isinstance(token, dict) else token
         if content and backend.token_to_id(content) is not None:

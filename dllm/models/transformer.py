@@ -31,7 +31,7 @@ def rope_table(shape: Shape, length: int, device: torch.device) -> Tensor:
     return torch.stack((angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=1)))
 
 
-def rotate(x: Tensor, rope: Tensor) -> Tensor:
+def _rotate(x: Tensor, rope: Tensor) -> Tensor:
     """Rotate x (batch, heads, n, head_dim) by rope (2, n, head_dim); in fp32, as LLaDA does and Qwen2 nearly does.
 
     The products are fp32 because rope is: to widen x first would be one kernel more.
@@ -94,7 +94,7 @@ class Layer(nn.Module):
         shape = self.shape
         joined = self.read_in(self.attention_norm(x), self.q, self.k, self.v, adapted=masks)
         heads = joined.unflatten(-1, (-1, shape.head_dim)).transpose(1, 2)
-        turned = rotate(heads[:, : shape.heads + shape.kv_heads], rope)
+        turned = _rotate(heads[:, : shape.heads + shape.kv_heads], rope)
         q, k = turned.split((shape.heads, shape.kv_heads), dim=1)
         return q, k, heads[:, shape.heads + shape.kv_heads :]
 

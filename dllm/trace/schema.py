@@ -29,8 +29,8 @@ SCHEMA = "blockscope.trace/1"
 MAX_BYTES = 64 * 2**20  # of JSON, unpacked
 MAX_STEPS = 16_384
 MAX_CELLS = 2**24  # steps × positions: a larger trace is read, but no picture of that size is drawn
-MAX_PIECES = 2**20
-UNSHIFTED = ("llada",)  # families whose query p predicts position p
+_MAX_PIECES = 2**20
+_UNSHIFTED = ("llada",)  # families whose query p predicts position p
 ROOT = Path(str(dllm.__file__)).resolve().parents[1]
 REFUSED = 3  # exit code of `dllm.trace.untrusted`
 
@@ -50,7 +50,7 @@ class Limits:
     cells: int
 
 
-OWN = Limits(MAX_BYTES, MAX_STEPS, 2**27)
+_OWN = Limits(MAX_BYTES, MAX_STEPS, 2**27)
 UPLOAD = Limits(8 * 2**20, 2**13, 2**22)
 PER_NUMBER, PER_STEP = 36, 2500  # bytes in memory, about
 _READERS = BoundedSemaphore(2)  # processes that read uploads at the same time
@@ -81,7 +81,7 @@ class Model(_Record):
     @classmethod
     def _shift_of_family(cls, data: Any) -> Any:
         if isinstance(data, dict) and "shift" not in data:
-            return {**data, "shift": 0 if data.get("family") in UNSHIFTED else 1}
+            return {**data, "shift": 0 if data.get("family") in _UNSHIFTED else 1}
         return data
 
 
@@ -145,8 +145,8 @@ class Trace(_Record):
     settings: dict[str, Any]
     environment: Environment
     prompt: Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]
-    pieces: Annotated[dict[Id, Text], Field(max_length=MAX_PIECES)] = {}
-    fragments: Annotated[dict[Id, Hex] | None, Field(alias="bytes", max_length=MAX_PIECES)] = None
+    pieces: Annotated[dict[Id, Text], Field(max_length=_MAX_PIECES)] = {}
+    fragments: Annotated[dict[Id, Hex] | None, Field(alias="bytes", max_length=_MAX_PIECES)] = None
     output: Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]
     stop_reason: Literal["eos", "length", "cancelled"]
     steps: Annotated[list[StepRecord], FAST, Field(max_length=MAX_STEPS)]
@@ -168,7 +168,7 @@ class Trace(_Record):
         return self
 
     @classmethod
-    def from_json(cls, data: str | bytes, *, limits: Limits = OWN) -> "Trace":
+    def from_json(cls, data: str | bytes, *, limits: Limits = _OWN) -> "Trace":
         """Read and check a trace (JSON, gzip accepted); its settings get the form of `Settings.as_json`.
 
         Raises:
@@ -193,7 +193,7 @@ class Trace(_Record):
             raise TraceError(f"not a valid trace: {short(str(error))}") from None
 
     @classmethod
-    def load(cls, path: str | Path, *, limits: Limits = OWN) -> "Trace":
+    def load(cls, path: str | Path, *, limits: Limits = _OWN) -> "Trace":
         """Read a trace file (.json or .json.gz).
 
         Raises:

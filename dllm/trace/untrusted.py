@@ -6,7 +6,7 @@ import sys
 from dllm.trace.errors import TraceError
 from dllm.trace.schema import REFUSED, UPLOAD, Trace
 
-NO_MEMORY = 4  # exit code
+_NO_MEMORY = 4  # exit code
 
 
 def main(memory: int, paths: list[str]) -> int:
@@ -25,7 +25,7 @@ def main(memory: int, paths: list[str]) -> int:
         sys.stderr.write(f"it cannot be read: {error.strerror}")
         return REFUSED
     except MemoryError:
-        return NO_MEMORY
+        return _NO_MEMORY
     return 0
 
 

@@ -12,7 +12,7 @@ from dllm.trace.canvases import canvas_after
 from dllm.trace.errors import MAX_TEXT, TraceError, short
 from dllm.trace.records import StepRecord
 
-RESOLVED = ("gen_length", "block_size", "sub_block_size", "attention", "stop_ids")
+_RESOLVED = ("gen_length", "block_size", "sub_block_size", "attention", "stop_ids")
 REASONS = ("density", "committed", "rollout", "inflated", "padded")  # as d²Cache gives them
 
 
@@ -22,7 +22,7 @@ def resolved(data: Mapping[str, Any]) -> Settings:
     Raises:
         TraceError: one is missing or absurd; names it.
     """
-    if missing := [name for name in RESOLVED if data.get(name) is None]:
+    if missing := [name for name in _RESOLVED if data.get(name) is None]:
         raise TraceError(f"settings.{missing[0]} is missing; allowed: the value that the run was decoded with")
     settings = Settings.from_json(data)
     for name, value in [item for c in (settings.cache, settings.unmask) if c for item in c.as_json().items()]:

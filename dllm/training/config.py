@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 FULL = "full"
 BLOCKS: Mapping[str, float] = {"4": 0.25, "8": 0.35, "16": 0.15, "32": 0.1, FULL: 0.15}
-GROUPS: Mapping[str, float] = {"2": 0.4, "4": 0.4, "8": 0.2}
+_GROUPS: Mapping[str, float] = {"2": 0.4, "4": 0.4, "8": 0.2}
 
 Objective = Literal["blocks", "ar", "drafts"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
@@ -78,7 +78,7 @@ class Config:
     blocks: Annotated[dict[Annotated[str, AfterValidator(_size_or_full)], Amount], AfterValidator(_drawn)] = field(
         default_factory=lambda: dict(BLOCKS)
     )
-    groups: Annotated[dict[Size, Amount], AfterValidator(_drawn)] = field(default_factory=lambda: dict(GROUPS))
+    groups: Annotated[dict[Size, Amount], AfterValidator(_drawn)] = field(default_factory=lambda: dict(_GROUPS))
     places: Count = 12
     first_layer: Index = 0
     steps: Count = 1000

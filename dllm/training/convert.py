@@ -50,7 +50,7 @@ class Objective(Protocol):
         ...
 
 
-OBJECTIVE_TYPES: dict[str, Callable[[Model, Config, Corpus], Objective]] = {
+_OBJECTIVE_TYPES: dict[str, Callable[[Model, Config, Corpus], Objective]] = {
     "blocks": Blocks,
     "ar": Autoregressive,
     "drafts": Drafts,
@@ -95,7 +95,7 @@ class Trainer:
         self.model = model
         corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_asked(model, config.exclude))
         self.corpus = corpus
-        self.objective: Objective = OBJECTIVE_TYPES[config.objective](model, config, corpus)
+        self.objective: Objective = _OBJECTIVE_TYPES[config.objective](model, config, corpus)
         self.parameters = self.objective.parameters
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0

@@ -11,7 +11,7 @@ from dllm.training.documents import Document, read_documents
 from dllm.training.objective import Example
 
 CANVAS = 32  # a full-attention canvas is a multiple of so many positions
-POOL = 32  # micro-batches among which documents of like length are brought together
+_POOL = 32  # micro-batches among which documents of like length are brought together
 
 
 _T = TypeVar("_T")
@@ -75,7 +75,7 @@ class Corpus:
         order = rng.sample(self.documents, len(self.documents) // rows * rows)
         batches: list[list[Document]] = []
         # rows that are padded should be alike; rows that are not should take the same time, so they are mixed
-        together = rows * (POOL if self.config.objective == "blocks" else 1)
+        together = rows * (_POOL if self.config.objective == "blocks" else 1)
         for start in range(0, len(order), together):
             pool = sorted(order[start : start + together], key=lambda d: len(d.prompt_ids) + len(d.answer_ids))
             batches += [pool[i : i + rows] for i in range(0, len(pool), rows)]

@@ -23,7 +23,7 @@ from dllm.training.documents import Batch, Document, read_documents, write_docum
 from dllm.training.sampling import continue_all, greedy, top_p_pick
 
 KINDS = ("own", "tasks", "answers")
-TASKS = 500  # a batch
+_TASKS = 500  # a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def generated(
 ) -> Iterator[Document]:
     """One batch of tasks with right answers; neither templates nor operands of the suite are among them."""
     rng, fresh = random.Random(f"{seed}/{number}"), set(seen)
-    for _ in range(TASKS):
+    for _ in range(_TASKS):
         task = tasks.draw(rng, held_out=False)
         prompt = tuple(tokenizer.chat(task.prompt))
         if prompt not in fresh:

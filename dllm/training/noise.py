@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dllm.training.objective import Example
 
-MIN_MASK_RATIO = 1e-3  # least share of masks in a block
+_MIN_MASK_RATIO = 1e-3  # least share of masks in a block
 Mask = list[bool]
 
 
@@ -39,7 +39,7 @@ def scattered(example: Example, generator: torch.Generator) -> Mask:
 
 def masked(example: Example, t: Tensor, u: Tensor) -> Mask:
     """Scattered masks from their draws: t (blocks, 1) and u (blocks, block), both in [0, 1)."""
-    drawn = (u < (1 - MIN_MASK_RATIO) * t + MIN_MASK_RATIO).flatten().tolist()
+    drawn = (u < (1 - _MIN_MASK_RATIO) * t + _MIN_MASK_RATIO).flatten().tolist()
     return [d and label for d, label in zip(drawn, example.labelled, strict=True)]
 
 

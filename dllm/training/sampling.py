@@ -8,8 +8,8 @@ from torch import Tensor
 from dllm.models.kv_cache import KVCache
 from dllm.models.transformer import Transformer, rope_table
 
-CANDIDATES = 128  # the nucleus is taken from the best 128: sorting a vocabulary costs more than a pass
-DROP_EVERY = 8  # steps between two removals of ended rows; each copies the cache
+_CANDIDATES = 128  # the nucleus is taken from the best 128: sorting a vocabulary costs more than a pass
+_DROP_EVERY = 8  # steps between two removals of ended rows; each copies the cache
 
 Pick = Callable[[Tensor], Tensor]  # logits (rows, vocab) in fp32 → ids (rows,)
 
@@ -25,7 +25,7 @@ def top_p_pick(temperature: float, top_p: float, generator: torch.Generator) -> 
         raise ValueError(f"temperature {temperature} and top_p {top_p}; allowed: above 0, and above 0 up to 1")
 
     def pick(logits: Tensor) -> Tensor:
-        best, ids = logits.topk(min(CANDIDATES, logits.shape[-1]))
+        best, ids = logits.topk(min(_CANDIDATES, logits.shape[-1]))
         probs = (best / temperature).softmax(-1)
         probs = probs.masked_fill(probs.cumsum(-1) - probs > top_p, 0.0)
         return ids.gather(-1, torch.multinomial(probs, 1, generator=generator)).squeeze(-1)
@@ -63,7 +63,7 @@ def continue_all(
         for row, token in zip(rows, chosen.tolist(), strict=True):
             if out[row][-1:] != [stop_id]:
                 out[row].append(token)
-        if at % DROP_EVERY == 0:
+        if at % _DROP_EVERY == 0:
             keep = [i for i, row in enumerate(rows) if out[row][-1] != stop_id]
             if not keep:
                 break

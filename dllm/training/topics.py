@@ -8,10 +8,10 @@ import json
 import random
 from pathlib import Path
 
-TOPICS = json.loads((Path(__file__).parents[2] / "assets/training/topics.json").read_text(encoding="utf-8"))
-OPENINGS: list[str] = TOPICS["openings"]
-TEMPLATES: list[str] = TOPICS["templates"]
-WORDS: dict[str, list[str]] = TOPICS["words"]
+_TOPICS = json.loads((Path(__file__).parents[2] / "assets/training/topics.json").read_text(encoding="utf-8"))
+_OPENINGS: list[str] = _TOPICS["openings"]
+TEMPLATES: list[str] = _TOPICS["templates"]
+WORDS: dict[str, list[str]] = _TOPICS["words"]
 
 
 def draw_topic(rng: random.Random) -> tuple[str, bool]:
@@ -20,7 +20,7 @@ def draw_topic(rng: random.Random) -> tuple[str, bool]:
     if kind == 0:
         return "", False
     if kind == 1:
-        return rng.choice(OPENINGS), False
+        return rng.choice(_OPENINGS), False
     small, more = rng.randint(1, 9), rng.randint(1, 9)
     numbers = {"a": rng.randint(2, 30), "b": small, "b2": more, "c": small + rng.randint(1, 12)}
     words = {name: rng.choice(choices) for name, choices in WORDS.items()}

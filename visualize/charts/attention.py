@@ -18,8 +18,8 @@ IDENTITY = (
     "The identity term: a position that was not recomputed in a step draws on itself alone there, so it counts at "
     "least 1 in its own column. Without this term only what was computed in the step is left."
 )
-NOT_KEPT = "No attention was kept for this step."
-ATTENTION_SHARES = (  # name, colour, dash; the first three add up to 1
+_NOT_KEPT = "No attention was kept for this step."
+_ATTENTION_SHARES = (  # name, colour, dash; the first three add up to 1
     ("masks", INK, "dot"),
     ("the prompt", QUIET, "solid"),
     ("written tokens", ACCENT, "solid"),
@@ -83,7 +83,7 @@ def shares(trace: Trace, maps: Maps) -> go.Figure:
             marker={"size": 4},
             hovertemplate=f"step %{{x}}: %{{y:.1%}} to {name}<extra></extra>",
         )
-        for (name, colour, dash), values in zip(ATTENTION_SHARES, _shares(trace, maps), strict=True)
+        for (name, colour, dash), values in zip(_ATTENTION_SHARES, _shares(trace, maps), strict=True)
     ]
     figure = base_figure(*lines, meta={"step": "x"})
     by_step(figure, len(step))
@@ -114,8 +114,8 @@ def _payload(trace: Trace, maps: Maps, step: int, planes: dict[str, np.ndarray])
 
 
 def _shares(trace: Trace, maps: Maps) -> np.ndarray:
-    """As ATTENTION_SHARES, float32 (4, steps); NaN where no attention was kept."""
-    out, holders = np.full((len(ATTENTION_SHARES), len(trace.steps)), np.nan, dtype=np.float32), written(trace)
+    """As _ATTENTION_SHARES, float32 (4, steps); NaN where no attention was kept."""
+    out, holders = np.full((len(_ATTENTION_SHARES), len(trace.steps)), np.nan, dtype=np.float32), written(trace)
     for step in maps.steps:
         record = trace.steps[step]
         probs = maps.mean(step).mean(0)  # (queries, visible)
@@ -130,7 +130,7 @@ def _maps_at(lane: LaneData, options: Options) -> dict[str, Any]:
     """Attention of one layer at one step, all heads."""
     maps, step = lane.known_maps, number_option(options, "step", len(lane.trace.steps))
     if step not in maps.steps:
-        return {"empty": maps.note or NOT_KEPT}
+        return {"empty": maps.note or _NOT_KEPT}
     return layer_maps(lane.trace, maps, step, number_option(options, "layer", maps.layers))
 
 
@@ -138,7 +138,7 @@ def _rollout_at(lane: LaneData, options: Options) -> dict[str, Any]:
     """Rollout at one step, and what its tokens drew on."""
     maps, step = lane.known_maps, number_option(options, "step", len(lane.trace.steps))
     if step not in maps.steps:
-        return {"empty": maps.note or NOT_KEPT}
+        return {"empty": maps.note or _NOT_KEPT}
     return rollout_maps(lane.trace, maps, step)
 
 

@@ -17,8 +17,8 @@ MARKS = (
     ("#cc79a7", "cross"), ("#56b4e9", "x"), ("#8c6bb1", "pentagon"), ("#a6761d", "hexagon"),
 )  # fmt: skip
 HOLLOW = ("circle-open", "square-open", "triangle-up-open", "diamond-open", "cross-open", "x-open")
-USUAL = 0.9  # the threshold at which families are drawn by batch size, as published
-PERCENT = 100
+_USUAL = 0.9  # the threshold at which families are drawn by batch size, as published
+_PERCENT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def charts(bench: Benchmark, published: Published) -> list[Drawn]:
         ),
         Drawn(
             "Speed by batch size",
-            f"All prompts decoded, so many at a time, at threshold {USUAL} or the highest below it. Bars reach from "
+            f"All prompts decoded, so many at a time, at threshold {_USUAL} or the highest below it. Bars reach from "
             "the slowest to the fastest round.",
             throughput(bench),
         ),
@@ -69,7 +69,7 @@ def pareto(bench: Benchmark) -> go.Figure:
     figure = base_figure(
         height=480, xaxis_title="tokens per second", yaxis_title="right answers, %", hovermode="closest"
     )
-    points = [(row.tps.value, PERCENT * row.score.value) for _, row in rows if row.tps and row.score]
+    points = [(row.tps.value, _PERCENT * row.score.value) for _, row in rows if row.tps and row.score]
     best = [points[n] for n in front(points)]
     figure.add_scatter(
         x=[x for x, _ in best],
@@ -84,9 +84,9 @@ def pareto(bench: Benchmark) -> go.Figure:
         scores = [row.score for _, row in members if row.score]
         figure.add_scatter(
             x=[speed.value for speed in speeds],
-            y=[PERCENT * score.value for score in scores],
+            y=[_PERCENT * score.value for score in scores],
             error_x=bars(speeds, 1, style["marker"]["color"]),
-            error_y=bars(scores, PERCENT, style["marker"]["color"]),
+            error_y=bars(scores, _PERCENT, style["marker"]["color"]),
             name=family,
             **_dots(members),
             **style,
@@ -118,7 +118,7 @@ def relative(bench: Benchmark, published: Published) -> go.Figure:
         points = [p for p in series.points if p.score is not None and p.base_score is not None]
         figure.add_scatter(
             x=[p.tps / p.base_tps for p in points],
-            y=[PERCENT * (p.score - p.base_score) for p in points if p.score is not None and p.base_score is not None],
+            y=[_PERCENT * (p.score - p.base_score) for p in points if p.score is not None and p.base_score is not None],
             **_hollow(series, n, mode="markers", texts=[p.at for p in points]),
         )
     base = bench.baseline()
@@ -128,7 +128,7 @@ def relative(bench: Benchmark, published: Published) -> go.Figure:
         assert base.tps is not None
         figure.add_scatter(
             x=[row.tps.value / base.tps.value for _, row in members if row.tps],
-            y=[PERCENT * (row.score.value - base.score.value) for _, row in members if row.score and base.score],
+            y=[_PERCENT * (row.score.value - base.score.value) for _, row in members if row.score and base.score],
             name=family,
             **_dots(members),
             **style,
@@ -194,7 +194,7 @@ def _usual(bench: Benchmark) -> list[tuple[Members, dict[str, Any]]]:
     found = []
     for _, members, style in _families([(n, row) for n, row in enumerate(bench.rows) if row.tps]):
         thresholds = sorted({row.threshold or 0 for _, row in members})
-        chosen = max((t for t in thresholds if t <= USUAL), default=thresholds[0])
+        chosen = max((t for t in thresholds if t <= _USUAL), default=thresholds[0])
         line = sorted((m for m in members if (m[1].threshold or 0) == chosen), key=lambda m: m[1].batch)
         found.append((line, style))
     return found

@@ -21,7 +21,7 @@ BYTE_PARTS: tuple[Part, ...] = (
     ("read", "keys and values read", SERIES_STYLES[1]),
     ("written", "keys and values written", SERIES_STYLES[3]),
 )
-TICKS = [digit * 10.0**exponent for exponent in range(-1, 6) for digit in (1, 2, 5)]
+_TICKS = [digit * 10.0**exponent for exponent in range(-1, 6) for digit in (1, 2, 5)]
 
 
 def operations(trace: Trace) -> go.Figure:
@@ -61,7 +61,7 @@ def intensity(trace: Trace) -> go.Figure:
         ),
         meta={"step": "x"},
     )
-    return by_step(figure, len(steps)).update_yaxes(type="log", title_text="by step", tickvals=TICKS, tickformat="~s")
+    return by_step(figure, len(steps)).update_yaxes(type="log", title_text="by step", tickvals=_TICKS, tickformat="~s")
 
 
 def _stacked(prices: Sequence[Cost], parts: Sequence[Part], title: str) -> go.Figure:

@@ -16,7 +16,7 @@ from visualize.charts.sheet import MARK, cell_markers, heatmap, scale_top, shade
 from visualize.charts.unlocked import query_rows
 from visualize.view import LaneData, Options, View, choice_option, number_option
 
-ENTRIES = ("keys", "values")
+_ENTRIES = ("keys", "values")
 NO_DRIFT = "There is no drift to measure: verified decoding keeps entries of final tokens only, so none is ever stale."
 
 
@@ -124,8 +124,8 @@ def changed_tokens(drift: Drift, trace: Trace) -> list[dict[str, Any]]:
 
 def _entries(drift: Drift, what: str) -> np.ndarray:
     """(steps, layers, positions)."""
-    if what not in ENTRIES:
-        raise ValueError(f"what is {what!r}; allowed: {', '.join(ENTRIES)}")
+    if what not in _ENTRIES:
+        raise ValueError(f"what is {what!r}; allowed: {', '.join(_ENTRIES)}")
     return getattr(drift, what)
 
 
@@ -153,7 +153,7 @@ def _layer(lane: LaneData, options: Options) -> int | None:
 
 
 def _what(options: Options) -> str:
-    return choice_option(options, "what", ENTRIES)
+    return choice_option(options, "what", _ENTRIES)
 
 
 def _drift_at(lane: LaneData, options: Options) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _saved(lane: LaneData) -> Iterator[dict[str, Any]]:
     if lane.drift is None:
         return
     steps, layers, positions = lane.drift.keys.shape
-    for what in ENTRIES:
+    for what in _ENTRIES:
         yield from ({"view": "drift", "what": what, "layer": layer} for layer in range(layers))
         yield from ({"view": "drift_at", "step": step, "what": what} for step in range(steps))
     yield from ({"view": "trajectory", "layer": layers - 1, "position": p} for p in range(positions))
@@ -199,7 +199,7 @@ VIEW = View(
         ),
         "Mean drift by layer": lambda lane, _: drift_depth(lane.known_drift, lane.trace),
     },
-    choices={"what": ENTRIES},
+    choices={"what": _ENTRIES},
     extra=lambda lane, _: {
         "layers": lane.known_drift.keys.shape[1],
         "changes": changed_tokens(lane.known_drift, lane.trace),

@@ -11,8 +11,8 @@ from dllm.bench.published import Published, Series
 from visualize.charts.bench import HOLLOW, MARKS, Drawn, bars
 from visualize.charts.figure import INK, QUIET, base_figure
 
-BESIDE = "NVIDIA H100"  # of published curves, those of this device are drawn
-MS = 1e3
+_BESIDE = "NVIDIA H100"  # of published curves, those of this device are drawn
+_MS = 1e3
 
 
 def charts(found: Hardware, published: Published) -> list[Drawn]:
@@ -61,8 +61,8 @@ def passes(found: Hardware) -> go.Figure:
     figure = base_figure(height=420, xaxis_type="multicategory", yaxis_title="milliseconds", hovermode="closest")
     figure.add_bar(
         x=names,
-        y=[MS * number.value for number in seconds],
-        error_y=bars(seconds, MS, INK),
+        y=[_MS * number.value for number in seconds],
+        error_y=bars(seconds, _MS, INK),
         customdata=[
             [each.title, _share(network.share(each)), f"{each.count} passes, host's share {100 * each.host:.1f} %"]
             for network, each in timed
@@ -74,7 +74,7 @@ def passes(found: Hardware) -> go.Figure:
     )
     figure.add_scatter(
         x=names,
-        y=[None if bound is None else MS * bound for bound in bounds],
+        y=[None if bound is None else _MS * bound for bound in bounds],
         name="bound: its bytes at the measured bandwidth",
         mode="markers",
         marker={"color": MARKS[1][0], "symbol": "diamond", "size": 11, "line": {"color": INK, "width": 1}},
@@ -88,7 +88,7 @@ def throughput(network: Network, published: Published) -> go.Figure:
     """Tokens a second by batch size, and the published curves of the same model."""
     figure = base_figure(height=480, xaxis_title="answers decoded together", yaxis_title="tokens per second")
     for series in published.batches:
-        if series.hardware == BESIDE and _plain(network.title) == _plain(series.model):
+        if series.hardware == _BESIDE and _plain(network.title) == _plain(series.model):
             _add_published(figure, series)
     names = dict.fromkeys(rate.title for rate in network.rates)
     for n, name in enumerate(names):

@@ -10,7 +10,7 @@ from dllm.trace.drift import Drift
 from visualize.charts.figure import ACCENT, INK, QUIET, RULE, base_figure
 from visualize.charts.sheet import MARK
 
-PHASES = {  # name, colour, symbol
+_PHASES = {  # name, colour, symbol
     1: ("phase 1: before", QUIET, "circle"),
     2: ("phase 2: half of the way, up to the commit", MARK, "diamond"),
     3: ("phase 3: after the commit", ACCENT, "square"),
@@ -53,7 +53,7 @@ def key_path(drift: Drift, trace: Trace, layer: int, position: int) -> go.Figure
     phase, step = np.array(phases(path, committed), dtype=np.uint8), np.arange(1, steps + 1, dtype=np.int32)
     figure = base_figure(go.Scatter(x=path[:, 0], y=path[:, 1], mode="lines", line={"color": RULE}, hoverinfo="skip"))
     figure.data[0].showlegend = False
-    for number, (name, colour, symbol) in PHASES.items():
+    for number, (name, colour, symbol) in _PHASES.items():
         at = (phase == number) & ~np.isnan(path[:, 0])
         if at.any():
             marker = {"symbol": symbol, "size": 7, "color": colour}

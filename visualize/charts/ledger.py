@@ -13,9 +13,9 @@ from visualize.view import View
 
 K = 4  # a pattern has K × K pixels
 MAX_PATTERNED = 40_000  # cells; above this a cell is about a pixel on the page, and a pattern could not be seen
-MAX_REPEATS = 4  # of a pattern along one side of a cell
-PAGE = (400, 1000)  # pixels of a chart on a page of ordinary width: down, across
-PIXEL = 3  # pixels of the page that one pixel of a pattern should take
+_MAX_REPEATS = 4  # of a pattern along one side of a cell
+_PAGE = (400, 1000)  # pixels of a chart on a page of ordinary width: down, across
+_PIXEL = 3  # pixels of the page that one pixel of a pattern should take
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class StateStyle:
     pattern: str
 
 
-SOLID = "#### #### #### ####"
+_SOLID = "#### #### #### ####"
 STATE_STYLES = (
-    StateStyle("absent", CLEAR, CLEAR, SOLID, "square", ""),
-    StateStyle("reused", "rgba(128,138,150,.22)", CLEAR, SOLID, "square", ""),
-    StateStyle("recomputed", "#0072b2", CLEAR, SOLID, "square", ""),
+    StateStyle("absent", CLEAR, CLEAR, _SOLID, "square", ""),
+    StateStyle("reused", "rgba(128,138,150,.22)", CLEAR, _SOLID, "square", ""),
+    StateStyle("recomputed", "#0072b2", CLEAR, _SOLID, "square", ""),
     StateStyle(
         "recomputed: certainty density", "#d98c00", "rgba(217,140,0,.3)", ".... .#.. .... ...#", "square-open-dot", "."
     ),
@@ -59,7 +59,7 @@ STATE_STYLES = (
 )
 # they share positions and leave no entry, so no cell of the ledger shows them
 GUESSES = StateStyle(
-    "masks that guess; their entries are not kept", "#d55e00", "rgba(213,94,0,.3)", SOLID, "square", "\\"
+    "masks that guess; their entries are not kept", "#d55e00", "rgba(213,94,0,.3)", _SOLID, "square", "\\"
 )
 
 
@@ -126,8 +126,8 @@ def resolution(steps: int, positions: int) -> tuple[int, int]:
     """Pixels of a cell, down and across: multiples of K, larger where cells are large; 1 where there are too many."""
     if steps * positions > MAX_PATTERNED:
         return 1, 1
-    sides = (PAGE[0] // max(1, steps), PAGE[1] // max(1, positions))
-    down, across = (K * max(1, min(MAX_REPEATS, side // (K * PIXEL))) for side in sides)
+    sides = (_PAGE[0] // max(1, steps), _PAGE[1] // max(1, positions))
+    down, across = (K * max(1, min(_MAX_REPEATS, side // (K * _PIXEL))) for side in sides)
     return down, across
 
 

@@ -9,7 +9,7 @@ from visualize.charts.figure import ACCENT, QUIET, VIRIDIS, base_figure, by_step
 from visualize.charts.sheet import position_count
 from visualize.view import View
 
-NEAR = 10  # d²Cache's observation 2 (arXiv 2509.23094): 90 % of tokens lie within this distance
+_NEAR = 10  # d²Cache's observation 2 (arXiv 2509.23094): 90 % of tokens lie within this distance
 
 
 def decode_order(trace: Trace) -> go.Figure:
@@ -55,7 +55,7 @@ def commit_distance_shares(trace: Trace) -> go.Figure:
     )
     figure.update_yaxes(title_text="share of commits", ticksuffix=" %", range=[0, 102], automargin=True)
     if counts.sum():
-        near = min(NEAR, len(total) - 1)
+        near = min(_NEAR, len(total) - 1)
         text = f"{total[near]:.0f} % within {near}"
         figure.add_annotation(x=near, y=float(total[near]), text=text, arrowcolor=QUIET, ax=0, ay=64, xanchor="right")
     return figure

@@ -13,7 +13,7 @@ from visualize.charts.figure import SERIES_STYLES, bar_marker, base_figure, whol
 from visualize.comparison import MAX_ITEM, REFERENCE_NAMES, reference_names
 from visualize.view import View
 
-REFERENCE_STYLES = {"no_cache": SERIES_STYLES[0], "one_by_one": SERIES_STYLES[1]}
+_REFERENCE_STYLES = {"no_cache": SERIES_STYLES[0], "one_by_one": SERIES_STYLES[1]}
 
 
 def has_references(lanes: Mapping[str, Trace]) -> bool:
@@ -25,7 +25,7 @@ def reference_distances(lanes: Mapping[str, Trace]) -> go.Figure:
     """Edits between each lane's answer and each reference, as grouped bars."""
     found = {title: compare_references(trace) for title, trace in lanes.items()}
     bars = []
-    for name, style in REFERENCE_STYLES.items():
+    for name, style in _REFERENCE_STYLES.items():
         compared = {title: each[name] for title, each in found.items() if name in each}
         bars.append(
             go.Bar(

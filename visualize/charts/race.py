@@ -12,7 +12,7 @@ from visualize.charts.figure import RULE, SERIES_STYLES, Style, bar_marker, base
 from visualize.comparison import not_a_race
 from visualize.view import Draw, Options, View, choice_option
 
-FLAGS = ("top left", "bottom right")  # in turn, so that lanes that end together can be read
+_FLAGS = ("top left", "bottom right")  # in turn, so that lanes that end together can be read
 # a number of a Throughput, its axis title, and its form
 NUMBERS: tuple[tuple[str, str, Callable[[Throughput], float | None]], ...] = (
     ("TPS", ".3~g", lambda p: p.tps),
@@ -53,7 +53,7 @@ def progress(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool 
                 mode="markers+text",
                 marker={"color": style.colour, "symbol": style.symbol, "size": 11},
                 text=[f"{times[-1]:.0f} ms"],
-                textposition=FLAGS[place % 2],
+                textposition=_FLAGS[place % 2],
                 cliponaxis=False,
                 hovertemplate=f"ended after %{{x:.0f}} ms with %{{y}} tokens<extra>{title}</extra>",
             )
@@ -142,7 +142,7 @@ def _whisker(found: Throughput, laps: list[float]) -> dict[str, Any] | None:
     return {"type": "data", "symmetric": False, "array": [up], "arrayminus": [down]}
 
 
-def counting_rule(options: Options) -> dict[str, bool]:
+def _counting_rule(options: Options) -> dict[str, bool]:
     """The keyword arguments of the figures that the page's choices stand for.
 
     Raises:
@@ -153,7 +153,7 @@ def counting_rule(options: Options) -> dict[str, bool]:
 
 
 def _by_rule(draw: Callable[..., go.Figure]) -> Draw:
-    return lambda lane, options: draw(lane.all_lanes, **counting_rule(options))
+    return lambda lane, options: draw(lane.all_lanes, **_counting_rule(options))
 
 
 VIEW = View(
@@ -169,5 +169,5 @@ VIEW = View(
         "Tokens a second, time to the first token, tokens a pass, and passes": _by_rule(number_bars),
     },
     choices={"count EOS": ("yes", "no"), "time": ("end to end", "decode only")},
-    extra=lambda lane, options: {"note": race_note(lane.all_lanes, **counting_rule(options))},
+    extra=lambda lane, options: {"note": race_note(lane.all_lanes, **_counting_rule(options))},
 )

@@ -16,7 +16,7 @@ from visualize.view import LaneData, View
 
 UNMEASURED = "The peaks of this machine were not measured, so there is no roof."
 SHARED_NOTE = "Not drawn, because their passes were shared with other runs: {}."
-MEASURED = "this machine, measured"
+_MEASURED = "this machine, measured"
 
 
 def roofline(lanes: Mapping[str, Trace], environment: Environment) -> go.Figure:
@@ -91,10 +91,10 @@ def _ceiling(name: str, x: np.ndarray, y: np.ndarray, dash: str, most: str) -> g
     return go.Scatter(
         x=x,
         y=y,
-        name=f"{name} ({MEASURED})",
+        name=f"{name} ({_MEASURED})",
         mode="lines",
         line={"color": INK, "dash": dash, "width": 1.5},
-        hovertemplate=f"{name}: {most}, {MEASURED}<extra></extra>",
+        hovertemplate=f"{name}: {most}, {_MEASURED}<extra></extra>",
     )
 
 

@@ -10,7 +10,7 @@ from visualize.charts.figure import CLEAR, PAPER, VIRIDIS, base_figure, whole_ti
 
 TOP = 255  # the code of the highest value
 PERCENTILE = 99  # some quantities have a few values far above all others, which would leave the rest without contrast
-OUTLINED = 8  # pixels of a mark, from which there is room for a second edge below it
+_OUTLINED = 8  # pixels of a mark, from which there is room for a second edge below it
 MARK = "#d81b60"  # no colour of viridis, and seen on light and on dark paper
 
 
@@ -56,7 +56,7 @@ def committed_outlines(trace: Trace) -> list[go.Scatter]:
     """An outline around every committed cell of a sheet, on a paler one that sets it off; none without commits."""
     cells, size = [(record.index, p) for record in trace.steps for p in record.committed], marker_size(trace)
     edge = {"symbol": "square-open", "size": size}
-    below = cell_markers(cells, "", {**edge, "color": PAPER, "line": {"width": 4}}) if size >= OUTLINED else []
+    below = cell_markers(cells, "", {**edge, "color": PAPER, "line": {"width": 4}}) if size >= _OUTLINED else []
     for drawn in below:
         drawn.showlegend = False
     return [*below, *cell_markers(cells, "committed", {**edge, "color": MARK, "line": {"width": 2}})]

@@ -19,7 +19,7 @@ def steps_csv(trace: Trace) -> str:
     d²Cache chose for this reason. seconds, flops and bytes are of this step.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, _CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for record, cells in zip(trace.steps, canvases(trace.steps), strict=True):
         writer.writerow(_row(record) | {"written": len(cells)})
@@ -60,7 +60,7 @@ def _drafts(record: StepRecord) -> dict[str, int]:
     return {"tested": len(record.tested), "confirmed": confirmed, "guesses": record.guessing}
 
 
-CSV_COLUMNS = (
+_CSV_COLUMNS = (
     *("step", "kind", "block_start", "block_end", "window_start", "window_end", "queries", "visible", "reused"),
     *("asked", "committed", "remasked", "written", "tested", "confirmed", "guesses"),
     *("confidence_mean_committed", "confidence_min_committed"),

@@ -25,7 +25,7 @@ PACE = (50, 700)  # milliseconds of a step: the shortest, the longest
 BEGIN, HELD = 1500, 4000  # milliseconds of the first and of the last frame
 MARGIN, TOP, BOTTOM = 26, 112, 44  # pixels around the cells
 CELL, LINE, GAP, TRAY, PAD = 30, 44, 3, 6, 6  # height, line distance, between cells, around a block, inside a cell
-SEEN = {" ": "·", "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # with what the font has
+_SEEN = {" ": "·", "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # with what the font has
 
 Box = tuple[int, int, int, int]
 Glyphs = tuple[str, bool]  # text, and whether it replaces a character that cannot be seen
@@ -71,7 +71,7 @@ def runs(piece: str) -> list[Glyphs]:
         if sum(len(text) for text, _ in out) >= MAX_CHARS:
             return [*out, ("…", True)]
         blank = unicodedata.category(char)[0] in "CZ"
-        out.append((SEEN.get(char, f"U+{ord(char):04X}"), True) if blank else (char, False))
+        out.append((_SEEN.get(char, f"U+{ord(char):04X}"), True) if blank else (char, False))
     return out or [("empty", True)]
 
 

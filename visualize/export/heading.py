@@ -6,7 +6,7 @@ from dllm.trace import Trace
 
 APP = "Blockscope"
 SPECIAL = re.compile(r"<\|[^|>]{1,40}\|>|</?s>|\[/?INST\]")  # tokens of chat templates
-ROLE = re.compile(r"\s*(system|user|assistant)\s*(\n|$)")
+_ROLE = re.compile(r"\s*(system|user|assistant)\s*(\n|$)")
 
 
 def prompt_text(trace: Trace) -> str:
@@ -16,5 +16,5 @@ def prompt_text(trace: Trace) -> str:
     prompt.
     """
     whole = trace.text(i for i in trace.prompt if i in trace.pieces)
-    turns = [ROLE.sub("", turn, count=1).strip() for turn in SPECIAL.split(whole)]
+    turns = [_ROLE.sub("", turn, count=1).strip() for turn in SPECIAL.split(whole)]
     return next((turn for turn in reversed(turns) if turn), whole.strip())

@@ -17,14 +17,14 @@ from visualize.views import VIEWS
 
 VIEWER_FOLDER = Path(__file__).resolve().parents[2] / "assets/viewer"
 PLOTLY = Path(plotly.__file__).parent / "package_data/plotly.min.js"
-BUDGET = 24 * 2**20  # characters of answers that a saved page carries
+_BUDGET = 24 * 2**20  # characters of answers that a saved page carries
 # The page loads nothing and sends nothing by fetch, image, form or frame. A script could still navigate away with data
 # in the address; what keeps model text from becoming a script is that it is only ever written as text.
-SAVED_POLICY = (
+_SAVED_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "form-action 'none'; base-uri 'none'"
 )
-SAVED_MOUNT = """
+_SAVED_MOUNT = """
 const carried = JSON.parse(document.getElementById("bs-data").textContent);
 document.getElementById("bs-asked").textContent = carried.prompt;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -81,7 +81,7 @@ def page(replay: Replay) -> str:
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
-        f'<meta http-equiv="Content-Security-Policy" content="{SAVED_POLICY}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_SAVED_POLICY}">',
         f"<title>{APP}: a recorded run</title>",
         f'{_style("standalone.css")}</head><body class="bs-page"><main>',
         f'<header class="bs-saved"><h1>{APP}</h1><p>A recorded run of this prompt:</p><p id="bs-asked"></p></header>',
@@ -89,13 +89,13 @@ def page(replay: Replay) -> str:
         "</main>",
         f'<script type="application/json" id="bs-data">{dumps(carried)}</script>',
         f"<script>{PLOTLY.read_text(encoding='utf-8')}</script>",
-        f"<script>{viewer_script()}{SAVED_MOUNT}</script>",
+        f"<script>{viewer_script()}{_SAVED_MOUNT}</script>",
         "</body></html>",
     ]
     return "\n".join(parts)
 
 
-def answers(replay: Replay, budget: int = BUDGET) -> dict[str, Mapping[str, Any]]:
+def answers(replay: Replay, budget: int = _BUDGET) -> dict[str, Mapping[str, Any]]:
     """The answers to `questions`, in their order, until `budget` characters are used."""
     found: dict[str, Mapping[str, Any]] = {}
     for question in questions(replay):

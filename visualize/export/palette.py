@@ -11,7 +11,7 @@ from visualize.charts.figure import VIRIDIS
 INK, QUIET, STRIPE, RULE, PAPER = "#1f2937", "#6b7280", "#b6c0cd", "#d9dee5", "#ffffff"
 ACCENT, LILAC = "#4338ca", "#a5a0e4"
 SHADES = 16  # of confidence: all of them and the edges of letters must fit in one palette of 256
-WASH = 0.3  # share of the confidence colour in a cell's background
+_WASH = 0.3  # share of the confidence colour in a cell's background
 
 Colour = tuple[int, int, int]
 
@@ -26,7 +26,7 @@ def viridis(shade: int) -> Colour:
 
 def wash(shade: int) -> Colour:
     """The colour behind a token of that confidence."""
-    return _mix(ImageColor.getrgb(PAPER), viridis(shade), WASH)
+    return _mix(ImageColor.getrgb(PAPER), viridis(shade), _WASH)
 
 
 def _mix(a: Sequence[int], b: Sequence[int], share: float) -> Colour:

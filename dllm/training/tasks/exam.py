@@ -15,10 +15,10 @@ from dllm.bench.suite import OPEN
 from dllm.files import write_file
 from dllm.training.tasks import SKILLS, Skill, Task, draw_of
 
-SUITE_NAME = "tasks"
+_SUITE_NAME = "tasks"
 PER_SKILL = 18
-OPEN_COUNT = 60
-REPEATS = 400  # draws in a row without a new prompt, after which a skill has no more
+_OPEN_COUNT = 60
+_REPEATS = 400  # draws in a row without a new prompt, after which a skill has no more
 
 # Kind of writing: wordings, and what they are asked about
 OPEN_PROMPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -86,7 +86,7 @@ OPEN_PROMPTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def exam(seed: int, per_skill: int, open_count: int = OPEN_COUNT) -> dict[str, Any]:
+def exam(seed: int, per_skill: int, open_count: int = _OPEN_COUNT) -> dict[str, Any]:
     """A suite document, as `dllm.bench.suite.Suite.load` reads it: so many items of every skill, then open ones.
 
     The same numbers give the same document; no prompt occurs twice.
@@ -107,7 +107,7 @@ def exam(seed: int, per_skill: int, open_count: int = OPEN_COUNT) -> dict[str, A
             )
     for number, prompt in enumerate(_open(random.Random(f"{seed}/{OPEN}"), open_count), 1):
         items.append({"id": f"{OPEN}-{number}", "kind": OPEN, "prompt": prompt})
-    return {"name": SUITE_NAME, "items": items}
+    return {"name": _SUITE_NAME, "items": items}
 
 
 def text(document: dict[str, Any]) -> str:
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True, help="what the suite is drawn from")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
     parser.add_argument("--per-skill", type=int, default=PER_SKILL, help="items of each skill (default: %(default)s)")
-    parser.add_argument("--open", type=int, default=OPEN_COUNT, help="items without a check (default: %(default)s)")
+    parser.add_argument("--open", type=int, default=_OPEN_COUNT, help="items without a check (default: %(default)s)")
     asked = parser.parse_args(arguments)
     try:
         write_file(asked.out, text(exam(asked.seed, asked.per_skill, asked.open)))
@@ -139,7 +139,7 @@ def _different(skill: Skill, rng: random.Random, count: int) -> list[Task]:
     while len(found) < count:
         task = draw_of(skill, rng, held_out=True)
         repeats = repeats + 1 if task.prompt in found else 0
-        if repeats > REPEATS:
+        if repeats > _REPEATS:
             raise ValueError(
                 f"per_skill is {count}; allowed for {skill.name}: 1 to {len(found)}, its different prompts"
             )

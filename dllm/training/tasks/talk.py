@@ -6,17 +6,17 @@ from dllm.training.tasks.facts import CAPITALS
 from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import CATEGORIES, INSIDE, PERSONS, PLACES, THINGS, article
 
-GREETINGS = {
+_GREETINGS = {
     "hello": "Hello", "good morning": "Good morning", "good evening": "Good evening", "good night": "Good night",
     "goodbye": "Goodbye", "welcome": "Welcome", "good afternoon": "Good afternoon", "hi": "Hi",
 }  # fmt: skip
-WISHES = {
+_WISHES = {
     "a happy birthday": "Happy birthday", "a merry Christmas": "Merry Christmas", "good luck": "Good luck",
     "a happy new year": "Happy new year", "a good day": "Have a good day", "a nice weekend": "Have a nice weekend",
     "a good trip": "Have a good trip", "a speedy recovery": "Get well soon", "sweet dreams": "Sweet dreams",
 }  # fmt: skip
 # base, third person, past
-VERBS = tuple(
+_VERBS = tuple(
     tuple(line.split(":")) for line in """
 walk to:walks to:walked to|run to:runs to:ran to|go to:goes to:went to|drive to:drives to:drove to
 work in:works in:worked in|play in:plays in:played in|sleep in:sleeps in:slept in|sit in:sits in:sat in
@@ -24,7 +24,7 @@ wait at:waits at:waited at|sing in:sings in:sang in|visit:visits:visited|see:see
 love:loves:loved|paint:paints:painted|leave:leaves:left|find:finds:found|clean:cleans:cleaned
 """.strip().replace("\n", "|").split("|")
 )  # fmt: skip
-ORDERS = (
+_ORDERS = (
     "Give me",
     "Bring me",
     "Show me",
@@ -41,14 +41,14 @@ ORDERS = (
 
 def _greeting(operand: Operand) -> Solved:
     name, greeting = operand
-    said = GREETINGS[greeting]
+    said = _GREETINGS[greeting]
     check = {"any": [f"{said}, {name}", f"{said} {name}"]}
     return Solved({"name": name, "greeting": greeting}, f"{said}, {name}!", check)
 
 
 def _wish(operand: Operand) -> Solved:
     name, wish = operand
-    said = WISHES[wish]
+    said = _WISHES[wish]
     check = {"any": [f"{said}, {name}", f"{said} {name}"]}
     return Solved({"name": name, "wish": wish}, f"{said}, {name}!", check)
 
@@ -60,14 +60,14 @@ def _thanks(operand: Operand) -> Solved:
 
 
 def _doing(rng: random.Random) -> Operand:
-    verb = rng.choice(VERBS)[0]
+    verb = rng.choice(_VERBS)[0]
     return rng.choice(PERSONS), verb, rng.choice(INSIDE if verb.endswith(" in") else PLACES)
 
 
 def _told(operand: Operand) -> tuple[str, str, str, dict[str, str]]:
     """Someone's name, the verb's past, the place, and the sentence in the present as the field `text`."""
     name, base, place = operand
-    [(third, past)] = [verb[1:] for verb in VERBS if verb[0] == base]
+    [(third, past)] = [verb[1:] for verb in _VERBS if verb[0] == base]
     return name, past, place, {"text": f"{name} {third} the {place}."}
 
 
@@ -134,11 +134,11 @@ GREETING = Skill("greetings", (
     Question((
         "Say {greeting} to {name}.", "Please say {greeting} to {name}.", "How do I say {greeting} to {name}?",
         "Write {greeting} to {name}.", "Can you say {greeting} to {name}?", "My friend {name} is here. Say {greeting}.",
-    ), lambda rng: (rng.choice(PERSONS), rng.choice(tuple(GREETINGS))), _greeting),
+    ), lambda rng: (rng.choice(PERSONS), rng.choice(tuple(_GREETINGS))), _greeting),
     Question((
         "Wish {name} {wish}.", "Please wish {name} {wish}.", "Wish my friend {name} {wish}.",
         "I want to wish {name} {wish}. What do I say?", "Can you wish {name} {wish}?",
-    ), lambda rng: (rng.choice(PERSONS), rng.choice(tuple(WISHES))), _wish),
+    ), lambda rng: (rng.choice(PERSONS), rng.choice(tuple(_WISHES))), _wish),
     Question((
         "Thank {name} for the {thing}.", "Please thank {name} for the {thing}.",
         "Say thanks to {name} for the {thing}.",
@@ -167,7 +167,7 @@ REWRITING = Skill("rewriting", (
         "Rewrite politely: {text}", "Make this polite: {text}", "Say this politely: {text}",
         "Ask more politely: {text}",
         "Rewrite this so that it is polite: {text}",
-    ), lambda rng: (rng.choice(ORDERS), rng.choice(THINGS)), _polite, weight=2),
+    ), lambda rng: (rng.choice(_ORDERS), rng.choice(THINGS)), _polite, weight=2),
 ))  # fmt: skip
 
 RECALL = Skill("recall", (

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from dllm.bench.suite import CHECKS
 
 Operand = tuple[Any, ...]
-MAX_DRAWS = 2000  # draws until an operand lies on the side that is wanted; one in five is held out
+_MAX_DRAWS = 2000  # draws until an operand lies on the side that is wanted; one in five is held out
 
 # Operands that are never held out: those of the page's own examples, by skill
 TRAINED: dict[str, tuple[Operand, ...]] = {
@@ -97,7 +97,7 @@ def draw_of(skill: Skill, rng: random.Random, *, held_out: bool) -> Task:
         ValueError: a question of the skill has no operand on that side.
     """
     question = rng.choices(skill.questions, [q.weight for q in skill.questions])[0]
-    for _ in range(MAX_DRAWS):
+    for _ in range(_MAX_DRAWS):
         operand = question.operand(rng)
         if is_held_out(skill.name, operand[: question.by]) != held_out:
             continue

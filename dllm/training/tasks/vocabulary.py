@@ -25,8 +25,8 @@ PLACES = (
     "office", "farm", "lake", "church", "hospital", "castle", "kitchen", "village", "bridge",
 )  # fmt: skip
 
-OUTDOORS = ("river", "beach", "farm", "lake", "bridge")  # one is at these, or on them
-INSIDE = tuple(place for place in PLACES if place not in OUTDOORS)
+_OUTDOORS = ("river", "beach", "farm", "lake", "bridge")  # one is at these, or on them
+INSIDE = tuple(place for place in PLACES if place not in _OUTDOORS)
 
 # Category: its singular, and members; the first are the best known
 CATEGORIES: dict[str, tuple[str, tuple[str, ...]]] = {

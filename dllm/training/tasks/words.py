@@ -8,7 +8,7 @@ from dllm.training.tasks.task import Operand, Question, Skill, Solved
 from dllm.training.tasks.vocabulary import ADJECTIVES, CATEGORIES, NOUNS, PLACES, THINGS, sentence
 
 # word:opposite, and after "/" what is right as well
-OPPOSITES_TEXT = """\
+_OPPOSITES_TEXT = """\
 hot:cold big/large:small/little fast/quick:slow happy:sad/unhappy old:young/new dark:light/bright strong:weak
 rich:poor early:late full:empty hard:soft/easy open:closed/shut/close up:down left:right in:out on:off yes:no good:bad
 black:white day:night high:low long:short tall:short wide:narrow thick:thin heavy:light deep:shallow near:far
@@ -27,14 +27,14 @@ whisper:shout always:never everything:nothing many:few more:less most:least ofte
 over:under forward:backward/backwards generous:selfish/stingy/greedy guilty:innocent humble:proud/arrogant
 lazy:hardworking/active noisy:quiet/silent optimistic:pessimistic tight:loose straight:crooked/curved/bent
 temporary:permanent tiny:huge/giant/enormous wild:tame wise:foolish solid:liquid male:female odd:even"""
-OPPOSITE_PAIRS = tuple(tuple(side.split("/") for side in pair.split(":")) for pair in OPPOSITES_TEXT.split())
-OPPOSITES: dict[str, list[str]] = {}  # word → its opposites, the one to say first
-for _both in OPPOSITE_PAIRS:
+_OPPOSITE_PAIRS = tuple(tuple(side.split("/") for side in pair.split(":")) for pair in _OPPOSITES_TEXT.split())
+_OPPOSITES: dict[str, list[str]] = {}  # word → its opposites, the one to say first
+for _both in _OPPOSITE_PAIRS:
     for _same, _others in (_both, _both[::-1]):
-        OPPOSITES.setdefault(_same[0], list(_others))
+        _OPPOSITES.setdefault(_same[0], list(_others))
 
 ENGINE = inflect.engine()
-PHRASES = (
+_PHRASES = (
     "good morning", "open the door", "happy birthday", "thank you", "see you soon", "welcome home", "do not enter",
     "stop the car", "the end", "keep out", "no smoking", "well done", "best friends", "once upon a time", "hello world",
 )  # fmt: skip
@@ -44,7 +44,7 @@ def _singular(word: str) -> bool:
     return " " not in word and word.islower() and ENGINE.singular_noun(word) is False
 
 
-SINGULARS = tuple(
+_SINGULARS = tuple(
     word
     for word in dict.fromkeys((
         *NOUNS, "child", "man", "woman", "mouse", "tooth", "foot", "leaf", "knife", "wife", "life", "city", "baby",
@@ -62,7 +62,7 @@ SINGULARS = tuple(
 
 def _opposite(operand: Operand) -> Solved:
     word, opposite = operand
-    return Solved({"word": word}, f"The opposite of {word} is {opposite}.", {"any": OPPOSITES[word]})
+    return Solved({"word": word}, f"The opposite of {word} is {opposite}.", {"any": _OPPOSITES[word]})
 
 
 def _plural(operand: Operand) -> Solved:
@@ -105,8 +105,8 @@ def _text(rng: random.Random) -> Operand:
     """A word, or a phrase of two to four."""
     word, adjective, place = rng.choice(NOUNS), rng.choice(ADJECTIVES), rng.choice(PLACES)
     return (
-        rng.choice((word, word, f"{adjective} {word}", f"the {adjective} {word}", f"{word} and {place}", *PHRASES[:2],
-                    rng.choice(PHRASES), f"the {word} in the {place}")),
+        rng.choice((word, word, f"{adjective} {word}", f"the {adjective} {word}", f"{word} and {place}", *_PHRASES[:2],
+                    rng.choice(_PHRASES), f"the {word} in the {place}")),
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ OPPOSITE_TASKS = Skill("opposites", (
         "What word means the opposite of {word}?",
         "Which word is the opposite of {word}?", "Tell me the opposite of {word}.", "What is the antonym of {word}?",
         "Opposite of {word}?", "Find the opposite of the word {word}.", "Can you tell me the opposite of {word}?",
-    ), lambda rng: ((word := rng.choice(tuple(OPPOSITES))), OPPOSITES[word][0]), _opposite),
+    ), lambda rng: ((word := rng.choice(tuple(_OPPOSITES))), _OPPOSITES[word][0]), _opposite),
 ))  # fmt: skip
 
 PLURAL_TASKS = Skill("plurals", (
@@ -130,15 +130,15 @@ PLURAL_TASKS = Skill("plurals", (
         "What is the plural of {word}?", "Give the plural of {word}.", "What is the plural form of {word}?",
         "Tell me the plural of {word}.", "Write the plural of the word {word}.", "The plural of {word} is what?",
         "Name the plural of {word}.", "Which word is the plural of {word}?", "Make the word {word} plural.",
-    ), lambda rng: (rng.choice(SINGULARS),), _plural, weight=2),
+    ), lambda rng: (rng.choice(_SINGULARS),), _plural, weight=2),
     Question((
         "What is the singular of {word}?", "Give the singular of {word}.", "What is the singular form of {word}?",
         "Tell me the singular of {word}.", "Write the singular of the word {word}.",
-    ), lambda rng: (rng.choice(SINGULARS),), _one),
+    ), lambda rng: (rng.choice(_SINGULARS),), _one),
     Question((
         "Complete: one {word}, two ...", "One {word}, but two what?", "Finish: one {word}, two ___",
         "Fill in the gap: one {word}, two ___", "I have one {word}. You have two. Say it as: one ..., two ...",
-    ), lambda rng: (rng.choice(SINGULARS),), _two),
+    ), lambda rng: (rng.choice(_SINGULARS),), _two),
 ))  # fmt: skip
 
 UPPER = Skill("uppercase", (
