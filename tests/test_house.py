@@ -1,6 +1,7 @@
 """Imports go down only, and what must run without torch does."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -260,3 +261,9 @@ def test_it_loads_without_torch(names: list[str], blocked: list[str]) -> None:
 
 def test_the_wall_holds() -> None:
     assert "torch is behind the wall" in import_behind_a_wall(["dllm.models.loader"], ["torch"])
+
+
+def test_the_plan_names_every_module() -> None:
+    plan = set(re.findall(r"`([\w./]+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")))
+    found = {path.stem for path in modules(ROOT).values()} - {"__init__", "__main__", "app"}
+    assert found - plan == set()
