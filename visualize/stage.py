@@ -61,22 +61,24 @@ class Stage:
         self._end(name, trace)
 
     def step(self, name: str, *records: StepRecord) -> str:
-        """Passes of a lane: their frames alone, or, where a power of two of them is reached, the whole lane.
+        """Passes of a lane: their frames alone, or, at 1, 2, 4, 8 … passes, the whole lane.
 
         Where many come at once nobody can look closely yet: their alternatives come when the lane has ended.
         """
         lane, bare = self.lanes[name], len(records) > MANY
-        before = len(lane.frames)
+        whole_at = 1  # the next number of passes at which the whole lane is sent
+        while whole_at <= len(lane.frames):
+            whole_at *= 2
         drawn = [lane.add(record) for record in records]
         fresh = self._learn(i for record in records for i in ids_in(record, bare=bare))
-        if before.bit_length() < len(lane.frames).bit_length():
+        if len(lane.frames) >= whole_at:
             if not bare:  # earlier passes may have come bare
                 self._learn(i for frame in lane.frames for row in frame.get("alternatives", ()) for i, _ in row)
             return self._message([lane.whole(bare=bare)], self.pieces)
         return self._message([{"name": name, "frames": bared(drawn) if bare else drawn}], fresh)
 
     def close(self, name: str, trace: Trace) -> str:
-        """A lane has ended; the trace says why and what recording took. Said again when its answer was held against."""
+        """A lane has ended; the trace says why and what recording took. Sent again when its answer was compared."""
         self._end(name, trace)
         return self._message([self.lanes[name].whole()], self.pieces)
 

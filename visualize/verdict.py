@@ -23,8 +23,8 @@ class Lane:
     laps: list[float]
 
     @property
-    def held(self) -> bool:
-        """Whether its answer was held against an exact decoder."""
+    def compared(self) -> bool:
+        """Whether its answer was compared with an exact decoder's."""
         return bool(compare_references(self.trace))
 
     @property
@@ -48,12 +48,12 @@ def verdict(traces: Mapping[str, Trace]) -> str:
         return ""
     base = next((lane for lane in lanes if is_autoregressive(lane.trace.settings)), lanes[-1])
     rival = next(lane for lane in lanes if lane is not base)
-    said = [_ranking(lanes, base)] if len(lanes) > 2 else []
+    ranking = [_ranking(lanes, base)] if len(lanes) > 2 else []
     exact = [
         lane for lane in lanes if lane not in (base, rival) and is_verified(lane.trace.settings) and _same(lane, base)
     ]
-    told = [_comparison(rival, base), _why(rival, base), *(_comparison(lane, base) for lane in exact)]
-    return " ".join([*said, *told, *_answers(lanes, base)])
+    sentences = [_comparison(rival, base), _why(rival, base), *(_comparison(lane, base) for lane in exact)]
+    return " ".join([*ranking, *sentences, *_answers(lanes, base)])
 
 
 def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
@@ -71,12 +71,12 @@ def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
 
 
 def _ranking(lanes: list[Lane], base: Lane) -> str:
-    """All lanes, the fastest first; what cannot be claimed is said at once."""
-    told = [
-        f"{lane.name} {lane.tps}" + (" (answer not held against the exact decoder)" if _unproven(lane, base) else "")
+    """All lanes, the fastest first; a lane whose speed-up cannot be claimed says so."""
+    names = [
+        f"{lane.name} {lane.tps}" + (" (answer not compared with the exact decoder)" if _unproven(lane, base) else "")
         for lane in lanes
     ]
-    return f"From fastest to slowest: {', '.join(told)} tokens per second."
+    return f"From fastest to slowest: {', '.join(names)} tokens per second."
 
 
 def _comparison(rival: Lane, base: Lane) -> str:
@@ -84,11 +84,11 @@ def _comparison(rival: Lane, base: Lane) -> str:
     if _tied(rival, base):
         return (
             f"Equally fast here: {rival.tps} tokens per second by {rival.name}, {base.tps} by {base.name}; "
-            "these runs can show no difference." + (" Both wrote the same words." if same else "")
+            "the difference is within the noise of these runs." + (" Both wrote the same words." if same else "")
         )
     if _unproven(rival, base):
         return (
-            f"{_raised(rival.name)} was ahead of {base.name}, but its answer was not held against the exact decoder, "
+            f"{_raised(rival.name)} was ahead of {base.name}, but its answer was not compared with the exact decoder, "
             "so no speed-up is claimed."
         )
     first, second = (rival, base) if rival.numbers.tps > base.numbers.tps else (base, rival)
@@ -126,7 +126,7 @@ def _why(rival: Lane, base: Lane) -> str:
 
 def _answers(lanes: list[Lane], base: Lane) -> list[str]:
     """What the speed of every faster lane did to its answer."""
-    faster = [lane for lane in lanes if lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and lane.held]
+    faster = [lane for lane in lanes if lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and lane.compared]
     return [f"{_raised(lane.name)}: {_first_lowered(comparison_sentence(lane.trace))}" for lane in faster]
 
 
@@ -146,7 +146,7 @@ def _tied(one: Lane, other: Lane) -> bool:
 
 def _unproven(lane: Lane, base: Lane) -> bool:
     """Whether it was ahead, and nobody knows at what price."""
-    return lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and not lane.held
+    return lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and not lane.compared
 
 
 def _work(lane: Lane) -> float:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from dllm.trace import StepRecord
-from dllm.trace.schema import CaseRecord
+from dllm.trace.records import CaseRecord
 from tests.visualize.records import PROMPT, SETTINGS, step
 from visualize.lane import LANES, VERIFIED, frame, head, ids_in, titles_of
 
