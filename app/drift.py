@@ -7,7 +7,7 @@ import gradio as gr
 
 from app.engines import Engines, LoadError
 from app.runs import Runs, session_of
-from dllm.engine.drift import Shadow
+from dllm.engine.drift import DriftReplay
 from dllm.settings import SettingsError
 from visualize.stage import notice
 from visualize.view import QuestionError
@@ -32,7 +32,7 @@ def measurer(engines: Engines, runs: Runs) -> Callable[[gr.EventData, gr.Request
                     yield notice(run, text)
                 if visit.engine is None:
                     return
-                shadow = Shadow(visit.engine, trace)
+                shadow = DriftReplay(visit.engine, trace)
                 for done in visit.drive(iter(shadow)):
                     yield notice(run, f"Measuring the drift: step {done[-1]} of {len(trace.steps)}…")
                 if visit.halted.is_set():

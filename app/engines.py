@@ -10,7 +10,7 @@ from app.device import Device, Place, Use
 from app.environment import threads
 from app.worker import Task, Worker
 from dllm.engine import Engine
-from dllm.engine.registry import offered
+from dllm.engine.registry import offered_models
 from dllm.settings import SettingsError
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Engines:
     def preload(self) -> None:
         """Start loading the first model of the list, unless a model is there or on its way."""
         if self._loading is None:
-            self.begin(next(iter(offered())))
+            self.begin(next(iter(offered_models())))
 
     def get(self, name: str) -> Engine:
         """The loaded engine; waits for it."""
@@ -194,11 +194,11 @@ class Visit:
 
 
 def check_model(name: object) -> None:
-    """Refuse a model that is not offered.
+    """Refuse a model that is not offered_models.
 
     Raises:
         SettingsError: names it and those that are.
     """
-    allowed = offered()
+    allowed = offered_models()
     if not isinstance(name, str) or name not in allowed:
         raise SettingsError(f"model is {name!r}; allowed: {', '.join(allowed)}")

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.limits import check_request, number, whole
-from dllm.engine.race import LANES
+from dllm.engine.race import LANE_COUNTS
 from dllm.settings import Settings, SettingsError
 
 
@@ -80,7 +80,7 @@ def grid() -> Grid:
         for number, (way, threshold) in enumerate(START, 1):
             with gr.Column(min_width=240):
                 choices = [(each.title, name) for name, each in WAYS.items()]
-                if number > LANES[0]:
+                if number > LANE_COUNTS[0]:
                     choices.append(("(none)", EMPTY))
                 picked = gr.Dropdown(choices, value=way, label=f"Lane {number}")
                 slider = gr.Slider(

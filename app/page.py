@@ -18,7 +18,7 @@ from app.race import racer
 from app.runs import Runs, session_of
 from app.serving import Page
 from app.viewer import viewer
-from dllm.engine.registry import offered
+from dllm.engine.registry import offered_models
 
 _INTRO = """# Blockscope
 
@@ -76,7 +76,7 @@ def build(engines: Engines | None = None) -> Page:
                 _examples(EXAMPLES, prompt, "Examples")
                 picker, upload = _recorded(recorded)
                 with gr.Accordion("Model and decoder settings", open=False):
-                    names = [(f"{name}: {card.title}", name) for name, card in offered().items()]
+                    names = [(f"{name}: {card.title}", name) for name, card in offered_models().items()]
                     model = gr.Dropdown(names, value=names[0][1], label="Model")
                     controls = settings_controls()
             with gr.Tab("Race"):

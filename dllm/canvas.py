@@ -6,7 +6,7 @@ from typing import Literal
 from dllm.step import Span
 
 
-def length_of(end: int, block_size: int, attention: str) -> int:
+def canvas_length(end: int, block_size: int, attention: str) -> int:
     """Positions of a canvas whose answer ends at `end`: under block-causal attention up to the end of a block."""
     return -(-end // block_size) * block_size if attention == "block_causal" else end
 
@@ -38,7 +38,7 @@ class Canvas:
         self.attention = attention
         self.block_causal = attention == "block_causal"
         self.hybrid = attention == "hybrid"
-        self.length = length_of(self.end, block_size, attention)
+        self.length = canvas_length(self.end, block_size, attention)
         fresh = self.length - len(prompt)
         self.ids = [*prompt, *[mask_id] * fresh]
         self.masked = bytearray(len(prompt)) + bytearray(b"\x01" * fresh)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dllm.cache import CACHES, CachePolicy
 from dllm.cache.plans import predicts_block_start
-from dllm.canvas import Canvas, length_of
+from dllm.canvas import Canvas, canvas_length
 from dllm.settings import CAUSAL, VERIFY, Choice, Settings, SettingsError
 from dllm.step import Plan, Readout, Span, Step
 from dllm.unmask import UNMASKS, Candidates, EntropyBound, Unmask
@@ -17,7 +17,7 @@ _VERIFIED_CACHES = (None, Choice("none"), Choice("block"))
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class ModelTraits:
     """What a decoder must know of a model. mask_id None: it is autoregressive. attentions: the preferred one first.
 
     sub_block_cache: whether the sub-block cache pays on the device (it does on a CPU, not on a GPU at batch 1).
@@ -40,7 +40,7 @@ class Traits:
         return bool(set(self.attentions) & set(CAUSAL))
 
 
-def resolve(settings: Settings, traits: Traits) -> Settings:
+def resolve(settings: Settings, traits: ModelTraits) -> Settings:
     """The settings with every None filled in as the model prefers.
 
     Raises:
@@ -73,7 +73,7 @@ def resolve(settings: Settings, traits: Traits) -> Settings:
     )
 
 
-def _rule(settings: Settings, traits: Traits) -> Choice:
+def _rule(settings: Settings, traits: ModelTraits) -> Choice:
     """The unmasking rule as asked, else verified decoding where model and settings allow it, else a threshold."""
     if settings.unmask is not None:
         return settings.unmask
@@ -82,7 +82,7 @@ def _rule(settings: Settings, traits: Traits) -> Choice:
     return Choice(VERIFY if plain and not seen and traits.attentions[0] == "hybrid" else "threshold")
 
 
-def _verified(settings: Settings, traits: Traits) -> Settings:
+def _verified(settings: Settings, traits: ModelTraits) -> Settings:
     """The settings of verified decoding. A pass decides up to one token more than it tests, which is the block."""
     hybrid = "hybrid" in traits.attentions
     if not hybrid:
@@ -112,14 +112,14 @@ def _verified(settings: Settings, traits: Traits) -> Settings:
     )
 
 
-def _stop_ids(settings: Settings, traits: Traits) -> tuple[int, ...]:
+def _stop_ids(settings: Settings, traits: ModelTraits) -> tuple[int, ...]:
     stop_ids = traits.stop_ids if settings.stop_ids is None else settings.stop_ids
     if wrong := [i for i in stop_ids if i >= traits.vocab]:
         raise SettingsError(f"stop_ids holds {wrong[0]}; allowed: ids below {traits.vocab}")
     return tuple(stop_ids)
 
 
-def _attention(settings: Settings, traits: Traits) -> tuple[str, Choice | None]:
+def _attention(settings: Settings, traits: ModelTraits) -> tuple[str, Choice | None]:
     """The attention to decode under: as asked, else as the cache needs, else as the model prefers."""
     cache = settings.cache
     attention = settings.attention or traits.attentions[0]
@@ -137,7 +137,7 @@ def _attention(settings: Settings, traits: Traits) -> tuple[str, Choice | None]:
     return attention, cache
 
 
-def check_prompt(prompt: Sequence[int], settings: Settings, traits: Traits) -> None:
+def _check_prompt(prompt: Sequence[int], settings: Settings, traits: ModelTraits) -> None:
     """Refuse a prompt the model cannot take. `settings` must be resolved.
 
     Raises:
@@ -149,7 +149,7 @@ def check_prompt(prompt: Sequence[int], settings: Settings, traits: Traits) -> N
         raise SettingsError(f"the prompt holds {wrong[0]!r}; allowed: token ids from 0 to {traits.vocab - 1}")
     assert settings.attention is not None
     end = len(prompt) + settings.gen_length
-    needed = length_of(end, settings.block_size, settings.attention)
+    needed = canvas_length(end, settings.block_size, settings.attention)
     if needed > traits.context:
         rounded = "" if needed == end else f", to the end of a block of {settings.block_size}"
         raise SettingsError(
@@ -158,13 +158,13 @@ def check_prompt(prompt: Sequence[int], settings: Settings, traits: Traits) -> N
         )
 
 
-def canvas_of(prompt: Sequence[int], settings: Settings, traits: Traits) -> Canvas:
+def make_canvas(prompt: Sequence[int], settings: Settings, traits: ModelTraits) -> Canvas:
     """The canvas that resolved settings decode on, nothing of it written yet.
 
     Raises:
         SettingsError: the prompt does not suit the model.
     """
-    check_prompt(prompt, settings, traits)
+    _check_prompt(prompt, settings, traits)
     assert settings.attention is not None and settings.stop_ids is not None
     return Canvas(
         prompt,
@@ -180,7 +180,7 @@ def canvas_of(prompt: Sequence[int], settings: Settings, traits: Traits) -> Canv
 class Decoder:
     """One sequence being written. Drive it with `while plan := decoder.plan(): step = decoder.apply(answer(plan))`."""
 
-    def __init__(self, prompt: Sequence[int], settings: Settings, traits: Traits) -> None:
+    def __init__(self, prompt: Sequence[int], settings: Settings, traits: ModelTraits) -> None:
         """`settings` must be resolved.
 
         Raises:
@@ -189,7 +189,7 @@ class Decoder:
         assert settings.cache is not None and settings.sub_block_size is not None
         self.policy: CachePolicy = settings.cache.build(CACHES, "cache")
         self.unmask: Unmask = settings.rule.build(UNMASKS, "unmask")
-        self.canvas = canvas_of(prompt, settings, traits)
+        self.canvas = make_canvas(prompt, settings, traits)
         self.sub_block_size = settings.sub_block_size
         self.index = 0
         self._pending: tuple[Plan, Span, Span] | None = None

@@ -8,7 +8,7 @@ from secrets import token_hex
 
 
 @contextmanager
-def replacing(path: str | Path, *, keep_on: tuple[type[BaseException], ...] = ()) -> Iterator[Path]:
+def atomic_write(path: str | Path, *, keep_on: tuple[type[BaseException], ...] = ()) -> Iterator[Path]:
     """A temporary file's path in the same folder; what is written there becomes `path` when the block ends.
 
     When the block raises, or the process is killed, `path` stays as it was. The mode bits of an old file are kept, and
@@ -43,8 +43,8 @@ def replacing(path: str | Path, *, keep_on: tuple[type[BaseException], ...] = ()
 
 
 def write_file(path: str | Path, data: str | bytes) -> None:
-    """Write a whole file by `replacing`; text is written as UTF-8."""
-    with replacing(path) as part:
+    """Write a whole file by `atomic_write`; text is written as UTF-8."""
+    with atomic_write(path) as part:
         part.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
@@ -56,7 +56,7 @@ def is_same_file(path: Path, other: Path) -> bool:
         return False
 
 
-def is_target(path: Path, other: Path) -> bool:
+def would_replace(path: Path, other: Path) -> bool:
     """Whether writing `path` would replace `other`, which need not exist yet: a hard link would not."""
     return os.path.realpath(path) == os.path.realpath(other)
 
@@ -74,10 +74,10 @@ def check_output(name: str, path: Path, inputs: Mapping[str, str | Path] | None 
     """
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"{name} is {str(path)!r}; allowed: a file in a folder that exists")
-    check_not_read(name, path, inputs or {})
+    check_not_input(name, path, inputs or {})
 
 
-def check_not_read(name: str, path: Path, inputs: Mapping[str, str | Path]) -> None:
+def check_not_input(name: str, path: Path, inputs: Mapping[str, str | Path]) -> None:
     """Refuse a place for a result that is one of the files that the work reads; see `check_output`.
 
     Raises:

@@ -61,7 +61,7 @@ def best(score: np.ndarray, k: int) -> np.ndarray:
     return np.argsort(-score, kind="stable")[:k]
 
 
-class Rule:
+class _Rule:
     """What the rules share: fields are checked against their own metadata."""
 
     __slots__ = ()
@@ -71,7 +71,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold(Rule):
+class Threshold(_Rule):
     """Every score above the threshold (strictly), and never fewer than the best k (Fast-dLLM, arXiv 2505.22618)."""
 
     threshold: float = knob(
@@ -86,7 +86,7 @@ class Threshold(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class TopK(Rule):
+class TopK(_Rule):
     """The best k of a step."""
 
     k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", minimum=1, maximum=4096, step=1)
@@ -97,7 +97,7 @@ class TopK(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class Factor(Rule):
+class Factor(_Rule):
     """The longest sorted prefix with (n + 1)(1 - c_n) < factor throughout (Fast-dLLM, arXiv 2505.22618, Thm. 1)."""
 
     factor: float = knob(
@@ -113,7 +113,7 @@ class Factor(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class EntropyBound(Rule):
+class EntropyBound(_Rule):
     """The longest sorted prefix whose entropies, the largest left out, sum to at most γ (EB-Sampler, 2505.24857)."""
 
     gamma: float = knob(0.1, "γ", "Nats of joint entropy a step may leave open.", minimum=0.0, maximum=100.0, step=0.01)
@@ -128,7 +128,7 @@ class EntropyBound(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class CertaintyPrior(Rule):
+class CertaintyPrior(_Rule):
     """The best k by score × certainty density (d²Cache, arXiv 2509.23094, Eq. 4)."""
 
     sigma: float = knob(
@@ -143,7 +143,7 @@ class CertaintyPrior(Rule):
 
 
 @dataclass(frozen=True, slots=True)
-class Verify(Rule):
+class Verify(_Rule):
     """Guesses are tested against the model's own AR answer, and kept where it says the same; see `dllm.verify`.
 
     A draft, or a group of masks for a case of what may turn out right, is left out where its chance is below `least`.

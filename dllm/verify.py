@@ -15,14 +15,14 @@ from time import perf_counter
 
 import numpy as np
 
-from dllm.decode import Traits, canvas_of
+from dllm.decode import ModelTraits, make_canvas
 from dllm.settings import Settings
 from dllm.step import Case, Layout, Plan, Readout, Step
 from dllm.unmask import UNMASKS, Verify
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class _MaskGroup:
     """Masks for the case that the first `right` drafts are right: they stand from `position` on, `size` of them."""
 
     right: int
@@ -35,7 +35,7 @@ class VerifiedDecoder:
 
     needs_entropy = needs_margin = needs_rollout = False
 
-    def __init__(self, prompt: Sequence[int], settings: Settings, traits: Traits) -> None:
+    def __init__(self, prompt: Sequence[int], settings: Settings, traits: ModelTraits) -> None:
         """`settings` must be resolved.
 
         Raises:
@@ -44,12 +44,12 @@ class VerifiedDecoder:
         assert settings.cache is not None
         self.rule: Verify = settings.rule.build(UNMASKS, "unmask")
         self.keeps = settings.cache.name != "none"
-        self.canvas = canvas_of(prompt, settings, traits)
+        self.canvas = make_canvas(prompt, settings, traits)
         self.index = 0
         self.drafts: list[int] = []
         self._sure: list[float] = []  # of each draft, that it is right if those before it are
         self._encoded = 0  # entries [0, _encoded) are those of verified tokens
-        self._pending: tuple[Plan, list[Group]] | None = None
+        self._pending: tuple[Plan, list[_MaskGroup]] | None = None
         self._began = 0.0
 
     @property
@@ -119,7 +119,7 @@ class VerifiedDecoder:
         self._pending = None
         return step
 
-    def _groups(self, known: int) -> list[Group]:
+    def _groups(self, known: int) -> list[_MaskGroup]:
         """A group for every case that is likely enough to be worth its masks.
 
         A guess of the last position is never wanted: AR says that token in the same pass that would test it.
@@ -128,7 +128,7 @@ class VerifiedDecoder:
         for right in range(len(self.drafts) + 1):
             size = min(self.rule.drafts, self.canvas.end - 2 - known - right)
             if size > 0 and self._chance(right) >= self.rule.least:
-                found.append(Group(right, known + right, size))
+                found.append(_MaskGroup(right, known + right, size))
         return found
 
     def _chance(self, right: int) -> float:
@@ -136,7 +136,7 @@ class VerifiedDecoder:
         wrong = 1 - self._sure[right] if right < len(self._sure) else 1.0
         return prod(self._sure[:right]) * wrong
 
-    def _sees(self, groups: Sequence[Group], start: int, known: int, count: int) -> np.ndarray:
+    def _sees(self, groups: Sequence[_MaskGroup], start: int, known: int, count: int) -> np.ndarray:
         """Known tokens and drafts see what precedes them; masks what their case holds for known, and their group."""
         visible, text = start + count, known + len(self.drafts)
         sees = np.tri(count, visible, start, dtype=bool)
@@ -160,7 +160,7 @@ class VerifiedDecoder:
             self._sure.append(sure)
 
 
-def _cases(groups: Sequence[Group], readout: Readout, start: int) -> tuple[Case, ...]:
+def _cases(groups: Sequence[_MaskGroup], readout: Readout, start: int) -> tuple[Case, ...]:
     """What each group guessed, from a readout whose guesses begin at `start`."""
     cases = []
     for group in groups:

@@ -56,7 +56,7 @@ def measure(load: Load, preset: Preset, report: Report) -> Iterator[Hardware]:
     Raises:
         ValueError: a network of which the preset measures nothing.
     """
-    from dllm.models.device import release
+    from dllm.models.device import free_memory
 
     done: list[Network] = []
     for name in preset.networks:
@@ -70,7 +70,7 @@ def measure(load: Load, preset: Preset, report: Report) -> Iterator[Hardware]:
         assert network is not None
         done.append(network)
         del engine
-        release()
+        free_memory()
 
 
 @dataclass(slots=True)
@@ -150,14 +150,14 @@ class _Measuring:
 
     def _time(self, group: Sequence[Contender]) -> bool:
         """Time these rows in turns, if the memory holds them."""
-        from dllm.models.device import peak_memory, release, unless_full
+        from dllm.models.device import free_memory, none_if_oom, peak_memory
 
         device = self.engine.model.device
 
         def work() -> dict[Contender, list[Decoded]]:
             self._say(f"{group[0].title}, warm-up")
             decode = {row: self._warmed(row) for row in group}
-            release(device)
+            free_memory(device)
             found: dict[Contender, list[Decoded]] = {row: [] for row in group}
             spent = 0.0
             for turn in range(self.preset.rounds):
@@ -169,7 +169,7 @@ class _Measuring:
                     spent += found[row][-1].seconds
             return found
 
-        found = unless_full(work)
+        found = none_if_oom(work)
         for row in group if found is None else ():
             self.full.append(row.title)
             self._say(f"{row.title} does not fit into memory")
@@ -206,9 +206,9 @@ class _Measuring:
         return Decoded(seconds, sum(len(run.canvas.output) for run in runs), len(runs[0].records))
 
     def _transformers(self) -> Callable[[], Decoded]:
-        from dllm.models.baseline import baseline
+        from dllm.models.baseline import transformers_generate
 
-        generate = baseline(self.engine.model, stop_ids=() if self.preset.endless else None)
+        generate = transformers_generate(self.engine.model, stop_ids=() if self.preset.endless else None)
         generate(self._prompt(0), _WARM_UP)
 
         def decode() -> Decoded:

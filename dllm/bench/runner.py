@@ -16,7 +16,7 @@ from dllm.bench.references import one_by_one, with_gate
 from dllm.bench.suite import Item, Suite
 from dllm.bench.summary import Answer, summarize
 from dllm.bench.ways import select, ways
-from dllm.decode import Traits, resolve
+from dllm.decode import ModelTraits, resolve
 from dllm.engine import Engine
 from dllm.engine.batch import decode_together
 from dllm.engine.race import rotated
@@ -256,7 +256,7 @@ def first_of_each_kind(items: Sequence[Item], limit: int | None) -> list[Item]:
     return [item for n, item in enumerate(items) if limit is None or kinds[:n].count(item.kind) < limit]
 
 
-def exact_settings(settings: Settings, traits: Traits) -> Settings:
+def exact_settings(settings: Settings, traits: ModelTraits) -> Settings:
     """The exact decoder of these settings: the same blocks and attention, no cache, one token a pass."""
     return resolve(one_by_one(resolve(settings, traits)), traits)
 

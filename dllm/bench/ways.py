@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from dllm.bench.document import AR
-from dllm.decode import Traits
+from dllm.decode import ModelTraits
 from dllm.settings import VERIFY, Choice, Settings
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -11,7 +11,7 @@ DRAFTS = (1, 2, 3, 4)
 BLOCKS = ((32, 8), (8, 8), (4, 4), (8, 2))  # block, sub-block
 
 
-def ways(traits: Traits) -> dict[str, Settings]:
+def ways(traits: ModelTraits) -> dict[str, Settings]:
     """All ways of decoding that suit a model, by name; AR first if the model has it.
 
     The cache "none" is left out: "block" gives the same answer by construction, which tests check.

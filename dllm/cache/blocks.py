@@ -7,7 +7,7 @@ it was computed: no commit pass, and a block's first token is predicted in the p
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dllm.cache.plans import denoise, encode, part, predicts_block_start
+from dllm.cache.plans import denoise, encode, hybrid_pass, predicts_block_start
 from dllm.canvas import Canvas
 from dllm.step import Plan, Span, Step
 
@@ -30,7 +30,7 @@ class Block:
             inside = self.within(canvas, block, window)
             # the last known token predicts the first mask, whether its own entry is final or not
             queries = range(min(self.encoded, canvas.written - 1), inside.stop - canvas.shift)
-            return part(canvas, queries, asked, visible=block[1] - canvas.shift)
+            return hybrid_pass(canvas, queries, asked, visible=block[1] - canvas.shift)
         if self.encoded < block[0]:
             wanted = asked if predicts_block_start(canvas, block, asked) else ()
             return encode(canvas, range(self.encoded, block[0]), wanted)

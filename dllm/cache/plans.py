@@ -23,11 +23,11 @@ def denoise(
 ) -> Plan:
     """A pass over some positions of a canvas that predicts `asked`."""
     visible = canvas.length if visible is None else visible
-    layout = hybrid(canvas, queries, visible) if canvas.hybrid else None
+    layout = hybrid_layout(canvas, queries, visible) if canvas.hybrid else None
     return Plan(queries, _tokens_at(canvas, queries), visible, tuple(asked), "denoise", reasons, layout)
 
 
-def hybrid(canvas: Canvas, queries: Sequence[int], visible: int) -> Layout | None:
+def hybrid_layout(canvas: Canvas, queries: Sequence[int], visible: int) -> Layout | None:
     """Hybrid attention: known tokens see known ones up to their own, masks see all that is visible.
 
     None where all is known: then it is causal attention, as in AR.
@@ -48,7 +48,7 @@ def encode(canvas: Canvas, queries: range, asked: Sequence[int]) -> Plan:
     return Plan(queries, _tokens_at(canvas, queries), queries.stop, tuple(asked), kind)
 
 
-def part(canvas: Canvas, queries: range, asked: Sequence[int], *, visible: int | None = None) -> Plan:
+def hybrid_pass(canvas: Canvas, queries: range, asked: Sequence[int], *, visible: int | None = None) -> Plan:
     """A pass under hybrid attention; where nothing in it is masked it is prefill or a step of AR."""
     if canvas.masked.find(1, queries.start, queries.stop) < 0:
         return encode(canvas, queries, asked)

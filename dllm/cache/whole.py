@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from dllm.cache.plans import denoise, encode, part, predicts_block_start
+from dllm.cache.plans import denoise, encode, hybrid_pass, predicts_block_start
 from dllm.canvas import Canvas
 from dllm.step import Plan, Span, Step
 
@@ -21,7 +21,7 @@ class NoCache:
         if predicts_block_start(canvas, block, asked):
             return encode(canvas, range(block[0]), asked)
         if canvas.hybrid:
-            return part(canvas, range(block[1] - canvas.shift), asked)
+            return hybrid_pass(canvas, range(block[1] - canvas.shift), asked)
         end = block[1] if canvas.block_causal else canvas.length
         return denoise(canvas, range(end), asked, visible=end)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dllm.cli.common import DEVICE, progress_bar
-from dllm.files import check_output, replacing
+from dllm.files import atomic_write, check_output
 
 
 def add_decode(commands: Any) -> None:
@@ -36,7 +36,7 @@ def add_decode(commands: Any) -> None:
 def _decode(args: argparse.Namespace) -> int:
     from dllm.engine import Engine
     from dllm.engine.engine import ForwardOptions
-    from dllm.engine.requests import Folder, answer_all, check_batch
+    from dllm.engine.requests import OutputFolder, answer_requests, check_batch
 
     check_batch(args.batch)
     place = args.out or ("-" if args.traces is None else None)
@@ -56,11 +56,11 @@ def _decode(args: argparse.Namespace) -> int:
         engine.warm(peaks=args.traces is not None)
         folder = None
         if args.traces is not None:
-            folder = Folder(args.traces, traces=True, taken=files)
+            folder = OutputFolder(args.traces, traces=True, taken=files)
         elif place != "-":
-            folder = Folder(Path(f"{place}.attention"), taken=files)
+            folder = OutputFolder(Path(f"{place}.attention"), taken=files)
         with _answers(place or "-") as out:
-            for result in answer_all(engine, lines, folder=folder, batch=args.batch):
+            for result in answer_requests(engine, lines, folder=folder, batch=args.batch):
                 failed += "error" in result
                 if place or "error" in result:
                     out.write(json.dumps(result) + "\n")
@@ -86,7 +86,7 @@ def _answers(place: str) -> Iterator[TextIO]:
     if place == "-":
         yield sys.stdout
         return
-    with replacing(place, keep_on=(KeyboardInterrupt,)) as part, part.open("w", encoding="utf-8") as out:
+    with atomic_write(place, keep_on=(KeyboardInterrupt,)) as part, part.open("w", encoding="utf-8") as out:
         yield out
 
 

@@ -22,7 +22,7 @@ def add_drift(commands: Any) -> None:
 
 def _drift(args: argparse.Namespace) -> int:
     from dllm.engine import Engine
-    from dllm.engine.drift import Shadow
+    from dllm.engine.drift import DriftReplay
     from visualize.replay import beside
 
     place = args.out or beside(args.trace, "drift")
@@ -30,7 +30,7 @@ def _drift(args: argparse.Namespace) -> int:
     trace = Trace.load(args.trace)
     with progress_bar() as bar:
         engine = Engine.load(args.model, device=args.device, progress=bar)
-    shadow = Shadow(engine, trace)
+    shadow = DriftReplay(engine, trace)
     for done in shadow:
         print(f"\rstep {done} of {len(trace.steps)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dllm.cli.common import DEVICE
-from dllm.files import check_not_read
+from dllm.files import check_not_input
 
 
 def add_distill(commands: Any) -> None:
@@ -27,7 +27,7 @@ def add_distill(commands: Any) -> None:
 
 
 def _distill(args: argparse.Namespace) -> int:
-    check_not_read("out", args.out, {f"prompts[{n}]": path for n, path in enumerate(args.prompts)})
+    check_not_input("out", args.out, {f"prompts[{n}]": path for n, path in enumerate(args.prompts)})
     from dllm.training import distill
 
     source = distill.Source(args.kind, twin=args.twin, prompts=tuple(args.prompts))

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from dllm.engine.loop import Row, advance
+from dllm.engine.loop import BatchRow, advance
 from dllm.engine.run import Run
 
 
@@ -31,20 +31,20 @@ def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
 
 
 def _decode(waiting: deque[tuple[int, Run]], rows: int) -> Iterator[Run]:
-    going: dict[int, tuple[Run, Row]] = {}
+    going: dict[int, tuple[Run, BatchRow]] = {}
     if waiting:
         waiting[0][1].runner.reserve(min(rows, len(waiting)), max(run.canvas.length for _, run in waiting))
     while waiting or going:
         while waiting and len(going) < rows:
             index, run = waiting.popleft()
             with _named(index):
-                going[index] = run, Row.begin(run)
+                going[index] = run, BatchRow.begin(run)
         advance([row for _, row in going.values()])
         done = [index for index, (run, row) in going.items() if _finished(index, run, row)]
         yield from [going.pop(index)[0] for index in done]  # their KV caches are free before the first is given
 
 
-def _finished(index: int, run: Run, row: Row) -> bool:
+def _finished(index: int, run: Run, row: BatchRow) -> bool:
     with _named(index):
         row.take()
     return run.canvas.stop_reason is not None

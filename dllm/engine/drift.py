@@ -8,23 +8,23 @@ import numpy as np
 
 from dllm.cache.plans import denoise
 from dllm.canvas import Canvas
-from dllm.engine.run import Run, causal_blocks, model_record
+from dllm.engine.run import Run, causal_block_size, model_record
 from dllm.settings import VERIFY, Settings, SettingsError
 from dllm.step import Plan
 from dllm.trace.canvases import Cells, canvases
 from dllm.trace.drift import MAX_CELLS, Change, Drift, shape_of
 from dllm.trace.records import StepRecord
-from dllm.trace.schema import Model, Trace
+from dllm.trace.schema import ModelRecord, Trace
 
 if TYPE_CHECKING:
     from dllm.engine.engine import Engine
-    from dllm.models.drift import Compared
+    from dllm.models.drift import PassComparison
 
 MAX_STATE_BYTES = 2**30  # of fresh keys, which are all held for their principal components
 _CHUNK = 64  # positions whose components are found together
 
 
-class Shadow:
+class DriftReplay:
     """The drift of a trace: iterate, which gives the number of steps done; then it is `drift`.
 
     Both KV caches and all that is collected live in the iterator, so closing it frees them. It computes in fp32 at
@@ -66,11 +66,11 @@ class Shadow:
         Raises:
             SettingsError: a step of the trace that no decoder makes; says which.
         """
-        from dllm.models.drift import Pair
+        from dllm.models.drift import SessionPair
 
         trace, run = self.trace, self.run
         canvas, vocab = deepcopy(run.canvas), run.model.net.shape.vocab
-        pair = Pair(run.model, canvas.length, block_size=causal_blocks(run.settings), shift=canvas.shift)
+        pair = SessionPair(run.model, canvas.length, block_size=causal_block_size(run.settings), shift=canvas.shift)
         kept = _Collected(trace, run)
         mask = vocab if run.model.mask_id is None else run.model.mask_id
         for record, cells in zip(trace.steps, canvases(trace.steps), strict=True):
@@ -79,7 +79,7 @@ class Shadow:
             kept.add(record, pair.forward(plan, fresh))
             _write(record, cells, canvas, mask)
             yield record.index + 1
-        found = paths(kept.states, [record.visible for record in trace.steps])
+        found = principal_components(kept.states, [record.visible for record in trace.steps])
         self._drift = Drift(kept.keys, kept.values, found, tuple(kept.changes))
 
 
@@ -96,7 +96,7 @@ class _Collected:
         self._reach = 0
         self._written = np.zeros(shape[2], dtype=bool)  # whether there is a cache entry
 
-    def add(self, record: StepRecord, seen: "Compared") -> None:
+    def add(self, record: StepRecord, seen: "PassComparison") -> None:
         step, visible = record.index, record.visible
         for start, end in record.queries:
             self._written[start:end] = True
@@ -110,7 +110,7 @@ class _Collected:
         self.changes.extend(_changes(record, seen))
 
 
-def paths(states: np.ndarray, visible: list[int]) -> np.ndarray:
+def principal_components(states: np.ndarray, visible: list[int]) -> np.ndarray:
     """The first two principal components over the steps of every layer and position: d²Cache Fig. 2a.
 
     states: (steps, layers, positions, width). visible: per step, how many positions count. A component's sign is that
@@ -140,7 +140,7 @@ def _components(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return scores * np.where(largest < 0, -1, 1)
 
 
-def _changes(record: StepRecord, seen: "Compared") -> Iterator[Change]:
+def _changes(record: StepRecord, seen: "PassComparison") -> Iterator[Change]:
     cached, fresh, committed = seen.cached, seen.fresh, set(record.committed)
     for p, token, sure, other, fresh_sure in zip(
         record.positions, cached.tokens, cached.confidence, fresh.tokens, fresh.confidence, strict=True
@@ -179,7 +179,7 @@ def _write(record: StepRecord, cells: Cells, canvas: Canvas, mask: int) -> None:
         canvas.mask(p, mask)
 
 
-def _check_model(theirs: Model, ours: Model) -> None:
+def _check_model(theirs: ModelRecord, ours: ModelRecord) -> None:
     names = [f"{m.id} ({m.layers} layers, sha256 {m.sha256 or 'unknown'})" for m in (theirs, ours)]
     if names[0] != names[1]:
         raise SettingsError(f"the trace is of model {names[0]}; allowed: that of the engine, {names[1]}")

@@ -7,8 +7,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dllm.decode import Traits, resolve
-from dllm.engine.loop import Table
+from dllm.decode import ModelTraits, resolve
+from dllm.engine.loop import Scheduler
 from dllm.engine.registry import MODELS, ModelEntry
 from dllm.engine.run import Run, model_record
 from dllm.settings import Settings, SettingsError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "assets/models/smollm2-135m-blockdiffusion"
 TWIN, DRAFTS, FULL = "twin.safetensors", "drafts.safetensors", "full.safetensors"
-RANDOM = "random:"  # before a model's name: its shape without its weights
+_RANDOM = "random:"  # before a model's name: its shape without its weights
 _MAX_PROMPT_CHARS = 20_000
 _MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: so that there are few shapes of them
 
@@ -45,13 +45,13 @@ class ForwardOptions:
         Raises:
             ValueError: the device does not have what was asked for.
         """
-        from dllm.models.graph_cache import Graphs
+        from dllm.models.graph_cache import GraphCache
         from dllm.models.runner import Runner
 
         weight = net.norm.weight
         if self.graphs and not weight.is_cuda:
             raise ValueError(f"graphs are asked for on {weight.device}; allowed: on a CUDA device")
-        graphs = Graphs(net) if weight.is_cuda and self.graphs is not False else None
+        graphs = GraphCache(net) if weight.is_cuda and self.graphs is not False else None
         return Runner(net, attention=self.attention, executor=graphs)
 
 
@@ -71,7 +71,7 @@ class Engine:
         self._full_runner = None if full is None else options.runner(full.net)
         self.warm_up = 0
         self._peaks: tuple[float, float] | None = None
-        self._table = Table()
+        self._scheduler = Scheduler()
 
     @classmethod
     def load(
@@ -95,14 +95,14 @@ class Engine:
             OSError: the model hub has it not, or cannot be reached.
         """
         from dllm.models import loader
-        from dllm.models.device import use_threads
+        from dllm.models.device import set_threads
 
         if threads is not None:
-            use_threads(threads)
+            set_threads(threads)
         if name != "default":
             if folder is not None:
                 raise ValueError(f"folder is {str(folder)!r} with model {name!r}; allowed: with model 'default'")
-            if name.startswith(RANDOM):
+            if name.startswith(_RANDOM):
                 entry = _entry(name)
                 model = loader.load_random(name, entry.spec, entry.shape, device=device, dtype=dtype)
                 return cls(model, options=options)
@@ -118,7 +118,7 @@ class Engine:
         return cls(attach(twin, folder / DRAFTS), full=full, options=options)
 
     @cached_property
-    def traits(self) -> Traits:
+    def traits(self) -> ModelTraits:
         """What decoders must know of the model, with all attentions that its networks were trained for."""
         own = self._traits(self.model)
         if self.full is None:
@@ -140,8 +140,8 @@ class Engine:
         """Whether the model writes one token at a time only."""
         return self.traits.mask_id is None
 
-    def _traits(self, model: "Model") -> Traits:
-        return Traits(
+    def _traits(self, model: "Model") -> ModelTraits:
+        return ModelTraits(
             family=model.spec.name,
             vocab=model.net.shape.vocab,
             context=model.net.shape.context,
@@ -159,7 +159,7 @@ class Engine:
             **model_record(self.model).model_dump(),
             **self.environment().model_dump(),
             "attentions": self.traits.attentions,
-            "attention_reason": self._runner.attention.why,
+            "attention_reason": self._runner.attention.reason,
             "mask_id": self.traits.mask_id,
             "context": self.traits.context,
         }
@@ -204,7 +204,7 @@ class Engine:
 
         Alone a run is decoded as by iterating over it. For one thread.
         """
-        return self._table.decode(run)
+        return self._scheduler.decode(run)
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:
         if not isinstance(prompt, str):
@@ -219,10 +219,10 @@ class Engine:
 
     def environment(self) -> Environment:
         """Where it runs."""
-        from dllm.models.device import machine
+        from dllm.models.device import machine_info
 
         flops, read = self._peaks or (None, None)
-        place: Any = machine(self.model.device)
+        place: Any = machine_info(self.model.device)
         return Environment(
             **place,
             commit=_commit(),
@@ -237,9 +237,9 @@ class Engine:
 def _entry(name: str) -> ModelEntry:
     """The entry whose shape `random:NAME` means."""
     allowed = [known for known in MODELS if known != "default"]
-    if name.removeprefix(RANDOM) not in allowed:
-        raise ValueError(f"model is {name!r}; allowed: {RANDOM} before one of {', '.join(allowed)}")
-    return MODELS[name.removeprefix(RANDOM)]
+    if name.removeprefix(_RANDOM) not in allowed:
+        raise ValueError(f"model is {name!r}; allowed: {_RANDOM} before one of {', '.join(allowed)}")
+    return MODELS[name.removeprefix(_RANDOM)]
 
 
 @cache

@@ -12,9 +12,9 @@ from dllm.trace.throughput import median_lap
 if TYPE_CHECKING:
     from dllm.engine.engine import Engine
 
-LANES = (2, 4)  # how many a race has
+LANE_COUNTS = (2, 4)  # how many a race has
 _LAPS = (1, 20)
-Item = TypeVar("Item")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Race:
         Raises:
             SettingsError: too few or too many lanes or laps, two lanes that are the same, or what a run refuses.
         """
-        if not LANES[0] <= len(lanes) <= LANES[1]:
-            raise SettingsError(f"a race has {len(lanes)} lanes; allowed: {LANES[0]} to {LANES[1]}")
+        if not LANE_COUNTS[0] <= len(lanes) <= LANE_COUNTS[1]:
+            raise SettingsError(f"a race has {len(lanes)} lanes; allowed: {LANE_COUNTS[0]} to {LANE_COUNTS[1]}")
         if not _LAPS[0] <= laps <= _LAPS[1]:
             raise SettingsError(f"laps is {laps!r}; allowed: {_LAPS[0]} to {_LAPS[1]}")
         self.engine, self.prompt, self.laps = engine, prompt, laps
@@ -71,7 +71,7 @@ class Race:
                 raise SettingsError(f"lanes {twin} and {name} decode in the same way; allowed: ways that differ")
 
 
-def rotated(items: Sequence[Item], turn: int) -> list[Item]:
+def rotated(items: Sequence[_T], turn: int) -> list[_T]:
     """The items, beginning with another one every turn."""
     start = turn % len(items)
     return [*items[start:], *items[:start]]

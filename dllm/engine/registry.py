@@ -77,7 +77,7 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
     }
 
 
-def offered() -> dict[str, ModelEntry]:
+def offered_models() -> dict[str, ModelEntry]:
     """What a page may load: "default", and what its owner names in BLOCKSCOPE_MODELS.
 
     A visitor who could name any model could make a server fetch 16 GB.
@@ -107,7 +107,7 @@ def _qwen(hidden: int, layers: int, heads: int, kv_heads: int, intermediate: int
     }
 
 
-QWEN_1_5B, QWEN_7B = _qwen(1536, 28, 12, 2, 8960), _qwen(3584, 28, 28, 4, 18944)
+_QWEN_1_5B, _QWEN_7B = _qwen(1536, 28, 12, 2, 8960), _qwen(3584, 28, 28, 4, 18944)
 _LLADA_8B = {
     "d_model": 4096, "n_layers": 32, "n_heads": 32, "n_kv_heads": 32, "mlp_hidden_size": 12288,
     "embedding_size": 126464, "weight_tying": False, "max_sequence_length": 4096,
@@ -119,7 +119,7 @@ _SMOLLM2 = {
 }  # fmt: skip
 
 _FAST_DLLM = "Qwen2.5-Instruct converted to block diffusion by its authors; it sees nothing behind the block it writes."
-LLADA = "A masked diffusion model from the start; all positions see all others, so a cache is never exact."
+_LLADA = "A masked diffusion model from the start; all positions see all others, so a cache is never exact."
 _QWEN = "Writes one token at a time: what Fast-dLLM v2 and Dream were made from, and are compared with."
 
 MODELS: dict[str, ModelEntry] = {
@@ -129,15 +129,15 @@ MODELS: dict[str, ModelEntry] = {
         "llama", _SMOLLM2, changes={"mask_id": 16, "attentions": ("hybrid", "bidirectional")},
     ),
     "Efficient-Large-Model/Fast_dLLM_v2_1.5B": ModelEntry(
-        "Fast-dLLM v2 1.5B", "Apache-2.0", _FAST_DLLM, "Fast_dLLM_Qwen", QWEN_1_5B,
+        "Fast-dLLM v2 1.5B", "Apache-2.0", _FAST_DLLM, "Fast_dLLM_Qwen", _QWEN_1_5B,
         "da5608172d2b74380e4e780baa19c71645e4f981",
     ),
     "Efficient-Large-Model/Fast_dLLM_v2_7B": ModelEntry(
-        "Fast-dLLM v2 7B", "Apache-2.0", _FAST_DLLM, "Fast_dLLM_Qwen", QWEN_7B,
+        "Fast-dLLM v2 7B", "Apache-2.0", _FAST_DLLM, "Fast_dLLM_Qwen", _QWEN_7B,
         "0661abf5f9f0ee338970d091052a26c8efa51974",
     ),
     "GSAI-ML/LLaDA-8B-Instruct": ModelEntry(
-        "LLaDA 8B Instruct", "MIT", LLADA, "llada", _LLADA_8B, "08b83a6feb34df1a6011b80c3c00c7563e963b07"
+        "LLaDA 8B Instruct", "MIT", _LLADA, "llada", _LLADA_8B, "08b83a6feb34df1a6011b80c3c00c7563e963b07"
     ),
     "GSAI-ML/LLaDA-1.5": ModelEntry(
         "LLaDA 1.5 8B", "MIT",
@@ -147,14 +147,14 @@ MODELS: dict[str, ModelEntry] = {
     "Dream-org/Dream-v0-Instruct-7B": ModelEntry(
         "Dream v0 Instruct 7B", "Apache-2.0",
         "Qwen2.5-7B trained on as a masked diffusion model; all positions see all others, so a cache is never exact.",
-        "Dream", {**QWEN_7B, "max_position_embeddings": 131072}, "05334cb9faaf763692dcf9d8737c642be2b2a6ae",
+        "Dream", {**_QWEN_7B, "max_position_embeddings": 131072}, "05334cb9faaf763692dcf9d8737c642be2b2a6ae",
     ),
     "Qwen/Qwen2.5-0.5B-Instruct": ModelEntry(
         "Qwen2.5 0.5B Instruct", "Apache-2.0", _QWEN, "qwen2", _qwen(896, 24, 14, 2, 4864),
         "7ae557604adf67be50417f59c2c2f167def9a775",
     ),
     "Qwen/Qwen2.5-1.5B-Instruct": ModelEntry(
-        "Qwen2.5 1.5B Instruct", "Apache-2.0", _QWEN, "qwen2", QWEN_1_5B,
+        "Qwen2.5 1.5B Instruct", "Apache-2.0", _QWEN, "qwen2", _QWEN_1_5B,
         "989aa7980e4cf806f80c7fef2b1adb7bc71aa306",
     ),
     "Qwen/Qwen2.5-3B-Instruct": ModelEntry(
@@ -162,7 +162,7 @@ MODELS: dict[str, ModelEntry] = {
         "aa8e72537993ba99e69dfaafa59ed015b17504d1",
     ),
     "Qwen/Qwen2.5-7B-Instruct": ModelEntry(
-        "Qwen2.5 7B Instruct", "Apache-2.0", _QWEN, "qwen2", QWEN_7B, "a09a35458c702b33eeacc393d103063234e8bc28"
+        "Qwen2.5 7B Instruct", "Apache-2.0", _QWEN, "qwen2", _QWEN_7B, "a09a35458c702b33eeacc393d103063234e8bc28"
     ),
     "Qwen/Qwen2.5-14B-Instruct": ModelEntry(
         "Qwen2.5 14B Instruct", "Apache-2.0", _QWEN, "qwen2", _qwen(5120, 48, 40, 8, 13824),

@@ -11,7 +11,7 @@ import numpy as np
 
 from dllm.engine.batch import decode_together
 from dllm.engine.run import Run
-from dllm.files import is_target, replacing
+from dllm.files import atomic_write, would_replace
 from dllm.settings import Settings, SettingsError
 from dllm.step import Step
 from dllm.trace.attention import MapsWriter
@@ -35,7 +35,7 @@ class RequestEngine(Protocol):
     def run(self, prompt: str | list[int], settings: Settings) -> Runnable: ...
 
 
-class Folder:
+class OutputFolder:
     """A folder for files of answers: attention maps as `ID.npz`, or with `traces` the trace and its maps.
 
     The latter are `ID.json.gz` and `ID.attention.npz`. What an id holds besides letters, digits and "-_." becomes "_".
@@ -56,7 +56,7 @@ class Folder:
         if stem in self._stems:
             raise SettingsError(f"id is {name!r}; allowed: one whose file {stem!r} no earlier request has")
         for path in (self.trace(stem), self.maps(stem)):
-            if other := next((other for other in self.taken if is_target(path, other)), None):
+            if other := next((other for other in self.taken if would_replace(path, other)), None):
                 raise SettingsError(
                     f"id is {name!r}; allowed: one whose file is not {str(other)!r}, which is read or written already"
                 )
@@ -89,10 +89,10 @@ def _prompt_of(request: Mapping[str, Any]) -> str | list[int]:
     return prompt
 
 
-class Job:
+class RequestJob:
     """A request line and its result: {"id", "trace"} or {"id", "error"}."""
 
-    def __init__(self, engine: RequestEngine, line: str, folder: Folder | None) -> None:
+    def __init__(self, engine: RequestEngine, line: str, folder: OutputFolder | None) -> None:
         self.engine, self.folder = engine, folder
         self.id: Any = None
         self.run: Runnable | None = None
@@ -146,7 +146,7 @@ class Job:
         with ExitStack() as stack:
             writer = None
             if folder and self.attention:
-                writer = stack.enter_context(MapsWriter(stack.enter_context(replacing(folder.maps(stem)))))
+                writer = stack.enter_context(MapsWriter(stack.enter_context(atomic_write(folder.maps(stem)))))
             for step in () if self.decoded else run:
                 if writer and step.readout.attention is not None:
                     writer.add(step.index, np.asarray(step.readout.attention))
@@ -168,13 +168,13 @@ class Job:
             self.error = f"{type(error).__name__}: {error}"
 
 
-def answer(engine: RequestEngine, line: str, *, folder: Folder | None = None) -> dict[str, Any]:
+def answer_request(engine: RequestEngine, line: str, *, folder: OutputFolder | None = None) -> dict[str, Any]:
     """The result line of a request line: {"id", "trace"} or {"id", "error"}. folder: for attention maps and files."""
-    return Job(engine, line, folder).result()
+    return RequestJob(engine, line, folder).result()
 
 
-def answer_all(
-    engine: RequestEngine, lines: Iterable[str], *, folder: Folder | None = None, batch: int = 1
+def answer_requests(
+    engine: RequestEngine, lines: Iterable[str], *, folder: OutputFolder | None = None, batch: int = 1
 ) -> Iterator[dict[str, Any]]:
     """Result lines in order; empty lines are skipped. batch: runs decoded together, with the results of decoding alone.
 
@@ -182,7 +182,7 @@ def answer_all(
         ValueError: batch below 1.
     """
     check_batch(batch)
-    jobs = (Job(engine, line, folder) for line in lines if line.strip())
+    jobs = (RequestJob(engine, line, folder) for line in lines if line.strip())
     while window := list(islice(jobs, 1 if batch == 1 else _WINDOW * batch)):
         if batch > 1:
             _decode_together(window, batch)
@@ -199,9 +199,9 @@ def check_batch(batch: int) -> None:
         raise ValueError(f"batch is {batch}; allowed: 1 or more")
 
 
-def _decode_together(jobs: Sequence[Job], rows: int) -> None:
+def _decode_together(jobs: Sequence[RequestJob], rows: int) -> None:
     """Decode requests together, network by network. If a run fails, the rest of its network decode alone."""
-    groups: dict[int, list[Job]] = {}
+    groups: dict[int, list[RequestJob]] = {}
     for job in jobs:
         if isinstance(job.run, Run) and not job.attention:
             groups.setdefault(id(job.run.model.net), []).append(job)

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from dllm.decode import Decoder, Traits
-from dllm.engine.loop import Table
+from dllm.decode import Decoder, ModelTraits
+from dllm.engine.loop import Scheduler
 from dllm.settings import VERIFY, Settings
 from dllm.step import Plan, Readout, Step
 from dllm.trace.cost import Sizes, cost
 from dllm.trace.records import StepRecord, record
-from dllm.trace.schema import Environment, Timing, Trace
-from dllm.trace.schema import Model as ModelRecord
+from dllm.trace.schema import Environment, ModelRecord, Timing, Trace
 from dllm.trace.throughput import Meter
 from dllm.verify import VerifiedDecoder
 
@@ -33,7 +32,7 @@ class Run:
         prompt: list[int],
         settings: Settings,
         *,
-        traits: Traits,
+        traits: ModelTraits,
         environment: Environment,
     ) -> None:
         """`settings` must be resolved; `runner`: of the model's network.
@@ -52,7 +51,7 @@ class Run:
         self.rows = 1  # most runs that a pass of this one served
         self._begun = False
         self._noted: dict[str, Any] = {}  # what the environment was for this run
-        self.sizes = sizes_of(model)
+        self.sizes = model_sizes(model)
 
     def __iter__(self) -> Iterator[Step]:
         """Decode, once. Closing the iterator frees the KV cache.
@@ -60,7 +59,7 @@ class Run:
         Raises:
             RuntimeError: the run was begun before; its KV cache is gone.
         """
-        return Table().decode(self)
+        return Scheduler().decode(self)
 
     def plan(self) -> Plan | None:
         """The next forward pass, or None when the answer is written."""
@@ -126,7 +125,7 @@ class Run:
         )
         session = self.runner.session(
             self.canvas.length + decoder.scratch,
-            block_size=causal_blocks(s),
+            block_size=causal_block_size(s),
             shift=self.canvas.shift,
             sampler=sampler,
             observe=observe,
@@ -168,7 +167,7 @@ class Run:
         )
 
 
-def causal_blocks(settings: Settings) -> int | None:
+def causal_block_size(settings: Settings) -> int | None:
     """The size of the blocks that see earlier ones only; None where all see all. Known tokens of hybrid: as in AR."""
     return {"block_causal": settings.block_size, "hybrid": 1}.get(str(settings.attention))
 
@@ -183,12 +182,12 @@ def model_record(model: "Model") -> ModelRecord:
         parameters=model.parameters,
         layers=model.net.shape.layers,
         heads=model.net.shape.heads,
-        sizes=sizes_of(model),
+        sizes=model_sizes(model),
         shift=model.spec.shift,
     )
 
 
-def sizes_of(model: "Model") -> Sizes:
+def model_sizes(model: "Model") -> Sizes:
     """What passes of a model are priced by."""
     shape = model.net.shape
     return Sizes(

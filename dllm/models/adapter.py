@@ -10,9 +10,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from dllm.models.checkpoint import digest
+from dllm.models.checkpoint import sha256_of
 from dllm.models.linear import LowRank
-from dllm.models.loader import Model, fill
+from dllm.models.loader import Model, build_network
 
 FORMAT = "blockscope.adapter/1"
 MASK = "mask_vector"
@@ -72,9 +72,9 @@ def merge(model: Model, path: str | Path) -> Model:
     adapter = Adapter.read(path, sha256=model.sha256)
     weight = model.net.norm.weight
     named = _merged(model, adapter)
-    net = fill(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=adapter.mask_id)
+    net = build_network(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=adapter.mask_id)
     if adapter.vector is None:
-        both = hashlib.sha256(f"{model.sha256} {digest(path)}".encode()).hexdigest()
+        both = hashlib.sha256(f"{model.sha256} {sha256_of(path)}".encode()).hexdigest()
         return replace(model, net=net, sha256=both)
     net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
     return replace(model, spec=replace(model.spec, attentions=adapter.attentions), net=net, mask_id=adapter.mask_id)
@@ -95,11 +95,11 @@ def attach(model: Model, path: str | Path) -> Model:
     weight = model.net.norm.weight
     named = model.net.state_dict().items()
     # a prompt may hold the mask's id, which is a token like any other there: masks are where a pass says
-    net = fill(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=None)
+    net = build_network(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=None)
     net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
     left = dict(adapter.pairs)
     for index, layer in enumerate(net.layers):
-        for product, parts in layer.products():  # type: ignore[operator]
+        for product, parts in layer.projections():  # type: ignore[operator]
             names = [next(name for name, part in layer.named_children() if part is p) for p in parts]
             pairs = [
                 _pair(left, f"layers.{index}.{name}", part.weight) for name, part in zip(names, parts, strict=True)

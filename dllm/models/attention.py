@@ -1,8 +1,8 @@
 """Attention of one layer: kernels that answer alike (eager, torch's SDPA, FlashAttention), and which one is used.
 
 Grouped-query attention without expanding keys: eager and SDPA lay the heads of a group side by side as queries, the
-flash kernels group by themselves. `resolve` chooses once, from device, dtype, need for probabilities and what is
-installed.
+flash kernels group by themselves. `choose_attention` decides once, by device, dtype,
+need for probabilities, and installed packages.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class AttentionMask:
-    """What the queries of one layer may look at.
+    """Which entries the queries of one layer attend to.
 
-    allowed: bool (True: may look), or a bias added to scores; (n, visible) for all rows alike, or (batch, 1, n or 1,
-    visible) for each its own. visible: int32 (batch,), where counts are known on the device only: entries from there
-    on are not looked at, which `allowed` must say too. slots: int64 (batch,), whose entries among the keys' rows are
-    each query row's own; None: row by row.
+    allowed: bool (True: attend), or a bias added to scores; (n, visible) for all rows, or (batch, 1, n or 1, visible).
+    visible: int32 (batch,), counts known only on the device: later entries are masked; `allowed` must mask them too.
+    slots: int64 (batch,), the row of the keys that belongs to each query row; None: row i to row i.
     """
 
     allowed: Tensor | None = None
@@ -43,10 +42,12 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask())
 
 def eager(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()) -> Tensor:
     """By the definition."""
-    return observed(q, k, v, mask)[0]
+    return attention_with_probs(q, k, v, mask)[0]
 
 
-def observed(q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()) -> tuple[Tensor, Tensor]:
+def attention_with_probs(
+    q: Tensor, k: Tensor, v: Tensor, mask: AttentionMask = AttentionMask()
+) -> tuple[Tensor, Tensor]:
     """By the definition, with the probabilities (batch, heads, n, visible) in fp32: no other kernel hands them out."""
     k, v = _own(k, v, mask)
     folded, allowed = _folded(q, k, mask)
@@ -93,12 +94,12 @@ def _folded(q: Tensor, k: Tensor, mask: AttentionMask) -> tuple[Tensor, Tensor |
     return q.reshape(q.shape[0], k.shape[1], -1, q.shape[-1]), allowed
 
 
-NAMES = ("eager", "sdpa", "flash")
+BACKENDS = ("eager", "sdpa", "flash")
 _HALVES = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True, slots=True)
-class Flash:
+class _FlashPackage:
     """A distribution of flash kernels: its module, what is called there, and the least compute capability."""
 
     module: str
@@ -109,26 +110,26 @@ class Flash:
 
 # The first that is installed and suits is taken. Both bring a `flash_attn`, so their distributions tell them apart.
 _FLASH = {
-    "flash-attn": Flash("flash_attn", "flash_attn_with_kvcache", (8, 0), flash2),
-    "flash-attn-4": Flash("flash_attn.cute", "flash_attn_varlen_func", (9, 0), flash4),
+    "flash-attn": _FlashPackage("flash_attn", "flash_attn_with_kvcache", (8, 0), flash2),
+    "flash-attn-4": _FlashPackage("flash_attn.cute", "flash_attn_varlen_func", (9, 0), flash4),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionBackend:
-    """A way of computing attention: its name in `NAMES`, whose it is, and why it was chosen."""
+    """A way of computing attention: its name in `BACKENDS`, which package provides it, why it was chosen."""
 
     name: str
     kernel: Kernel
-    whose: str
-    why: str
+    provider: str
+    reason: str
 
     def __str__(self) -> str:
-        return self.name if self.whose == "torch" else f"{self.name} ({self.whose})"
+        return self.name if self.provider == "torch" else f"{self.name} ({self.provider})"
 
 
 @cache
-def resolve(
+def choose_attention(
     device: torch.device,
     dtype: torch.dtype,
     *,
@@ -139,13 +140,13 @@ def resolve(
     """Choose the attention.
 
     probabilities: whether a recorder or d²Cache reads attention probabilities, which only eager attention has.
-    requested: a name of `NAMES` instead of the best there is; it gives way to the need for probabilities only.
+    requested: a name of `BACKENDS` instead of the best there is; it gives way to the need for probabilities only.
 
     Raises:
         ValueError: an unknown name, or flash where it cannot be; says why.
     """
-    if requested not in (None, *NAMES):
-        raise ValueError(f"attention is {requested!r}; allowed: {', '.join(NAMES)}")
+    if requested not in (None, *BACKENDS):
+        raise ValueError(f"attention is {requested!r}; allowed: {', '.join(BACKENDS)}")
     found, refusal = _flash(device, dtype, head_dim)
     if requested == "flash" and found is None:
         raise ValueError(f"attention is 'flash', but {refusal}; allowed here: eager, sdpa")
@@ -175,7 +176,7 @@ def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> tuple[Att
     return None, " and ".join(refusals)
 
 
-def _refusal(name: str, flash: Flash, capability: tuple[int, int]) -> str | None:
+def _refusal(name: str, flash: _FlashPackage, capability: tuple[int, int]) -> str | None:
     """Why these kernels cannot be used; None: they can."""
     try:
         metadata.version(name)

@@ -72,7 +72,7 @@ def fetch_base(progress: Progress | None = None, *, hub: bool = True) -> Path:
 
 def fetch(file: WeightFile, progress: Progress | None = None, *, hub: bool = True) -> Path:
     """`file` in the cache folder; see `fetch_base`. Safe with several processes at once: each replaces atomically."""
-    path = cached_path(file)
+    path = cache_path(file)
     # The hash is computed every time: it takes 0.1 s, and no record of an earlier check could be trusted as much.
     if _fault(path, file) is None:
         return path
@@ -94,7 +94,7 @@ def fetch(file: WeightFile, progress: Progress | None = None, *, hub: bool = Tru
     raise FetchError(f"could not fetch {file.name}:\n{tried}\nConnect and try again, or put the file at {path}.")
 
 
-def cached_path(file: WeightFile = BASE) -> Path:
+def cache_path(file: WeightFile = BASE) -> Path:
     """Where `file` is kept: in `$XDG_CACHE_HOME` or `~/.cache`."""
     # The XDG specification has relative paths ignored.
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))

@@ -17,7 +17,7 @@ NETWORKS: dict[str, tuple[type, type]] = {
 Generate = Callable[[list[int], int], list[int]]
 
 
-def baseline(model: Model, *, stop_ids: Sequence[int] | None = None) -> Generate:
+def transformers_generate(model: Model, *, stop_ids: Sequence[int] | None = None) -> Generate:
     """Greedy `generate` of transformers, with its KV cache and default attention.
 
     Args:

@@ -31,7 +31,7 @@ def weight_files(path: Path) -> list[Path]:
     raise ValueError(f"{path} has no model.safetensors and no model.safetensors.index.json")
 
 
-def tensors(
+def read_tensors(
     files: Iterable[Path], place: torch.device, *, rename: Callable[[str], str]
 ) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors, each read on its way to the device and released before the next.
@@ -45,7 +45,7 @@ def tensors(
                 yield rename(name), f.get_tensor(name)
 
 
-def announced(files: Sequence[Path], progress: Progress | None) -> Iterator[Path]:
+def with_progress(files: Sequence[Path], progress: Progress | None) -> Iterator[Path]:
     """The files; `progress` is called before each, with the bytes of those before it."""
     sizes = [file.stat().st_size for file in files]
     for i, file in enumerate(files):
@@ -60,7 +60,7 @@ def stored_dtype(file: Path) -> str:
         return f.get_slice(next(iter(f.keys()))).get_dtype()
 
 
-def digest(*files: Path) -> str:
+def sha256_of(*files: Path) -> str:
     """sha256 over the files' bytes, in order."""
     total = hashlib.sha256()
     for file in files:

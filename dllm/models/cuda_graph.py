@@ -1,6 +1,6 @@
 """A CUDA graph of one shape of pass: captured once, then replayed with new inputs, one launch instead of a thousand.
 
-What it computes is what `eager` computes, over inputs at fixed addresses. Numbers of visible entries and of asked
+It computes the same as `eager_forward`, on inputs at fixed addresses. Numbers of visible entries and of asked
 positions are rounded up: entries beyond are masked, rows beyond are not read. Queries and sequences are exact, because
 products round by their number of rows.
 """
@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dllm.models.attention import AttentionMask, Kernel, observed
+from dllm.models.attention import AttentionMask, Kernel, attention_with_probs
 from dllm.models.kv_cache import KVCache
-from dllm.models.rollout import influence
+from dllm.models.rollout import rollout_influence
 from dllm.models.sampling import Sampler
-from dllm.models.session import Asked, proposed
+from dllm.models.session import ForwardBatch, propose
 from dllm.models.transformer import KVView, Transformer
 from dllm.step import Readout
 
@@ -40,7 +40,7 @@ class GraphKey:
     rollout: bool
 
     @classmethod
-    def of(cls, asked: Asked) -> "GraphKey":
+    def of(cls, asked: ForwardBatch) -> "GraphKey":
         """That of a pass for these, which have as many queries and observe alike."""
         session, plan = asked[0]
         visible, rows = max(plan.visible for _, plan in asked), max(len(plan.asked) for _, plan in asked)
@@ -55,7 +55,7 @@ class GraphKey:
         )
 
 
-def captured(body: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
+def capture_graph(body: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
     """A CUDA graph of `body`, and what it returns: tensors that every replay fills anew."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device):
@@ -97,7 +97,7 @@ class BatchedKVView:
         if self.observe is None:
             out = self.kernel(apart[0], keys, values, self.mask)
         else:
-            out, probs = observed(apart[0], keys, values, self.mask)
+            out, probs = attention_with_probs(apart[0], keys, values, self.mask)
             self.observe(layer, probs)
         return out.transpose(0, 1).flatten(1, 2)[None]
 
@@ -105,7 +105,9 @@ class BatchedKVView:
 class Graph:
     """One shape of pass: its inputs on the device, and what a replay leaves there."""
 
-    def __init__(self, net: Transformer, storage: KVCache, rope: Tensor, asked: Asked, *, capture: Capture) -> None:
+    def __init__(
+        self, net: Transformer, storage: KVCache, rope: Tensor, asked: ForwardBatch, *, capture: Capture
+    ) -> None:
         """storage: of all slots; rope: of all its positions.
 
         Capturing may compute, and what it computes stays in the storage; so the first inputs are those of a real pass.
@@ -119,7 +121,7 @@ class Graph:
         self._put(asked)
         self._replay, (self.wanted, self.logits, self.computed) = capture(self._pass, rope.device)
 
-    def forward(self, asked: Asked) -> list[Readout]:
+    def forward(self, asked: ForwardBatch) -> list[Readout]:
         """Run the pass for these, one a row."""
         self._put(asked)
         self._replay()
@@ -132,12 +134,13 @@ class Graph:
         synced = perf_counter()
         logits = [own[: len(plan.asked)] for own, (_, plan) in zip(self.logits, asked, strict=True)]
         readouts = [
-            session.recorded(readout, own) for (session, _), readout, own in zip(asked, readouts, logits, strict=True)
+            session.with_recorded(readout, own)
+            for (session, _), readout, own in zip(asked, readouts, logits, strict=True)
         ]
         overhead = perf_counter() - synced
         return [replace(readout, overhead=overhead) for readout in readouts]
 
-    def _put(self, asked: Asked) -> None:
+    def _put(self, asked: ForwardBatch) -> None:
         n, most = self.key.queries, self.key.asked
         rows = [[b * n + row for row in session.rows(plan)] for b, (session, plan) in enumerate(asked)]
         numbers = [
@@ -157,11 +160,11 @@ class Graph:
         places = at.view(batch, -1)
         maps: list[Tensor] = []  # per layer (batch, queries, visible)
         view = self._view(places, visible, slots, maps)
-        hidden = self.net.together(tokens[None], self.rope[:, at], [view], [len(tokens)])[0]
+        hidden = self.net.forward_varlen(tokens[None], self.rope[:, at], [view], [len(tokens)])[0]
         logits = self.net.logits(hidden[rows])
-        wanted = [column.view(batch, -1) for column in proposed(key.sampler, logits)] if key.asked else []
+        wanted = [column.view(batch, -1) for column in propose(key.sampler, logits)] if key.asked else []
         if key.rollout:
-            sums = [influence([layer[b] for layer in maps], places[b]) for b in range(batch)]
+            sums = [rollout_influence([layer[b] for layer in maps], places[b]) for b in range(batch)]
             wanted.append(torch.stack(sums).double())
         wanted = wanted or [visible.view(batch, 1).double()]  # something must be read, so that time means work done
         return torch.cat(wanted, dim=1), logits.view(batch, key.asked, self.net.shape.vocab), len(hidden) // batch
@@ -173,8 +176,8 @@ class Graph:
         observe = (lambda _, probs: maps.append(probs.mean(1))) if key.rollout else None
         mask = AttentionMask(bias, visible.int(), slots if key.slot is None else None)
         if key.slot is None:
-            return BatchedKVView(mask, self.storage.seen(key.visible), at, self.kernel, observe)
-        return KVView(mask, self.storage.row(key.slot).seen(key.visible), at[0], observe, self.kernel)
+            return BatchedKVView(mask, self.storage.layer_entries(key.visible), at, self.kernel, observe)
+        return KVView(mask, self.storage.row(key.slot).layer_entries(key.visible), at[0], observe, self.kernel)
 
 
 def _columns(row: list[float], width: int) -> Callable[[int], list[float]]:

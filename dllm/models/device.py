@@ -10,20 +10,20 @@ from typing import TypeVar
 
 import torch
 
-Made = TypeVar("Made")
+_T = TypeVar("_T")
 _PEAK_SECONDS = 0.14  # for each of the two measurements, so that both take no more than 0.3 s
 MATRIX_SIDES = {"cpu": (256, 512, 1024, 2048), "cuda": (1024, 2048, 4096, 8192)}  # of the square matrices multiplied
 READ_BYTES = {"cpu": 2**27, "cuda": 2**31}  # read in one go: large enough that the time of a launch does not matter
 _PEAK_TRIES = 4
 
 
-def machine(device: torch.device) -> dict[str, str | int]:
+def machine_info(device: torch.device) -> dict[str, str | int]:
     """The device's name, torch's version, and the CPU threads of the network."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {"device": f"{device.type}: {name}", "torch": torch.__version__, "threads": torch.get_num_threads()}
 
 
-def use_threads(count: int) -> None:
+def set_threads(count: int) -> None:
     """Set the number of CPU threads of the network.
 
     Raises:
@@ -49,7 +49,7 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def release(device: torch.device | None = None) -> None:
+def free_memory(device: torch.device | None = None) -> None:
     """Free what nothing refers to, and restart the peak memory statistics of a CUDA device."""
     gc.collect()
     if has_cuda():
@@ -58,17 +58,17 @@ def release(device: torch.device | None = None) -> None:
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """Peak bytes of a device that torch reserved since `release`, with those of CUDA graphs; None on a CPU."""
+    """Peak bytes of a device that torch reserved since `free_memory`, with those of CUDA graphs; None on a CPU."""
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None
 
 
-def unless_full(work: Callable[[], Made]) -> Made | None:
+def none_if_oom(work: Callable[[], _T]) -> _T | None:
     """The result of the work; None if the device runs out of memory."""
     try:
         return work()
     except torch.OutOfMemoryError:
         pass
-    release()  # only now: while an error is handled it holds the frames, and they the tensors
+    free_memory()  # only now: while an error is handled it holds the frames, and they the tensors
     return None
 
 

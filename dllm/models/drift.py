@@ -14,7 +14,7 @@ from dllm.step import Plan, Readout
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class PassComparison:
     """Both answers to a plan, and of what was visible to it: 1 - cosine of cached and fresh entries, the fresh keys.
 
     keys, values: float32 (layers, visible). states: float32 (layers, visible, kv_heads x head_dim).
@@ -27,7 +27,7 @@ class Compared:
     states: np.ndarray
 
 
-class Pair:
+class SessionPair:
     """Two sessions of one network. Proposals are greedy: what is compared is what the network thinks best.
 
     In at least fp32: in bf16, passes of other lengths round so differently that an exact cache seems to change tokens.
@@ -44,12 +44,12 @@ class Pair:
             self._runner.session(capacity, block_size=block_size, shift=shift, sampler=sampler) for _ in range(2)
         )
 
-    def forward(self, plan: Plan, whole: Plan) -> Compared:
+    def forward(self, plan: Plan, whole: Plan) -> PassComparison:
         """Run a plan, and beside it `whole`, which computes all that the plan may see afresh."""
         cached, fresh = (self._runner.forward([asked])[0] for asked in ((self.cached, plan), (self.fresh, whole)))
         mine, other = self.cached.cache, self.fresh.cache
         states = _entries(other.keys, plan.visible)
-        return Compared(
+        return PassComparison(
             cached,
             fresh,
             keys=_apart(_entries(mine.keys, plan.visible), states).cpu().numpy(),

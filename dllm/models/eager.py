@@ -10,13 +10,13 @@ from torch import Tensor
 
 from dllm.models.attention import AttentionMask
 from dllm.models.linear import Rows
-from dllm.models.rollout import influence
-from dllm.models.session import Asked, Session, proposed
+from dllm.models.rollout import rollout_influence
+from dllm.models.session import ForwardBatch, Session, propose
 from dllm.models.transformer import KVView, Transformer
 from dllm.step import Plan, Readout
 
 
-class BatchElement:
+class _BatchElement:
     """One sequence of a forward pass, and what is noted of its attention there."""
 
     def __init__(self, session: Session, plan: Plan) -> None:
@@ -26,7 +26,7 @@ class BatchElement:
         self.maps: list[Tensor] = []  # per layer (queries, visible)
         self.probabilities: list[Tensor] = []  # per layer (heads, queries, visible)
         observe = self._note if session.observe.rollout or session.observe.attention else None
-        entries = session.cache.seen(plan.visible)
+        entries = session.cache.layer_entries(plan.visible)
         slots = plan.layout and plan.layout.slots
         place = self.at if slots is None else session.place(slots)
         self.view = KVView(AttentionMask(session.mask(plan)), entries, place, observe, session.attention.kernel)
@@ -43,17 +43,17 @@ class BatchElement:
         if not self.rows:
             out = []
         elif layout is None or not layout.guesses or not session.sampler.temperature:
-            out = proposed(session.sampler, logits, session.generator)
+            out = propose(session.sampler, logits, session.generator)
         else:  # a guess is worth most where it is the likeliest token
-            drawn = proposed(session.sampler, logits[: -layout.guesses], session.generator)
-            guessed = proposed(replace(session.sampler, temperature=0.0), logits[-layout.guesses :])
+            drawn = propose(session.sampler, logits[: -layout.guesses], session.generator)
+            guessed = propose(replace(session.sampler, temperature=0.0), logits[-layout.guesses :])
             out = [torch.cat(pair) for pair in zip(drawn, guessed, strict=True)]
-        return [*out, influence(self.maps, self.at).double()] if self.maps else out
+        return [*out, rollout_influence(self.maps, self.at).double()] if self.maps else out
 
 
-def eager(net: Transformer, asked: Asked) -> list[Readout]:
+def eager_forward(net: Transformer, asked: ForwardBatch) -> list[Readout]:
     """One pass for all of these. Sequences lie end to end and attend one by one, each to its own KV cache."""
-    elements = [BatchElement(session, plan) for session, plan in asked]
+    elements = [_BatchElement(session, plan) for session, plan in asked]
     device = asked[0][0].device
     ropes = [element.session.rope[:, element.at] for element in elements]
     sizes = [len(element.plan.tokens) for element in elements]
@@ -62,7 +62,7 @@ def eager(net: Transformer, asked: Asked) -> list[Readout]:
     starts = list(accumulate(sizes, initial=0))
     masks = [start + i for start, element in zip(starts, elements, strict=False) for i in element.masks]
     views = [element.view for element in elements]
-    hidden = net.together(tokens, rope, views, sizes, masks=_run(masks, device))[0]
+    hidden = net.forward_varlen(tokens, rope, views, sizes, masks=_run(masks, device))[0]
     rows = [start + row for start, element in zip(starts, elements, strict=False) for row in element.rows]
     # a pass that only encodes reads no logits; the head is the largest matrix of all
     logits = (net.logits(hidden[rows]) if rows else hidden[:0]).split([len(element.rows) for element in elements])
@@ -73,7 +73,7 @@ def eager(net: Transformer, asked: Asked) -> list[Readout]:
     readouts = [element.session.read(element.plan, lambda n: list(islice(values, n))) for element in elements]
     synced = perf_counter()
     readouts = [
-        element.session.recorded(replace(readout, computed=n), part, element.probabilities)
+        element.session.with_recorded(replace(readout, computed=n), part, element.probabilities)
         for element, readout, n, part in zip(elements, readouts, computed, logits, strict=True)
     ]
     overhead = perf_counter() - synced

@@ -5,22 +5,22 @@ from collections import Counter, OrderedDict
 
 from torch import Tensor
 
-from dllm.models.cuda_graph import Capture, Graph, GraphKey, captured
+from dllm.models.cuda_graph import Capture, Graph, GraphKey, capture_graph
 from dllm.models.kv_cache import SLOTS, KVCache, KVPool
-from dllm.models.session import Asked, Forward, Session
+from dllm.models.session import ForwardBatch, ForwardFn, Session
 from dllm.models.transformer import Transformer, rope_table
 from dllm.step import Plan
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 CAPTURE_AFTER = 2  # passes of a shape before one is captured
-MAX_GRAPHS, MAX_SHAPES = 64, 4096  # graphs kept (the one that waited longest gives way), and shapes counted
+MAX_GRAPHS, _MAX_SHAPES = 64, 4096  # graphs kept (the one that waited longest gives way), and shapes counted
 
 
-class Graphs:
+class GraphCache:
     """The captured passes of one network. For one thread."""
 
-    def __init__(self, net: Transformer, capture: Capture = captured) -> None:
+    def __init__(self, net: Transformer, capture: Capture = capture_graph) -> None:
         self.net, self._capture = net, capture
         self._begin()
 
@@ -40,23 +40,23 @@ class Graphs:
     def reserve(self, sessions: int, capacity: int) -> None:
         """Make room for that many sessions of `capacity` positions each, if there is none now."""
         self._check()
-        if self.pool.lacks(sessions, capacity):
+        if self.pool.must_grow(sessions, capacity):
             self._kept.clear()  # they know the storage by its address
             self.pool.grow(sessions, capacity)
             self._rope = rope_table(self.net.shape, self.pool.capacity, self.pool.device)
 
-    def take(self, capacity: int) -> KVCache | None:
+    def allocate(self, capacity: int) -> KVCache | None:
         """Storage of a session whose passes can be replayed; None where there is no room."""
         self._check()
         if capacity > self.pool.capacity:
             self.reserve(SLOTS, capacity)
-        return self.pool.take(capacity)
+        return self.pool.allocate(capacity)
 
-    def choose(self, asked: Asked) -> tuple[Forward | None, list[int]]:
+    def choose(self, asked: ForwardBatch) -> tuple[ForwardFn | None, list[int]]:
         """The graph for as many of these as one can answer, and their indices; none where the shape is rare."""
         alike: dict[tuple[object, ...], list[int]] = {}
         for n, (session, plan) in enumerate(asked):
-            if suits(session, plan):
+            if is_replayable(session, plan):
                 shape = len(plan.queries), bool(plan.asked), session.observe.rollout, session.greedy
                 alike.setdefault(shape, []).append(n)
         if not alike:
@@ -65,12 +65,12 @@ class Graphs:
         graph = self._graph([asked[n] for n in chosen])
         return (graph.forward, chosen) if graph else (None, [])
 
-    def _graph(self, asked: Asked) -> Graph | None:
+    def _graph(self, asked: ForwardBatch) -> Graph | None:
         key = GraphKey.of(asked)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        if len(self._seen) > MAX_SHAPES:
+        if len(self._seen) > _MAX_SHAPES:
             self._seen.clear()
         self._seen[key] += 1
         if self._seen[key] <= CAPTURE_AFTER:
@@ -78,8 +78,8 @@ class Graphs:
         assert self._rope is not None and self.pool.storage is not None
         try:
             self._kept[key] = Graph(self.net, self.pool.storage, self._rope, asked, capture=self._capture)
-        except RuntimeError as error:  # a kernel that cannot be captured, or no memory: the pass itself still works
-            log.warning("no graph for %s: %s", key, error)
+        except RuntimeError as error:  # a kernel that cannot be captured, or no memory: the eager pass still works
+            _log.warning("no graph for %s: %s", key, error)
             self._kept[key] = None
         if len(self._kept) > MAX_GRAPHS:
             self._kept.popitem(last=False)
@@ -91,7 +91,7 @@ def _addresses(net: Transformer) -> tuple[object, ...]:
     return tuple((weight.data_ptr(), weight.dtype) for weight in (net.norm.weight, next(net.layers.parameters())))
 
 
-def suits(session: Session, plan: Plan) -> bool:
+def is_replayable(session: Session, plan: Plan) -> bool:
     """Whether a graph can do this: the storage is shared, nothing is drawn by chance, nothing is masked or kept."""
     free = session.sampler.temperature == 0 and not session.observe.attention
     return session.cache.slot is not None and free and plan.layout is None and not session.needs_mask(plan)

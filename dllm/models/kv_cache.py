@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dllm.models.families import Shape
 
-SLOTS = 4  # sessions with room in the storage, unless more are announced
+SLOTS = 4  # sessions with room in the storage, unless more are with_progress
 MIN_CAPACITY = 512  # positions of a slot; grows by doubling: growing invalidates every graph
 
 
@@ -33,7 +33,7 @@ class KVCache:
         """The first `capacity` entries of one row, as a view."""
         return KVCache(self.keys[:, slot : slot + 1, :, :capacity], self.values[:, slot : slot + 1, :, :capacity], slot)
 
-    def seen(self, visible: int | None) -> list[tuple[Tensor, Tensor]]:
+    def layer_entries(self, visible: int | None) -> list[tuple[Tensor, Tensor]]:
         """By layer, keys and values of entries [0, visible) as views: (batch, kv_heads, visible, head_dim) each."""
         keys, values = (whole[:, :, :, :visible].unbind() for whole in (self.keys, self.values))
         return list(zip(keys, values, strict=True))
@@ -48,7 +48,7 @@ class KVPool:
         self.storage: KVCache | None = None
         self._free: list[int] = []
 
-    def lacks(self, slots: int, capacity: int) -> bool:
+    def must_grow(self, slots: int, capacity: int) -> bool:
         """Whether that many sessions of `capacity` positions need another storage, and can get it.
 
         It stays as it is while a session is in it: what does not fit gets no slot.
@@ -64,7 +64,7 @@ class KVPool:
         self.storage = KVCache.empty(self.shape, self.capacity, batch=self.slots, dtype=self.dtype, device=self.device)
         self._free = list(range(self.slots))[::-1]
 
-    def take(self, capacity: int) -> KVCache | None:
+    def allocate(self, capacity: int) -> KVCache | None:
         """The lowest free slot, cleared; None where all are taken or too small."""
         if self.storage is None or capacity > self.capacity or not self._free:
             return None

@@ -34,7 +34,7 @@ def _group(net: Transformer, sequences: Sequence[tuple[Sequence[int], Sequence[i
     rope = rope_table(net.shape, max(sizes), device)
     tokens = torch.tensor([[i for ids in whole for i in ids]], device=device)
     views = [KVView(AttentionMask(torch.ones(n, n, dtype=torch.bool, device=device).tril())) for n in sizes]
-    states = net.together(tokens, torch.cat([rope[:, :n] for n in sizes], dim=1), views, sizes)[0].split(sizes)
+    states = net.forward_varlen(tokens, torch.cat([rope[:, :n] for n in sizes], dim=1), views, sizes)[0].split(sizes)
     out = []
     for (prompt, answer), hidden in zip(sequences, states, strict=True):
         log_probs = net.logits(hidden[len(prompt) - 1 : -1]).float().log_softmax(-1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dllm.models.checkpoint import announced, digest, stored_dtype, tensors, weight_files
+from dllm.models.checkpoint import read_tensors, sha256_of, stored_dtype, weight_files, with_progress
 from dllm.models.families import FAMILIES, GGUF, GGUF_FAMILIES, ModelSpec, Shape
 from dllm.models.progress import Progress
 from dllm.models.transformer import Transformer
@@ -56,7 +56,7 @@ class Model:
         return sum(p.numel() for p in self.net.parameters())
 
 
-def choose_place(device: str | None, dtype: str | None, *, stored: torch.dtype) -> tuple[torch.device, torch.dtype]:
+def choose_device(device: str | None, dtype: str | None, *, stored: torch.dtype) -> tuple[torch.device, torch.dtype]:
     """Choose device and dtype.
 
     Device: the given one, else CUDA if there is a device. Dtype: the given one; else float32 stays float32 (tiny and
@@ -115,15 +115,17 @@ def _load_folder(path: Path, device: str | None, dtype: str | None, progress: Pr
         raise ValueError(f"model_type is {config.get('model_type')!r}; allowed: {', '.join(FAMILIES)}")
     files = weight_files(path)
     stored = torch.float32 if stored_dtype(files[0]) == "F32" else torch.bfloat16
-    place, kind = choose_place(device, dtype, stored=stored)
+    place, kind = choose_device(device, dtype, stored=stored)
     mask_id = config.get("mask_token_id", spec.mask_id)
     shape = spec.shape(config)
-    named = tensors(announced(files, progress), place, rename=spec.tensor_name)
-    net = fill(shape, named, device=place, dtype=kind, mask_id=mask_id)
+    named = read_tensors(with_progress(files, progress), place, rename=spec.tensor_name)
+    net = build_network(shape, named, device=place, dtype=kind, mask_id=mask_id)
     if mask_id is not None and not 0 <= mask_id < shape.vocab:
         raise ValueError(f"mask_token_id is {mask_id}; allowed: below the vocabulary's {shape.vocab}")
     stops = _stops(config.get("eos_token_id"), spec, shape.vocab)
-    return Model(path.name, spec, net, mask_id, stops, digest(*files), _tokenizer(path, replace(spec, mask_id=mask_id)))
+    return Model(
+        path.name, spec, net, mask_id, stops, sha256_of(*files), _tokenizer(path, replace(spec, mask_id=mask_id))
+    )
 
 
 def _stops(eos: int | list[int] | None, spec: ModelSpec, vocab: int) -> tuple[int, ...]:
@@ -140,15 +142,15 @@ def _load_gguf(path: Path, device: str | None, dtype: str | None) -> Model:
     spec = GGUF_FAMILIES.get(file.architecture)
     if spec is None:
         raise ValueError(f"{path.name} holds a {file.architecture!r} model; allowed: {', '.join(GGUF_FAMILIES)}")
-    place, kind = choose_place(device, dtype, stored=torch.bfloat16)
+    place, kind = choose_device(device, dtype, stored=torch.bfloat16)
     spec = replace(spec, rename=GGUF)
     shape = spec.shape(file.config())
     named = ((spec.tensor_name(name), tensor) for name, tensor in file.tensors())
-    net = fill(shape, named, device=place, dtype=kind)
-    return Model(path.stem, spec, net, None, (file.eos_id,), digest(path), _tokenizer(file, spec))
+    net = build_network(shape, named, device=place, dtype=kind)
+    return Model(path.stem, spec, net, None, (file.eos_id,), sha256_of(path), _tokenizer(file, spec))
 
 
-def fill(
+def build_network(
     shape: Shape,
     named: Iterable[tuple[str, Tensor]],
     *,
@@ -200,7 +202,7 @@ def load_random(
     Raises:
         ValueError: a device or dtype that is not allowed; says what is.
     """
-    place, kind = choose_place(device, dtype, stored=torch.bfloat16)
+    place, kind = choose_device(device, dtype, stored=torch.bfloat16)
     net = _untrained(shape, device=place, dtype=kind, mask_id=spec.mask_id)
     return Model(name, spec, net, spec.mask_id, spec.stop_ids)
 
@@ -229,4 +231,4 @@ def _untrained(
         return empty.fill_(1) if "norm" in name else empty.normal_(std=std, generator=generator)
 
     named = ((name, weight(name)) for name in wanted if not (shape.tied and name == "head.weight"))
-    return fill(shape, named, device=device, dtype=dtype, mask_id=mask_id)
+    return build_network(shape, named, device=device, dtype=dtype, mask_id=mask_id)

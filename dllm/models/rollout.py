@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def influence(maps: Sequence[Tensor], queries: "slice | Tensor") -> Tensor:
+def rollout_influence(maps: Sequence[Tensor], queries: "slice | Tensor") -> Tensor:
     """How much each position contributes to all: the column sums of the rollout, (visible,); they sum to `visible`.
 
     maps: per layer, first to last, the head-mean probabilities (queries, visible). A layer's matrix is W = (E + I)/2

@@ -1,7 +1,7 @@
 """The runner: owns one network's execution. It makes sessions, and answers their plans with one sync a pass.
 
 A pass of any kind can be made eagerly, kernel by kernel. An executor beside that makes those passes faster that suit
-it: CUDA graphs do so (`Graphs`). Another one needs the three methods of `Executor` and nothing else of the project.
+it: CUDA graphs do so (`GraphCache`). Another one needs the three methods of `Executor` and nothing else of the project.
 """
 
 from dataclasses import replace
@@ -10,12 +10,12 @@ from typing import Protocol
 
 import torch
 
-from dllm.models.attention import AttentionBackend, resolve
-from dllm.models.eager import eager
+from dllm.models.attention import AttentionBackend, choose_attention
+from dllm.models.eager import eager_forward
 from dllm.models.kv_cache import KVCache
 from dllm.models.linear import packable
 from dllm.models.sampling import Sampler
-from dllm.models.session import Asked, Forward, Observe, Session
+from dllm.models.session import ForwardBatch, ForwardFn, Observe, Session
 from dllm.models.transformer import Layer, Transformer, rope_table
 from dllm.step import Readout
 
@@ -29,11 +29,11 @@ class Executor(Protocol):
         """Prepare for that many sessions of `capacity` positions each, to be decoded together."""
         ...
 
-    def take(self, capacity: int) -> KVCache | None:
+    def allocate(self, capacity: int) -> KVCache | None:
         """KV cache for a new session, cleared; None where it has no room: such a session is answered eagerly."""
         ...
 
-    def choose(self, asked: Asked) -> tuple[Forward | None, list[int]]:
+    def choose(self, asked: ForwardBatch) -> tuple[ForwardFn | None, list[int]]:
         """A pass that answers some of these, and their indices; None and [] where it can answer none."""
         ...
 
@@ -46,14 +46,14 @@ class Runner:
     """
 
     def __init__(self, net: Transformer, *, attention: str | None = None, executor: Executor | None = None) -> None:
-        """`attention`: a name of `resolver.NAMES`; None: the best there is.
+        """`attention`: a name of `dllm.models.attention.BACKENDS`; None: the best there is.
 
         Raises:
             ValueError: the device does not have the attention that was asked for.
         """
         self.net, self.executor, self._requested = net, executor, attention
         self.attention = self._attention()
-        pack(net)
+        pack_weights(net)
 
     @property
     def replays(self) -> bool:
@@ -72,7 +72,7 @@ class Runner:
         """A new sequence. capacity: positions of its canvas. block_size: of block-causal attention, else None."""
         net, weight = self.net, self.net.norm.weight
         attention = self._attention(probabilities=observe.rollout or observe.attention)
-        cache = self.executor.take(capacity) if self.executor else None
+        cache = self.executor.allocate(capacity) if self.executor else None
         cache = cache or KVCache.empty(net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device)
         rope = rope_table(net.shape, capacity, weight.device)
         return Session(cache, rope, attention, block_size, shift, sampler, observe)
@@ -83,7 +83,7 @@ class Runner:
             self.executor.reserve(sessions, capacity)
 
     @torch.inference_mode()
-    def forward(self, asked: Asked) -> list[Readout]:
+    def forward(self, asked: ForwardBatch) -> list[Readout]:
         """Answer a plan of each of several sessions of this runner; each gets what it would get alone.
 
         Those that the executor does not choose share one eager pass. Every readout's `overhead` and `device` are those
@@ -101,10 +101,10 @@ class Runner:
                 generator.set_state(state)
             raise
 
-    def _forward(self, asked: Asked) -> list[Readout]:
+    def _forward(self, asked: ForwardBatch) -> list[Readout]:
         began = perf_counter()
         forward, chosen = self.executor.choose(asked) if self.executor else (None, [])
-        parts: list[tuple[list[int], Forward]] = [(chosen, forward)] if forward else []
+        parts: list[tuple[list[int], ForwardFn]] = [(chosen, forward)] if forward else []
         if others := sorted(set(range(len(asked))) - set(chosen)):
             parts.append((others, self._eager))
         found: dict[int, Readout] = {}
@@ -114,12 +114,12 @@ class Runner:
         device = perf_counter() - began - overhead
         return [replace(found[n], overhead=overhead, device=device) for n in range(len(asked))]
 
-    def _eager(self, asked: Asked) -> list[Readout]:
-        return eager(self.net, asked)
+    def _eager(self, asked: ForwardBatch) -> list[Readout]:
+        return eager_forward(self.net, asked)
 
     def _attention(self, *, probabilities: bool = False) -> AttentionBackend:
         weight = self.net.norm.weight
-        return resolve(
+        return choose_attention(
             weight.device,
             weight.dtype,
             head_dim=self.net.shape.head_dim,
@@ -128,12 +128,12 @@ class Runner:
         )
 
 
-def pack(net: Transformer) -> None:
+def pack_weights(net: Transformer) -> None:
     """Lay a network's weights out so that products are as fast as its device allows."""
     weight = net.norm.weight
     for layer in net.layers:
         assert isinstance(layer, Layer)
-        for product, parts in layer.products():
+        for product, parts in layer.projections():
             if packable(weight):
                 product.pack(*parts)
             elif weight.is_cuda:

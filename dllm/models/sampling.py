@@ -68,7 +68,7 @@ class Sampler:
         return [list(zip(ids, values, strict=True)) for ids, values in rows]
 
     def _unmasked(self, probs: Tensor) -> Tensor:
-        """The same tensor with no probability left for the mask token. No number comes from the host: see `Graphs`."""
+        """Set the mask token's probability to zero in place. Copies nothing from the host: see `GraphCache`."""
         if self.mask_id is not None:
             probs[:, self.mask_id].zero_()
         return probs

@@ -11,8 +11,8 @@ from dllm.models.kv_cache import KVCache
 from dllm.models.sampling import Sampler
 from dllm.step import Plan, Readout
 
-Asked = Sequence[tuple["Session", Plan]]  # the sequences of a forward pass, and what is asked of each
-Forward = Callable[[Asked], list[Readout]]  # one readout for each of those asked, in their order
+ForwardBatch = Sequence[tuple["Session", Plan]]  # the sequences of a forward pass, and what is asked of each
+ForwardFn = Callable[[ForwardBatch], list[Readout]]  # one readout for each of those asked, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Session:
             rollout=take(plan.visible) if self.observe.rollout else None,
         )
 
-    def recorded(self, readout: Readout, logits: Tensor, maps: Sequence[Tensor] = ()) -> Readout:
+    def with_recorded(self, readout: Readout, logits: Tensor, maps: Sequence[Tensor] = ()) -> Readout:
         """The answer with what only a recorder asked for. logits: (asked, vocab)."""
         count = self.observe.alternatives
         rows = self.sampler.alternatives(logits, count) if count and len(logits) else []
@@ -113,7 +113,7 @@ class Session:
         return q // self.block_size >= k // self.block_size
 
 
-def proposed(sampler: Sampler, logits: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+def propose(sampler: Sampler, logits: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
     """Proposals for rows of logits (n, vocab) as the host reads them: tokens, confidence, margin, entropy, fp64."""
     p = sampler(logits, generator)
     return [r.double() for r in (p.tokens, p.confidence, p.margin, p.entropy) if r is not None]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dllm.models.attention import AttentionMask, Kernel, observed, sdpa
+from dllm.models.attention import AttentionMask, Kernel, attention_with_probs, sdpa
 from dllm.models.families import Shape
 from dllm.models.kv_cache import KVCache
 from dllm.models.linear import PackedLinear, Rows
@@ -66,7 +66,7 @@ class KVView:
             k, v = keys, values
         if self.observe is None:
             return self.kernel(q, k, v, self.mask)
-        attended, probs = observed(q, k, v, self.mask)
+        attended, probs = attention_with_probs(q, k, v, self.mask)
         self.observe(layer, probs)
         return attended
 
@@ -87,12 +87,12 @@ class Layer(nn.Module):
         self.gate = nn.Linear(shape.hidden, shape.intermediate, bias=False)
         self.up = nn.Linear(shape.hidden, shape.intermediate, bias=False)
         self.down = nn.Linear(shape.intermediate, shape.hidden, bias=False)
-        self.read_in, self.read_out, self.mlp_in, self.mlp_out = (PackedLinear() for _ in range(4))
+        self.qkv_proj, self.o_proj, self.gate_up_proj, self.down_proj = (PackedLinear() for _ in range(4))
 
     def project(self, x: Tensor, rope: Tensor, masks: Rows | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries, rotated keys and values of x (batch, n, hidden), heads first."""
         shape = self.shape
-        joined = self.read_in(self.attention_norm(x), self.q, self.k, self.v, adapted=masks)
+        joined = self.qkv_proj(self.attention_norm(x), self.q, self.k, self.v, adapted=masks)
         heads = joined.unflatten(-1, (-1, shape.head_dim)).transpose(1, 2)
         turned = _rotate(heads[:, : shape.heads + shape.kv_heads], rope)
         q, k = turned.split((shape.heads, shape.kv_heads), dim=1)
@@ -100,16 +100,16 @@ class Layer(nn.Module):
 
     def finish(self, x: Tensor, attended: Tensor, masks: Rows | None = None) -> Tensor:
         """Residual stream after attention (batch, heads, n, head_dim) and the MLP."""
-        x = self.read_out(attended.transpose(1, 2).flatten(-2), self.o, onto=x, adapted=masks)
-        gate, up = self.mlp_in(self.mlp_norm(x), self.gate, self.up, adapted=masks).chunk(2, dim=-1)
-        return self.mlp_out(F.silu(gate) * up, self.down, onto=x, adapted=masks)
+        x = self.o_proj(attended.transpose(1, 2).flatten(-2), self.o, onto=x, adapted=masks)
+        gate, up = self.gate_up_proj(self.mlp_norm(x), self.gate, self.up, adapted=masks).chunk(2, dim=-1)
+        return self.down_proj(F.silu(gate) * up, self.down, onto=x, adapted=masks)
 
-    def products(self) -> Iterator[tuple[PackedLinear, tuple[nn.Linear, ...]]]:
+    def projections(self) -> Iterator[tuple[PackedLinear, tuple[nn.Linear, ...]]]:
         """The four products of a layer, and the linear maps in each."""
-        yield self.read_in, (self.q, self.k, self.v)
-        yield self.read_out, (self.o,)
-        yield self.mlp_in, (self.gate, self.up)
-        yield self.mlp_out, (self.down,)
+        yield self.qkv_proj, (self.q, self.k, self.v)
+        yield self.o_proj, (self.o,)
+        yield self.gate_up_proj, (self.gate, self.up)
+        yield self.down_proj, (self.down,)
 
 
 class Transformer(nn.Module):
@@ -135,7 +135,7 @@ class Transformer(nn.Module):
         """What the head makes of hidden states (…, hidden) → (…, vocab)."""
         return self.predict(hidden, self.head)
 
-    def embedded(self, tokens: Tensor, masks: Rows | None = None) -> Tensor:
+    def embed_tokens(self, tokens: Tensor, masks: Rows | None = None) -> Tensor:
         """Embeddings of tokens (batch, n) → (batch, n, hidden). masks: which are masks, where their ids do not tell."""
         x = self.embed(tokens)
         if masks is not None and self.mask_vector is not None:
@@ -160,10 +160,10 @@ class Transformer(nn.Module):
         With a cache, keys and values are written at `at` and the tokens attend to entries [0, visible); without one
         they attend to each other. `mask` is bool (n, visible) or (batch, 1, n, visible), True where a query may look.
         """
-        entries = None if cache is None else cache.seen(visible)
-        return self.together(tokens, rope, [KVView(AttentionMask(mask), entries, at, observe)], [tokens.shape[1]])
+        entries = None if cache is None else cache.layer_entries(visible)
+        return self.forward_varlen(tokens, rope, [KVView(AttentionMask(mask), entries, at, observe)], [tokens.shape[1]])
 
-    def together(
+    def forward_varlen(
         self,
         tokens: Tensor,
         rope: Tensor,
@@ -178,7 +178,7 @@ class Transformer(nn.Module):
         on tokens one by one, so nothing needs padding to a common length. masks: tokens at which an adapter that is
         for masks only acts; batch is 1 then.
         """
-        x = self.embedded(tokens, masks)
+        x = self.embed_tokens(tokens, masks)
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, Layer)
             q, k, v = layer.project(x, rope, masks)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dllm.files import replacing
+from dllm.files import atomic_write
 from dllm.trace.attention import read_array, reading
 from dllm.trace.errors import TraceError
 from dllm.trace.schema import Trace
@@ -60,7 +60,7 @@ class Drift:
     def save(self, path: str | Path) -> None:
         """Write a compressed .npz, whole or not at all."""
         changed = np.array([astuple(change) for change in self.changed], _CHANGE).reshape(-1, _FIELDS)
-        with replacing(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(
                 file, keys=self.keys, values=self.values, paths=self.paths, changed=changed, schema=_schema()
             )

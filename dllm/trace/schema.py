@@ -60,7 +60,7 @@ class _Record(BaseModel):
     model_config = STRICT
 
 
-class Model(_Record):
+class ModelRecord(_Record):
     """Which network decoded.
 
     sizes: price its passes (older traces have none). shift: how many positions before a token the query lies that
@@ -141,7 +141,7 @@ class Trace(_Record):
     """
 
     schema_: Literal["blockscope.trace/1"] = Field(SCHEMA, alias="schema")
-    model: Model
+    model: ModelRecord
     settings: dict[str, Any]
     environment: Environment
     prompt: Annotated[list[Id], FAST, Field(max_length=MAX_POSITIONS)]

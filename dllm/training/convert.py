@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dllm.bench.suite import Suite
-from dllm.files import check_not_read, replacing
+from dllm.files import atomic_write, check_not_input
 from dllm.models.adapter import FORMAT, MASK, merge
 from dllm.models.base_model import fetch_base
 from dllm.models.loader import Model, load
@@ -69,7 +69,7 @@ def convert(config: Path, *, report: Callable[[dict[str, object]], None] | None 
     settings = Config.load(config)
     read = {"base": settings.base, "twin": settings.twin, **{f"data[{n}]": at for n, at in enumerate(settings.data)}}
     inputs = {name: Path(at).expanduser() for name, at in read.items() if at is not None}
-    check_not_read("out", Path(settings.out).expanduser(), inputs)
+    check_not_input("out", Path(settings.out).expanduser(), inputs)
     base = fetch_base() if settings.base is None else Path(settings.base).expanduser()
     if settings.workers > 1:
         torch.set_num_threads(1)
@@ -138,7 +138,7 @@ class Trainer:
         for name, p in self.parameters.items():
             for moment in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{name}/{moment}"] = self.optimizer.state[p][moment]
-        with replacing(self.checkpoint) as part:
+        with atomic_write(self.checkpoint) as part:
             save_file(tensors, part, metadata={"step": str(self.step)})
         metadata = {
             "format": FORMAT,

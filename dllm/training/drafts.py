@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dllm.models.kv_cache import KVCache
-from dllm.models.loader import Model, fill
+from dllm.models.loader import Model, build_network
 from dllm.training.config import Config
 from dllm.training.corpus import Corpus, ParallelMap
 from dllm.training.documents import Document
@@ -41,7 +41,7 @@ class Drafts:
     def __init__(self, model: Model, config: Config, corpus: Corpus) -> None:
         self.model, self.config, self.corpus = model, config, corpus
         weight, kept = model.net.norm.weight, dict(model.net.state_dict())
-        self.clean = fill(model.net.shape, kept.items(), device=weight.device, dtype=weight.dtype)
+        self.clean = build_network(model.net.shape, kept.items(), device=weight.device, dtype=weight.dtype)
         self.net = model.net
         self.parameters = wrap_for_masks(self.net, config)
 
@@ -86,8 +86,8 @@ class Drafts:
         positions = torch.cat([torch.arange(g.last + 1, g.last + 1 + g.size, device=device) for g in groups])
         sees = torch.cat((row.sees(owner, last), own[:, None] == own), dim=1)
         tokens = torch.full((1, len(positions)), self.config.mask_id, device=device)
-        behind = FrozenKVView(cache.seen(len(row.tokens)), bias(sees, dtype))
-        return self.net.together(tokens, rotations(self.net, positions), [behind], [len(positions)])[0]
+        behind = FrozenKVView(cache.layer_entries(len(row.tokens)), bias(sees, dtype))
+        return self.net.forward_varlen(tokens, rotations(self.net, positions), [behind], [len(positions)])[0]
 
     def _labels(self, document: Document, group: MaskGroup, rng: random.Random) -> list[int | None]:
         """What the masks of a group predict; None where nothing is to be learnt."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dllm.files import replacing
+from dllm.files import atomic_write
 from dllm.models.adapter import MASK
 from dllm.models.transformer import Transformer
 from dllm.training.config import Config
@@ -74,5 +74,5 @@ def save_adapter(path: Path, parameters: Mapping[str, Tensor], metadata: Mapping
     """Write the parameters in bf16 as safetensors; the file takes its place whole or not at all."""
     tensors = {name: p.detach().to("cpu", torch.bfloat16).contiguous() for name, p in parameters.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         save_file(tensors, part, metadata=dict(metadata))

@@ -70,8 +70,8 @@ def hidden_states(net: Transformer, row: PackedSequence, cache: KVCache | None =
     """Hidden states (slots, hidden) of a row read causally; keys and values go into `cache` where there is one."""
     mask = AttentionMask(bias(row.sees(row.owner, row.positions), net.norm.weight.dtype))
     n = len(row.tokens)
-    view = KVView(mask) if cache is None else KVView(mask, cache.seen(n), slice(0, n))
-    return net.together(row.tokens[None], rotations(net, row.positions), [view], [n])[0]
+    view = KVView(mask) if cache is None else KVView(mask, cache.layer_entries(n), slice(0, n))
+    return net.forward_varlen(row.tokens[None], rotations(net, row.positions), [view], [n])[0]
 
 
 @dataclass(frozen=True, slots=True)

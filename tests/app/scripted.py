@@ -17,7 +17,7 @@ from dllm.settings import Choice, Settings
 from dllm.step import Plan, Readout, Step
 from dllm.trace import StepRecord, Trace
 from dllm.trace.records import record
-from dllm.trace.schema import Environment, Model, Timing
+from dllm.trace.schema import Environment, ModelRecord, Timing
 
 PROMPT = [0, 0, 0]
 STOP_ID = 1
@@ -118,7 +118,7 @@ class ScriptedRun:
     def trace(self) -> Trace:
         return Trace(
             schema="blockscope.trace/1",
-            model=Model(id="scripted", family="none", dtype="none", parameters=0, layers=0, heads=0),
+            model=ModelRecord(id="scripted", family="none", dtype="none", parameters=0, layers=0, heads=0),
             settings=self.settings.as_json(),
             environment=Environment(device="no device", torch="none", threads=1),
             prompt=self.prompt,

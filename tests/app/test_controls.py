@@ -7,7 +7,7 @@ import pytest
 from app.controls import AUTO, Controls, control, first_sentence, knobs, round_values
 from app.limits import check_request
 from dllm.cache import CACHES
-from dllm.decode import Traits, resolve
+from dllm.decode import ModelTraits, resolve
 from dllm.engine.registry import MODELS
 from dllm.settings import Settings, SettingsError, knob
 from dllm.unmask import UNMASKS
@@ -78,7 +78,7 @@ def test_untouched_controls_are_the_default_settings(controls: Controls) -> None
 def test_untouched_controls_are_verified_decoding_on_the_default_model(controls: Controls) -> None:
     settings = Settings.from_json(controls.request([c.value for c in controls.components]))
     spec = MODELS["default"].spec
-    traits = Traits("llama", 100, 100, 1, spec.attentions, spec.mask_id, ())
+    traits = ModelTraits("llama", 100, 100, 1, spec.attentions, spec.mask_id, ())
     assert resolve(settings, traits).rule.name == "verify"
     for name in ("Default", "verified decoding", "threshold"):
         assert name in rule(controls).info

@@ -13,7 +13,7 @@ from app.engines import Engines
 from app.lanes import EMPTY, START, WAYS, Grid
 from app.race import racer
 from app.runs import Runs
-from dllm.decode import Traits, resolve
+from dllm.decode import ModelTraits, resolve
 from dllm.settings import SettingsError
 from dllm.trace import Trace
 from tests.app.scripted import ScriptedEngine
@@ -89,7 +89,7 @@ def test_the_lanes_to_begin_with_are_a_race(engines: Engines) -> None:
 
 def test_a_model_without_hybrid_attention_races_under_its_own() -> None:
     """The ways of block diffusion name no attention, because published checkpoints have another."""
-    traits = Traits("v2", 100, 100, 1, ("block_causal",), 5, ())
+    traits = ModelTraits("v2", 100, 100, 1, ("block_causal",), 5, ())
     lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "none", 0.9, "block", 0.9, "sub-block", 0.9])
     assert {resolve(each, traits).attention for each in lanes.values()} == {"block_causal"}
     lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.9])

@@ -57,7 +57,7 @@ def hybrid_engine(seed: int = 0, *, echo: bool = False, vocab: int = VOCAB, std_
     net = tiny(shape_of(LLAMA, vocab=vocab), seed=seed).double()
     generator = torch.Generator().manual_seed(seed)
     for layer in net.layers:
-        for product, parts in layer.products():
+        for product, parts in layer.projections():
             pairs = [
                 (
                     torch.randn(3, p.in_features, generator=generator),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dllm.cache import CACHES
-from dllm.decode import Decoder, Traits
+from dllm.decode import Decoder, ModelTraits
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.step import Readout
@@ -139,7 +139,7 @@ def test_the_cap_only_cuts_v2(prompt: list[int], short: int) -> None:
 
 
 def test_a_policy_that_reaches_no_mask_is_an_error() -> None:
-    traits = Traits("t", VOCAB, 64, 0, ("bidirectional",), MASK, (STOP,))
+    traits = ModelTraits("t", VOCAB, 64, 0, ("bidirectional",), MASK, (STOP,))
     chosen = Settings(gen_length=4, block_size=4, sub_block_size=4, attention="bidirectional", cache=Choice("none"))
     decoder = Decoder([1, 2], replace(chosen, stop_ids=()), traits)
     plan = decoder.plan()
@@ -188,7 +188,7 @@ def test_an_autoregressive_model_has_blocks_of_one() -> None:
 def test_the_device_decides_the_default_cache() -> None:
     from dllm.decode import resolve
 
-    traits = Traits("t", VOCAB, 64, 1, ("block_causal", "bidirectional"), MASK, (STOP,))
+    traits = ModelTraits("t", VOCAB, 64, 1, ("block_causal", "bidirectional"), MASK, (STOP,))
     names = [resolve(Settings(), replace(traits, sub_block_cache=cpu)).cache for cpu in (True, False)]
     assert [n and n.name for n in names] == ["sub_block", "block"]
     d2 = resolve(Settings(cache=Choice("d2")), traits)
@@ -199,7 +199,7 @@ def test_the_device_decides_the_default_cache() -> None:
 def test_the_device_decides_what_d2_is_padded_to() -> None:
     from dllm.decode import resolve
 
-    traits = Traits("t", VOCAB, 64, 0, ("bidirectional",), MASK, (STOP,))
+    traits = ModelTraits("t", VOCAB, 64, 0, ("bidirectional",), MASK, (STOP,))
     device = replace(traits, multiple=32)
     for asked, plain, padded in (({"k": 3}, {"k": 3}, {"multiple": 32, "k": 3}), ({"multiple": 2}, None, None)):
         chosen = Settings(cache=Choice("d2", asked))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dllm.files import check_output, is_same_file, replacing, write_file
+from dllm.files import atomic_write, check_output, is_same_file, write_file
 from dllm.trace import Trace
 from dllm.trace.drift import Drift
 from dllm.training.lora import save_adapter
@@ -31,7 +31,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def write_half(path: Path, error: BaseException, *, written: bool = True, keep_on: Any = ()) -> None:
-    with replacing(path, keep_on=keep_on) as part:
+    with atomic_write(path, keep_on=keep_on) as part:
         if written:
             part.write_bytes(b"half")
         raise error
@@ -42,7 +42,7 @@ def listed(folder: Path) -> list[str]:
 
 
 def test_a_file_is_new_only_when_it_is_whole(old: Path) -> None:
-    with replacing(old) as part:
+    with atomic_write(old) as part:
         part.write_bytes(b"new")
         assert old.read_bytes() == b"old"
     assert old.read_bytes() == b"new"
@@ -67,8 +67,8 @@ def test_what_was_written_is_kept_where_that_was_asked_for(old: Path, written: b
 def test_a_killed_process_leaves_the_old_file(old: Path) -> None:
     script = f"""
 import os, signal
-from dllm.files import replacing
-with replacing({str(old)!r}) as part:
+from dllm.files import atomic_write
+with atomic_write({str(old)!r}) as part:
     part.write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dllm.models.rollout import influence
+from dllm.models.rollout import rollout_influence
 from dllm.models.transformer import rope_table
 from dllm.settings import Choice, Settings
 from dllm.unmask import certainty_density
@@ -115,7 +115,7 @@ def test_influence_is_the_column_sum_of_the_rollout() -> None:
     maps = [torch.rand(3, 9).softmax(-1) for _ in range(5)]
     matrix = rollout_matrix(maps, queries)
     torch.testing.assert_close(matrix.sum(1), torch.ones(9))
-    torch.testing.assert_close(influence(maps, queries), matrix.sum(0))
+    torch.testing.assert_close(rollout_influence(maps, queries), matrix.sum(0))
 
 
 def test_rollout_by_hand() -> None:
@@ -123,4 +123,4 @@ def test_rollout_by_hand() -> None:
     maps = [torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [0.5, 0.5]])]
     want = torch.tensor([[0.625, 0.375], [0.5625, 0.4375]])
     torch.testing.assert_close(rollout_matrix(maps, slice(0, 2)), want)
-    torch.testing.assert_close(influence(maps, slice(0, 2)), want.sum(0))
+    torch.testing.assert_close(rollout_influence(maps, slice(0, 2)), want.sum(0))

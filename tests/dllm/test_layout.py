@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.cache.plans import denoise, hybrid
+from dllm.cache.plans import denoise, hybrid_layout
 from dllm.canvas import Canvas
 from dllm.settings import Choice, Settings
 from dllm.step import Layout
@@ -30,7 +30,7 @@ def canvases(draw: st.DrawFn) -> Canvas:
 def test_known_tokens_see_known_ones_up_to_their_own_and_masks_see_all(canvas: Canvas, data: st.DataObject) -> None:
     visible = data.draw(st.integers(1, canvas.length))
     queries = sorted(data.draw(st.sets(st.integers(0, visible - 1), min_size=1)))
-    layout = hybrid(canvas, queries, visible)
+    layout = hybrid_layout(canvas, queries, visible)
     mask = [bool(m) for m in canvas.masked[:visible]]
     if not any(mask):
         assert layout is None  # plain causal attention, as in AR

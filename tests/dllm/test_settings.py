@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.decode import Traits, resolve
+from dllm.decode import ModelTraits, resolve
 from dllm.settings import ATTENTIONS, Choice, Settings, SettingsError, is_autoregressive, is_verified
 
 REQUEST = st.fixed_dictionaries(
@@ -99,7 +99,7 @@ HYBRID, BLOCKWISE, WHOLE, AR = ("hybrid", "bidirectional"), ("block_causal",), (
 def test_a_rule_left_open_is_verified_decoding_where_that_can_be(
     attentions: tuple[str, ...], changes: dict, rule: str
 ) -> None:
-    traits = Traits("made", 40, 512, 1, attentions, 39, (38,))
+    traits = ModelTraits("made", 40, 512, 1, attentions, 39, (38,))
     found = resolve(Settings(**changes), traits)
     assert found.unmask is not None
     assert found.rule.name == found.unmask.name == rule
@@ -114,14 +114,14 @@ def test_a_rule_left_open_is_verified_decoding_where_that_can_be(
 
 
 def test_an_ar_model_takes_one_token_a_step() -> None:
-    found = resolve(Settings(block_size=1), Traits("made", 40, 512, 1, AR, None, (38,)))
+    found = resolve(Settings(block_size=1), ModelTraits("made", 40, 512, 1, AR, None, (38,)))
     assert (found.rule.name, found.cache, found.autoregressive) == ("threshold", Choice("block"), True)
     with pytest.raises(SettingsError, match="block_size is 32; allowed: 1, because made is autoregressive"):
-        resolve(Settings(), Traits("made", 40, 512, 1, AR, None, (38,)))
+        resolve(Settings(), ModelTraits("made", 40, 512, 1, AR, None, (38,)))
 
 
 def test_a_block_of_one_under_hybrid_attention_is_autoregressive() -> None:
-    traits = Traits("made", 40, 512, 1, HYBRID, 39, (38,))
+    traits = ModelTraits("made", 40, 512, 1, HYBRID, 39, (38,))
     assert resolve(Settings(block_size=1), traits).autoregressive
     assert not resolve(Settings(block_size=1, attention="bidirectional"), traits).autoregressive
     # the drafts say how long a block is, whatever was asked for

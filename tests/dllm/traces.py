@@ -10,7 +10,7 @@ from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace
 from dllm.trace.records import StepRecord, spans
-from dllm.trace.schema import Environment, Model, Timing
+from dllm.trace.schema import Environment, ModelRecord, Timing
 from tests.dllm.nets import engine_of
 from tests.visualize.records import PROMPT, SETTINGS
 
@@ -26,7 +26,7 @@ every_way = pytest.mark.parametrize(("spec", "cache"), WAYS, ids=lambda value: g
 def made(*steps: StepRecord, prompt: list[int] = PROMPT, **changes: Any) -> Trace:
     return Trace(
         schema="blockscope.trace/1",
-        model=Model(id="made", family="llada", dtype="float32", parameters=1, layers=1, heads=1),
+        model=ModelRecord(id="made", family="llada", dtype="float32", parameters=1, layers=1, heads=1),
         settings={**SETTINGS, **changes},
         environment=Environment(device="cpu", torch="2", threads=1),
         prompt=prompt,

@@ -16,7 +16,7 @@ from dllm.models.families import LLAMA
 from dllm.models.kv_cache import KVCache
 from dllm.models.linear import LowRank, PackedLinear, packable
 from dllm.models.loader import Model, tiny
-from dllm.models.runner import pack
+from dllm.models.runner import pack_weights
 from dllm.models.transformer import KVView, Transformer, rope_table
 from dllm.training.lora import TARGETS, save_adapter, wrap
 from tests.dllm.nets import MASK, shape_of
@@ -44,7 +44,7 @@ def states(net: Transformer, tokens: list[int], sees: Tensor, masks: slice | Ten
     """Hidden states (n, hidden) where each token sees what `sees` (n, n) says."""
     n = len(tokens)
     rope = rope_table(net.shape, n, CPU)
-    return net.together(torch.tensor([tokens]), rope, [KVView(AttentionMask(sees))], [n], masks=masks)[0]
+    return net.forward_varlen(torch.tensor([tokens]), rope, [KVView(AttentionMask(sees))], [n], masks=masks)[0]
 
 
 def hybrid_sees(n: int, masks: list[int]) -> Tensor:
@@ -62,7 +62,7 @@ def test_known_tokens_are_the_base_bit_by_bit(tmp_path: Path) -> None:
     torch.testing.assert_close(got[:5], want, rtol=0, atol=1e-14)  # a sum over more columns may round differently
     for layer, plain in zip(net.layers, model.net.layers, strict=True):
         x = torch.randn(1, 7, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-        for (product, parts), (bare, own) in zip(layer.products(), plain.products(), strict=True):
+        for (product, parts), (bare, own) in zip(layer.projections(), plain.projections(), strict=True):
             wide = x if parts[0].in_features == 16 else x.repeat(1, 1, 2)[..., : parts[0].in_features]
             assert torch.equal(product(wide, *parts, adapted=slice(5, 7))[:, :5], bare(wide, *own)[:, :5])
 
@@ -86,7 +86,7 @@ def test_masks_are_the_merged_network(tmp_path: Path) -> None:
     got = states(net, [MASK] * 6, whole, slice(0, 6))
     torch.testing.assert_close(got, states(merged, [MASK] * 6, whole), rtol=0, atol=1e-12)
     for layer, other in zip(net.layers, merged.layers, strict=True):
-        for (product, parts), (_, dense) in zip(layer.products(), other.products(), strict=True):
+        for (product, parts), (_, dense) in zip(layer.projections(), other.projections(), strict=True):
             x = torch.randn(1, 5, parts[0].in_features, dtype=torch.float64)
             want = torch.cat([x @ part.weight.T for part in dense], dim=-1)
             torch.testing.assert_close(product(x, *parts, adapted=slice(0, 5)), want, rtol=0, atol=1e-12)
@@ -133,7 +133,7 @@ def test_a_copy_in_another_dtype_keeps_the_adapter(tmp_path: Path) -> None:
 
 def test_layers_below_the_first_keep_the_bases_products(tmp_path: Path) -> None:
     net = attach(base(), saved(tmp_path / "a.safetensors", first=1)).net
-    lows = [[product.adapter is not None for product, _ in layer.products()] for layer in net.layers]
+    lows = [[product.adapter is not None for product, _ in layer.projections()] for layer in net.layers]
     assert lows == [[False] * 4, [True] * 4]
 
 
@@ -156,14 +156,14 @@ def test_all_weights_are_the_bases_own(tmp_path: Path) -> None:
     assert other.parameters == model.parameters
     assert (other.mask_id, other.spec.attentions, other.sha256) == (MASK, ("hybrid",), SHA)
     assert model.net.mask_vector is None
-    assert all(product.adapter is None for layer in model.net.layers for product, _ in layer.products())
+    assert all(product.adapter is None for layer in model.net.layers for product, _ in layer.projections())
 
 
 @pytest.mark.skipif(not packable(torch.zeros(1, dtype=torch.bfloat16)), reason="oneDNN is not there")
 def test_packed_weights_answer_as_plain_ones(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors")
     plain, packed = (attach(base(torch.bfloat16), path).net for _ in range(2))
-    pack(packed)
+    pack_weights(packed)
     exact = attach(base(torch.float32), path).net
     tokens, masks = [1, 2, 3, 4, MASK, MASK, MASK], [4, 5, 6]
     sees = hybrid_sees(7, masks)
@@ -171,8 +171,8 @@ def test_packed_weights_answer_as_plain_ones(tmp_path: Path) -> None:
     want = states(exact, tokens, sees, slice(4, 7))
     bound = 2 * (said["p"] - want).abs().max() + 0.02
     assert (said["q"] - want).abs().max() <= bound
-    assert packed.layers[0].read_in._packed is not None
-    assert packed.layers[0].read_in.adapter is not None
+    assert packed.layers[0].qkv_proj._packed is not None
+    assert packed.layers[0].qkv_proj.adapter is not None
 
 
 def test_joined_weights_answer_as_plain_ones(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_joined_weights_answer_as_plain_ones(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors")
     plain, joined = (attach(base(), path).net for _ in range(2))
     for layer in joined.layers:
-        for product, parts in layer.products():
+        for product, parts in layer.projections():
             product.join(*parts)
     tokens, sees = [1, 2, 3, MASK, MASK], hybrid_sees(5, [3, 4])
     for rows in (slice(3, 5), torch.tensor([3, 4])):
@@ -268,9 +268,9 @@ def test_a_cache_beside_masks_holds_what_ar_holds(tmp_path: Path) -> None:
     caches = [KVCache.empty(net.shape, 6, batch=1, dtype=torch.float64, device=CPU) for _ in range(2)]
     rope = rope_table(net.shape, 6, CPU)
     with torch.inference_mode():
-        view = KVView(AttentionMask(hybrid_sees(6, [4, 5])), caches[0].seen(6), slice(0, 6))
-        net.together(torch.tensor([tokens]), rope, [view], [6], masks=slice(4, 6))
-        view = KVView(AttentionMask(torch.ones(4, 4, dtype=torch.bool).tril()), caches[1].seen(4), slice(0, 4))
-        model.net.together(torch.tensor([tokens[:4]]), rope[:, :4], [view], [4])
+        view = KVView(AttentionMask(hybrid_sees(6, [4, 5])), caches[0].layer_entries(6), slice(0, 6))
+        net.forward_varlen(torch.tensor([tokens]), rope, [view], [6], masks=slice(4, 6))
+        view = KVView(AttentionMask(torch.ones(4, 4, dtype=torch.bool).tril()), caches[1].layer_entries(4), slice(0, 4))
+        model.net.forward_varlen(torch.tensor([tokens[:4]]), rope[:, :4], [view], [4])
     for ours, ar in zip((caches[0].keys, caches[0].values), (caches[1].keys, caches[1].values), strict=True):
         torch.testing.assert_close(ours[:, :, :, :4], ar[:, :, :, :4], rtol=0, atol=1e-14)

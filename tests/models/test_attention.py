@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dllm.models.attention import AttentionMask, eager, flash2, flash4, observed, resolve, sdpa
+from dllm.models.attention import AttentionMask, attention_with_probs, choose_attention, eager, flash2, flash4, sdpa
 from dllm.models.families import LLADA
 from tests.dllm.nets import engine_of
 
@@ -80,11 +80,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             version=version, PackageNotFoundError=metadata.PackageNotFoundError
         ))  # fmt: skip
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-        resolve.cache_clear()
+        choose_attention.cache_clear()
 
-    resolve.cache_clear()
+    choose_attention.cache_clear()
     yield install
-    resolve.cache_clear()
+    choose_attention.cache_clear()
 
 
 @st.composite
@@ -129,7 +129,7 @@ def test_a_mask_that_is_no_count_is_never_left_to_flash(asked: Any, seed: int) -
     q, k, v, _ = asked
     mask = torch.rand(q.shape[2], k.shape[2], generator=torch.Generator().manual_seed(seed)) < 0.5
     mask[:, 0] = True
-    want = observed(q, k, v, AttentionMask(mask))[0]
+    want = attention_with_probs(q, k, v, AttentionMask(mask))[0]
     for kernel in (flash2, flash4):  # neither is installed: they would raise
         torch.testing.assert_close(kernel(q, k, v, AttentionMask(mask)), want, rtol=1e-4, atol=1e-5)
 
@@ -137,7 +137,7 @@ def test_a_mask_that_is_no_count_is_never_left_to_flash(asked: Any, seed: int) -
 @given(asked=asked())
 def test_observed_probabilities_are_those_attended_by(asked: Any) -> None:
     q, k, v, counts = asked
-    out, probs = observed(q, k, v, look_of(counts, k.shape[2], bias=True))
+    out, probs = attention_with_probs(q, k, v, look_of(counts, k.shape[2], bias=True))
     assert probs.shape == (*q.shape[:3], k.shape[2])
     assert all(not probs[b, ..., count:].any() for b, count in enumerate(counts))
     values = v.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
@@ -145,7 +145,7 @@ def test_observed_probabilities_are_those_attended_by(asked: Any) -> None:
 
 
 def test_on_a_cpu_it_is_sdpa() -> None:
-    chosen = resolve(CPU, BF16, head_dim=64)
+    chosen = choose_attention(CPU, BF16, head_dim=64)
     assert (chosen.name, chosen.kernel, str(chosen)) == ("sdpa", sdpa, "sdpa")
     assert "need a CUDA device" in chosen.why
 
@@ -162,7 +162,7 @@ def test_on_cuda_it_is_the_first_flash_that_suits(
     installed: Any, versions: dict[str, str], capability: tuple[int, int], name: str, kernel: Any
 ) -> None:
     installed(capability, **versions)
-    chosen = resolve(CUDA, BF16, head_dim=128)
+    chosen = choose_attention(CUDA, BF16, head_dim=128)
     assert (str(chosen), chosen.kernel) == (name, kernel)
 
 
@@ -172,29 +172,29 @@ def test_on_cuda_it_is_the_first_flash_that_suits(
 def test_flash_is_left_out_where_it_cannot_compute(installed: Any, wrong: dict[str, Any], why: str) -> None:
     installed((9, 0), flash_attn="2.8.3")
     asked = {"dtype": BF16, "head_dim": 128, **wrong}
-    chosen = resolve(CUDA, asked["dtype"], head_dim=asked["head_dim"])
+    chosen = choose_attention(CUDA, asked["dtype"], head_dim=asked["head_dim"])
     assert chosen.kernel is sdpa
     assert why in chosen.why
     with pytest.raises(ValueError, match=f"attention is 'flash', but .*{why}; allowed here: eager, sdpa"):
-        resolve(CUDA, asked["dtype"], head_dim=asked["head_dim"], requested="flash")
+        choose_attention(CUDA, asked["dtype"], head_dim=asked["head_dim"], requested="flash")
 
 
 def test_a_flash_that_cannot_be_imported_is_left_out_and_said(installed: Any) -> None:
     installed((9, 0), broken=True, flash_attn="2.8.3", flash_attn_4="4.0.0")
-    assert resolve(CUDA, BF16, head_dim=128).kernel is flash4
+    assert choose_attention(CUDA, BF16, head_dim=128).kernel is flash4
     installed((9, 0), broken=True, flash_attn="2.8.3")
-    assert "flash-attn cannot be imported (AttributeError" in resolve(CUDA, BF16, head_dim=128).why
+    assert "flash-attn cannot be imported (AttributeError" in choose_attention(CUDA, BF16, head_dim=128).why
 
 
 def test_what_is_asked_for_is_taken_but_not_against_the_need_for_probabilities(installed: Any) -> None:
     installed((9, 0), flash_attn="2.8.3")
     for requested, kernel in (("eager", eager), ("sdpa", sdpa), ("flash", flash2)):
-        assert resolve(CUDA, BF16, head_dim=64, requested=requested).kernel is kernel
-        assert resolve(CUDA, BF16, head_dim=64, requested=requested, probabilities=True).name == "eager"
+        assert choose_attention(CUDA, BF16, head_dim=64, requested=requested).kernel is kernel
+        assert choose_attention(CUDA, BF16, head_dim=64, requested=requested, probabilities=True).name == "eager"
     with pytest.raises(ValueError, match="attention is 'xformers'; allowed: eager, sdpa, flash"):
-        resolve(CPU, BF16, head_dim=64, requested="xformers")
+        choose_attention(CPU, BF16, head_dim=64, requested="xformers")
     with pytest.raises(ValueError, match="attention is 'flash', but flash kernels need a CUDA device"):
-        resolve(CPU, BF16, head_dim=64, requested="flash")
+        choose_attention(CPU, BF16, head_dim=64, requested="flash")
 
 
 def test_an_engine_says_what_was_chosen_and_why() -> None:
@@ -214,7 +214,7 @@ def test_on_a_gpu_the_best_kernel_is_eager_within_bf16(n: int) -> None:
     generator = torch.Generator("cuda").manual_seed(0)
     q = torch.randn(2, 28, n, 128, generator=generator, device="cuda").to(BF16)
     k, v = (torch.randn(3, 4, 512, 128, generator=generator, device="cuda").to(BF16) for _ in range(2))
-    best = resolve(torch.device("cuda"), BF16, head_dim=128)
+    best = choose_attention(torch.device("cuda"), BF16, head_dim=128)
     counts, slots = torch.tensor([300, 512], device="cuda"), torch.tensor([2, 0], device="cuda")
     mask = torch.zeros(2, 1, 1, 512, device="cuda", dtype=BF16)
     mask.masked_fill_(torch.arange(512, device="cuda") >= counts[:, None, None, None], -torch.inf)

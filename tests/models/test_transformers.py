@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dllm.models.base_model import fetch_base
 from dllm.models.families import LLAMA, Shape
-from dllm.models.loader import choose_place, fill, load, tiny
+from dllm.models.loader import build_network, choose_device, load, tiny
 from dllm.models.tokenizer import load_tokenizer
 from dllm.models.transformer import rope_table
 
@@ -57,11 +57,11 @@ def test_a_tied_head_is_the_embedding(tmp_path: Path) -> None:
 
 
 def test_dtype_and_device_have_one_door() -> None:
-    assert choose_place("cpu", None, stored=torch.float32) == (torch.device("cpu"), torch.float32)
-    assert choose_place("cpu", "float16", stored=torch.float32)[1] == torch.float16
+    assert choose_device("cpu", None, stored=torch.float32) == (torch.device("cpu"), torch.float32)
+    assert choose_device("cpu", "float16", stored=torch.float32)[1] == torch.float16
     for device, dtype in (("tpu", None), ("cpu", "int4"), ("cuda:x", None)):
         with pytest.raises(ValueError, match="allowed"):
-            choose_place(device, dtype, stored=torch.float32)
+            choose_device(device, dtype, stored=torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_weights_are_not_copied() -> None:
     """What is read in the wanted dtype is used as it is."""
     shape = Shape(8, 8, 1, 2, 2, 4, 8, rope_theta=1e4, norm_eps=1e-6, tied=False, qkv_bias=False, context=16)
     source = dict(tiny(shape).named_parameters())
-    net = fill(shape, source.items(), device=torch.device("cpu"), dtype=torch.float32)
+    net = build_network(shape, source.items(), device=torch.device("cpu"), dtype=torch.float32)
     for name, p in net.named_parameters():
         assert p.data_ptr() == source[name].data_ptr()
 

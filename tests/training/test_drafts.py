@@ -72,7 +72,7 @@ def guessed_alone(net: Transformer, ids: tuple[int, ...], size: int) -> Tensor:
     sees = torch.ones(n, n, dtype=torch.bool).tril()
     sees[known:] = True
     tokens = torch.tensor([[*ids, *[MASK] * size]])
-    return net.together(
+    return net.forward_varlen(
         tokens, rope_table(net.shape, n, CPU), [KVView(AttentionMask(sees))], [n], masks=slice(known, n)
     )[0, known:]
 

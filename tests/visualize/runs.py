@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dllm.bench.references import References
-from dllm.engine.drift import Shadow
+from dllm.engine.drift import DriftReplay
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace
@@ -35,7 +35,7 @@ def recorded(way: str = "d2") -> Replay:
             for step in run:
                 writer.add(step.index, step.readout.attention)
         maps = Maps.open(path.read_bytes())
-    shadow = Shadow(engine, run.trace())
+    shadow = DriftReplay(engine, run.trace())
     assert list(shadow)
     references = References(engine)
     assert list(references.decode(run.trace())) or way == "ar"

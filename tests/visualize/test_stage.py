@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dllm.trace import StepRecord, Trace
-from dllm.trace.schema import Environment, Gate, Model, Timing
+from dllm.trace.schema import Environment, Gate, ModelRecord, Timing
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.runs import verified
 from visualize.lane import LANES, Title
@@ -25,7 +25,7 @@ def trace(stop_reason: str = "length", steps: Sequence[StepRecord] = (), **given
     fields: dict[str, Any] = {"settings": SETTINGS, "output": [], "timing": Timing(decode=0.5, recorder=0.125), **given}
     return Trace(
         schema="blockscope.trace/1",
-        model=Model(id="tiny", family="llama", dtype="float32", parameters=1, layers=1, heads=1),
+        model=ModelRecord(id="tiny", family="llama", dtype="float32", parameters=1, layers=1, heads=1),
         environment=Environment(device="cpu", torch="2", threads=1, warm_up=1),
         prompt=PROMPT,
         stop_reason=stop_reason,  # type: ignore[arg-type]

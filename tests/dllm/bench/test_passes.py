@@ -18,10 +18,10 @@ from dllm.bench.presets import CPU, GPU, PASSES, Preset
 from dllm.bench.targets import tables, targets
 from dllm.cli.main import main
 from dllm.engine import Engine
-from dllm.engine.run import sizes_of
+from dllm.engine.run import model_sizes
 from dllm.models import device
 from dllm.models.families import FAST_DLLM_V2, LLADA, LLAMA, QWEN2, ModelSpec
-from dllm.models.graph_cache import Graphs
+from dllm.models.graph_cache import GraphCache
 from dllm.models.loader import Model, tiny
 from dllm.trace.cost import cost
 from dllm.trace.schema import Environment
@@ -86,7 +86,7 @@ def test_passes_are_counted_by_their_kind_and_width(causal: Network) -> None:
 
 
 def test_bytes_are_what_the_median_pass_moves(causal: Network) -> None:
-    sizes = sizes_of(engine(PRESET.networks[0]).model)
+    sizes = model_sizes(engine(PRESET.networks[0]).model)
     by_kind = {(p.kind, p.queries): p.bytes for p in causal.passes}
     assert by_kind["ar", 1] == pytest.approx(cost(1, 32 + 32, 1, sizes).bytes, rel=0.02)
     assert by_kind["denoise", 32] == pytest.approx(cost(32, 80, 8, sizes).bytes, rel=0.02)
@@ -273,10 +273,10 @@ def test_only_running_out_of_memory_is_no_answer() -> None:
 
         return work
 
-    assert device.unless_full(lambda: 3) == 3
-    assert device.unless_full(fail(torch.OutOfMemoryError("full"))) is None
+    assert device.none_if_oom(lambda: 3) == 3
+    assert device.none_if_oom(fail(torch.OutOfMemoryError("full"))) is None
     with pytest.raises(RuntimeError, match="other"):
-        device.unless_full(fail(RuntimeError("other")))
+        device.none_if_oom(fail(RuntimeError("other")))
     assert device.peak_memory(torch.device("cpu")) is None
 
 
@@ -304,7 +304,7 @@ def test_the_gpu_command_saves_each_part_and_prints_the_tables(
         path.write_text(text)
 
     monkeypatch.setattr(device, "has_cuda", lambda: True)
-    monkeypatch.setattr(device, "release", lambda device=None: None)
+    monkeypatch.setattr(device, "free_memory", lambda device=None: None)
     monkeypatch.setattr(Engine, "load", load)
     monkeypatch.setattr("dllm.cli.bench.write_file", write)
     out = tmp_path / "gpu.json"
@@ -343,7 +343,7 @@ def test_graphs_are_captured_before_the_clock_starts(way: Way, batch: int) -> No
         return taped(body, place)
 
     made = engine(GPU.networks[0])
-    made._runner.executor = Graphs(made.model.net, noted)
+    made._runner.executor = GraphCache(made.model.net, noted)
     preset = replace(GPU, prompt=224, answer=64)
     work = passes._Measuring(made, preset, print)._warmed(Contender("blockscope", way, batch))
     before = len(captures)

@@ -154,8 +154,10 @@ def test_a_pass_is_one_call_of_the_network(monkeypatch: pytest.MonkeyPatch) -> N
     engine = engine_of(FAST_DLLM_V2)
     jobs = [(prompt, Settings(gen_length=8, block_size=4)) for prompt in PROMPTS]
     calls: list[int] = []
-    net, together = engine.model.net, engine.model.net.together
-    monkeypatch.setattr(net, "together", lambda *args, **more: calls.append(len(args[2])) or together(*args, **more))
+    net, together = engine.model.net, engine.model.net.forward_varlen
+    monkeypatch.setattr(
+        net, "forward_varlen", lambda *args, **more: calls.append(len(args[2])) or together(*args, **more)
+    )
     runs = [engine.run(*job) for job in jobs]
     assert len(list(decode_together(runs))) == len(jobs)
     assert len(calls) == max(len(run.records) for run in runs)
@@ -210,7 +212,7 @@ def test_runs_at_a_table_write_what_they_write_alone(data: st.DataObject) -> Non
         index = data.draw(st.sampled_from(sorted(going)))
         if next(going[index], None) is None or (index == leaves and len(runs[index].records) > 2):
             going.pop(index).close()
-    assert engine._table.rows == []
+    assert engine._scheduler.rows == []
     for index, (run, solo) in enumerate(zip(runs, alone(engine, jobs), strict=True)):
         made = len(run.records) if index == leaves else len(solo.records)
         for ours, theirs in zip(run.records, solo.records[:made], strict=True):
@@ -287,7 +289,7 @@ def test_an_error_of_any_kind_ends_its_own_run_only(part: str, monkeypatch: pyte
         next(broken)
     assert rest[-1].index == len(good.records) - 1
     assert good.canvas.output == alone(engine, [([1, 2, 3], good.settings)])[0].canvas.output
-    assert engine._table.rows == []
+    assert engine._scheduler.rows == []
 
 
 def test_a_pass_that_fails_ends_only_the_run_that_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dllm.engine import Engine
-from dllm.engine.registry import MODELS, ModelEntry, memory, offered
+from dllm.engine.registry import MODELS, ModelEntry, memory, offered_models
 from dllm.models.kv_cache import KVCache
 from dllm.models.loader import load
 from dllm.models.transformer import Transformer
@@ -105,12 +105,12 @@ def test_cards_need_no_torch() -> None:
 
 def test_a_page_offers_what_its_owner_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BLOCKSCOPE_MODELS", raising=False)
-    assert list(offered()) == ["default"]
+    assert list(offered_models()) == ["default"]
     monkeypatch.setenv("BLOCKSCOPE_MODELS", f" {V2} ,default,")
-    assert offered() == {"default": MODELS["default"], V2: MODELS[V2]}
+    assert offered_models() == {"default": MODELS["default"], V2: MODELS[V2]}
     monkeypatch.setenv("BLOCKSCOPE_MODELS", "Qwen/Qwen2.5-7B")
     with pytest.raises(SettingsError, match=r"BLOCKSCOPE_MODELS names 'Qwen/Qwen2.5-7B'; allowed: default, Eff"):
-        offered()
+        offered_models()
 
 
 def test_a_name_is_loaded_from_the_hubs_cache_at_its_commit(cache: Path) -> None:

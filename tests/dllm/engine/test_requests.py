@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm.engine.requests import Folder, answer_all
+from dllm.engine.requests import OutputFolder, answer_requests
 from dllm.engine.run import Run
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.step import Plan
@@ -44,8 +44,8 @@ REQUESTS = st.lists(
 def test_a_batch_answers_what_each_request_gets_alone(asked: list[dict[str, Any]], batch: int) -> None:
     for spec in (FAST_DLLM_V2, LLADA):
         engine, given_lines = engine_of(spec), lines(*({"id": i, **request} for i, request in enumerate(asked)))
-        alone = timeless(list(answer_all(engine, given_lines)))
-        assert timeless(list(answer_all(engine, given_lines, batch=batch))) == alone
+        alone = timeless(list(answer_requests(engine, given_lines)))
+        assert timeless(list(answer_requests(engine, given_lines, batch=batch))) == alone
 
 
 def test_bad_lines_stand_in_their_places() -> None:
@@ -53,7 +53,7 @@ def test_bad_lines_stand_in_their_places() -> None:
     asked = lines(
         "nonsense", {"id": "a", **good}, "[]", "", {"id": "b"}, {"id": "c", **good, "seed": -1}, {"id": "d", **good}
     )
-    told = list(answer_all(engine_of(FAST_DLLM_V2), asked, batch=3))
+    told = list(answer_requests(engine_of(FAST_DLLM_V2), asked, batch=3))
     assert [(result["id"], "error" in result) for result in told] == [
         (None, True), ("a", False), (None, True), ("b", True), ("c", True), ("d", False),
     ]  # fmt: skip
@@ -64,7 +64,7 @@ def test_networks_are_not_mixed() -> None:
     engine = both_engine()
     kinds = ("hybrid", "bidirectional") * 2
     asked = lines(*({"prompt_ids": [1, 2, 3], "gen_length": 6, "block_size": 4, "attention": a} for a in kinds))
-    assert timeless(list(answer_all(engine, asked, batch=4))) == timeless(list(answer_all(engine, asked)))
+    assert timeless(list(answer_requests(engine, asked, batch=4))) == timeless(list(answer_requests(engine, asked)))
 
 
 def test_a_run_that_fails_midway_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def test_a_run_that_fails_midway_fails_alone(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Run, "plan", failing)
     asked = lines(*({"id": i, "prompt_ids": [i], "gen_length": 6, "block_size": 2} for i in (1, 9, 2, 3)))
-    told = list(answer_all(engine_of(LLADA), asked, batch=2))
+    told = list(answer_requests(engine_of(LLADA), asked, batch=2))
     assert [result.get("error", "") for result in told] == ["", "RuntimeError: this one fails", "", ""]
     assert all(len(result["trace"]["output"]) == 6 for result in told if "trace" in result)
 
@@ -85,7 +85,7 @@ def test_a_run_that_fails_midway_fails_alone(monkeypatch: pytest.MonkeyPatch) ->
 def test_attention_is_kept_in_a_batch_too(tmp_path: Path) -> None:
     request = {"prompt_ids": [1, 2], "gen_length": 4, "block_size": 4}
     asked = lines({"id": "a", **request, "record": ["attention"]}, {"id": "b", **request})
-    told = list(answer_all(engine_of(LLADA), asked, folder=Folder(tmp_path), batch=2))
+    told = list(answer_requests(engine_of(LLADA), asked, folder=OutputFolder(tmp_path), batch=2))
     assert Maps.open(tmp_path / "a.npz").steps == list(range(len(told[0]["trace"]["steps"])))
     assert not (tmp_path / "b.npz").exists()
 
@@ -99,11 +99,11 @@ def test_requests_are_read_as_they_are_needed() -> None:
             read += 1
             yield json.dumps({"prompt_ids": [1], "gen_length": 2, "block_size": 2})
 
-    answers = answer_all(engine_of(LLADA), endless(), batch=2)
+    answers = answer_requests(engine_of(LLADA), endless(), batch=2)
     assert "trace" in next(answers)
     assert read <= 8
 
 
 def test_a_batch_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="batch is 0; allowed: 1 or more"):
-        list(answer_all(engine_of(LLADA), [], batch=0))
+        list(answer_requests(engine_of(LLADA), [], batch=0))

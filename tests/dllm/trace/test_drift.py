@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dllm.engine import Engine
 from dllm.engine import drift as shadows
-from dllm.engine.drift import Shadow, paths
+from dllm.engine.drift import DriftReplay, principal_components
 from dllm.models.attention import AttentionMask
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, QWEN2, ModelSpec
 from dllm.models.kv_cache import KVCache
@@ -44,7 +44,7 @@ def traced(engine: Engine, cache: str, **changes: Any) -> Trace:
 
 
 def measured(engine: Engine, trace: Trace) -> Drift:
-    shadow = Shadow(engine, trace)
+    shadow = DriftReplay(engine, trace)
     assert list(shadow) == list(range(1, len(trace.steps) + 1))
     shadow.drift.check(trace)
     return shadow.drift
@@ -163,7 +163,7 @@ def test_a_sampled_or_remasked_trace_replays() -> None:
     again = last.model_copy(update={"remasked": [written]})
     more = last.model_copy(update={"index": last.index + 1, "committed": [], "remasked": []})
     trace = trace.model_copy(update={"steps": [*trace.steps[:-1], again, more]})
-    shadow = Shadow(engine, trace)
+    shadow = DriftReplay(engine, trace)
     list(shadow)
     assert np.nanmax(shadow.drift.keys) == 0
 
@@ -173,7 +173,7 @@ def test_paths_are_principal_components(steps: int, width: int, seed: int) -> No
     rng = np.random.default_rng(seed)
     states = rng.normal(size=(steps, 2, 70, width)).astype(np.float16)
     visible = np.sort(rng.integers(1, 71, size=steps)).tolist()
-    found = paths(states, visible)
+    found = principal_components(states, visible)
     assert found.dtype == np.float16
     assert found.shape == (2, 70, steps, 2)
     for position in (0, 63, 64, 69):
@@ -281,7 +281,7 @@ def test_a_trace_of_another_model_is_refused() -> None:
     for changes, name in (({"id": "other"}, "other"), ({"sha256": "abc"}, "abc"), ({"layers": 3}, "3 layers")):
         strange = trace.model_copy(update={"model": trace.model.model_copy(update=changes)})
         with pytest.raises(SettingsError, match=f"the trace is of model .*{name}.*; allowed: .*tiny.*2 layers"):
-            Shadow(engine, strange)
+            DriftReplay(engine, strange)
 
 
 def test_full_attention_is_measured_on_its_own_network() -> None:
@@ -292,7 +292,9 @@ def test_full_attention_is_measured_on_its_own_network() -> None:
     assert np.nanmax(drift.keys) < 1e-3
     assert drift.changed == ()
     with pytest.raises(SettingsError, match=r"the trace is of model full .*, tiny"):
-        Shadow(Engine(engine.model), trace.model_copy(update={"settings": {**trace.settings, "attention": "hybrid"}}))
+        DriftReplay(
+            Engine(engine.model), trace.model_copy(update={"settings": {**trace.settings, "attention": "hybrid"}})
+        )
 
 
 @pytest.mark.parametrize("block", [1, 8])
@@ -369,10 +371,10 @@ def fresh_hybrid_pass(engine: Engine, trace: Trace, step: int) -> KVCache:
     masks = [p for p, token in enumerate(ids) if token == MASK]
     sees = torch.tensor([[q in masks or (k not in masks and k <= q) for k in range(visible)] for q in range(visible)])
     cache = KVCache.empty(net.shape, visible, batch=1, dtype=torch.float64, device=torch.device("cpu"))
-    view = KVView(AttentionMask(sees), cache.seen(visible), slice(0, visible))
+    view = KVView(AttentionMask(sees), cache.layer_entries(visible), slice(0, visible))
     rope = rope_table(net.shape, visible, torch.device("cpu"))
     rows = torch.tensor(masks, dtype=torch.int64)
-    net.together(torch.tensor([ids]), rope, [view], [visible], masks=rows if masks else None)
+    net.forward_varlen(torch.tensor([ids]), rope, [view], [visible], masks=rows if masks else None)
     return cache
 
 
@@ -382,7 +384,7 @@ def test_verified_decoding_has_no_drift_to_measure() -> None:
     for _ in run:
         pass
     with pytest.raises(SettingsError, match=r"unmask is 'verify' in the trace; allowed: any other, .* no drift"):
-        Shadow(engine, run.trace())
+        DriftReplay(engine, run.trace())
 
 
 def test_traces_that_no_decoder_makes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,16 +405,16 @@ def test_traces_that_no_decoder_makes_are_refused(monkeypatch: pytest.MonkeyPatc
         (broken(committed=[27], positions=[27], tokens=[1], confidence=[1.0]), "step 0 commits position 27"),
     ):
         with pytest.raises(SettingsError, match=message):
-            list(Shadow(engine, strange))
+            list(DriftReplay(engine, strange))
     cells = len(trace.steps) * 2 * 27
     monkeypatch.setattr(shadows, "MAX_CELLS", cells - 1)
     with pytest.raises(SettingsError, match=f"the trace has {cells} cells .* allowed: {cells - 1}"):
-        Shadow(engine, trace)
+        DriftReplay(engine, trace)
     monkeypatch.setattr(shadows, "MAX_CELLS", cells)
-    Shadow(engine, trace)
+    DriftReplay(engine, trace)
     monkeypatch.setattr(shadows, "MAX_STATE_BYTES", cells * 8 * 2 - 1)
     with pytest.raises(SettingsError, match=f"the trace has {cells} cells"):
-        Shadow(engine, trace)
+        DriftReplay(engine, trace)
 
 
 def test_closing_early_frees_the_caches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -426,7 +428,7 @@ def test_closing_early_frees_the_caches(monkeypatch: pytest.MonkeyPatch) -> None
     engine = engine_of(LLADA)
     trace = traced(engine, "dual")
     monkeypatch.setattr(KVCache, "__init__", noted)
-    shadow = Shadow(engine, trace)
+    shadow = DriftReplay(engine, trace)
     steps = iter(shadow)
     assert (next(steps), next(steps)) == (1, 2)
     assert [ref() is None for ref in caches] == [False, False]

@@ -11,7 +11,7 @@ import pytest
 from dllm.models.families import LLADA
 from dllm.trace import Trace, TraceError
 from dllm.trace import schema as room
-from dllm.trace.schema import UPLOAD, Limits, Model, read_untrusted
+from dllm.trace.schema import UPLOAD, Limits, ModelRecord, read_untrusted
 from tests.dllm.traces import decoded, large, made
 from tests.visualize.records import step
 
@@ -98,6 +98,6 @@ def test_the_size_in_memory_is_about_right() -> None:
 
 def test_the_shift_is_the_models_and_of_older_traces_that_of_the_family() -> None:
     fields = {"id": "m", "dtype": "float32", "parameters": 1, "layers": 1, "heads": 1}
-    assert [Model(family=name, **fields).shift for name in ("llada", "dream", "llama")] == [0, 1, 1]
-    assert Model(family="llada", shift=1, **fields).shift == 1
+    assert [ModelRecord(family=name, **fields).shift for name in ("llada", "dream", "llama")] == [0, 1, 1]
+    assert ModelRecord(family="llada", shift=1, **fields).shift == 1
     assert small().model.shift == small().as_dict()["model"]["shift"] == LLADA.shift

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dllm.models.families import DREAM, FAMILIES, FAST_DLLM_V2, LLADA, ModelSpec
-from dllm.models.rollout import influence
+from dllm.models.rollout import rollout_influence
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace, TraceError
 from dllm.trace.attention import Maps, MapsWriter
 from dllm.trace.metrics import influences
-from dllm.trace.schema import Model
+from dllm.trace.schema import ModelRecord
 from tests.dllm.nets import engine_of, rollout_matrix
 from tests.dllm.traces import canvas_at, made
 from tests.visualize.records import step
@@ -100,7 +100,7 @@ def test_rollout_is_the_devices_and_its_column_sums_are_the_devices_influence(
     found = rollout(means, np.array(rows))
     tensors, queries = list(torch.from_numpy(means)), torch.tensor(rows)
     np.testing.assert_allclose(found, rollout_matrix(tensors, queries).numpy(), atol=1e-12)
-    np.testing.assert_allclose(found.sum(0), influence(tensors, queries).numpy(), atol=1e-12)
+    np.testing.assert_allclose(found.sum(0), rollout_influence(tensors, queries).numpy(), atol=1e-12)
 
 
 @given(layered())
@@ -232,7 +232,7 @@ def unlocking(family: str) -> Trace:
         prompt=[5, 6],
     )
     old = trace.model.model_dump(exclude={"shift"}) | {"family": family}  # a trace from before traces named the shift
-    return trace.model_copy(update={"model": Model.model_validate(old)})
+    return trace.model_copy(update={"model": ModelRecord.model_validate(old)})
 
 
 # of queries 2 … 5; a rollout over one layer is half of it, and half the query itself

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dllm.engine.drift import Shadow
+from dllm.engine.drift import DriftReplay
 from dllm.models.families import LLADA
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace
@@ -42,7 +42,7 @@ def measured() -> tuple[Drift, Trace]:
     run = engine.run([1, 2, 3], Settings(gen_length=12, block_size=6, cache=Choice("d2", {"k": 3})))
     for _ in run:
         pass
-    shadow = Shadow(engine, run.trace())
+    shadow = DriftReplay(engine, run.trace())
     assert list(shadow)
     return shadow.drift, run.trace()
 
@@ -203,6 +203,6 @@ def test_what_is_not_there_is_refused(draw: Any, words: str) -> None:
 
 
 def test_of_verified_decoding_no_drift_can_be_measured() -> None:
-    """Nor is it offered: "final" tells the page that what is missing will never be there."""
+    """Nor is it offered_models: "final" tells the page that what is missing will never be there."""
     assert answer_question(LaneData(verified()), {"view": "drift"}) == {"empty": NO_DRIFT, "final": True}
     assert "final" not in answer_question(LaneData(made(step(0, {4: 1}))), {"view": "drift"})
