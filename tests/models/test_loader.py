@@ -141,12 +141,12 @@ def test_an_answer_ends_where_the_family_ends_it(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_random_weights_are_made_as_they_stay(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill, made = loader.fill, {}
+    fill, made = loader.build_network, {}
 
     def watched(shape: Shape, named: Iterable[tuple[str, Tensor]], **more: Any) -> Any:
         return fill(shape, ((name, made.setdefault(name, weight)) for name, weight in named), **more)
 
-    monkeypatch.setattr(loader, "fill", watched)
+    monkeypatch.setattr(loader, "build_network", watched)
     shape = Shape(64, 8, 2, 2, 1, 4, 16, rope_theta=1e4, norm_eps=1e-6, tied=True, qkv_bias=True, context=8)
     net = loader.load_random("a", QWEN2, shape, device="cpu", dtype=dtype).net
     assert set(made) == {name for name, _ in net.named_parameters()}

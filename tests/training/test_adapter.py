@@ -12,7 +12,7 @@ from safetensors import safe_open
 from dllm.engine.engine import DRAFTS, FULL, SHIPPED, TWIN
 from dllm.models.adapter import FORMAT, merge
 from dllm.models.base_model import BASE
-from dllm.models.checkpoint import digest
+from dllm.models.checkpoint import sha256_of
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
 from dllm.models.transformer import rope_table
@@ -131,7 +131,7 @@ def test_a_shipped_adapter_is_what_its_name_says(name: str, attentions: list[str
     assert json.loads(metadata["attentions"]) == attentions
     base = BASE.sha256
     if name != TWIN:  # made for the twin, which is the base and its adapter
-        base = hashlib.sha256(f"{BASE.sha256} {digest(SHIPPED / TWIN)}".encode()).hexdigest()
+        base = hashlib.sha256(f"{BASE.sha256} {sha256_of(SHIPPED / TWIN)}".encode()).hexdigest()
     assert metadata["base_sha256"] == base
     assert ("mask_vector" in shapes) == ("mask_id" in metadata) == (name != TWIN)
     assert shapes.get("mask_vector", (576,)) == (576,)
