@@ -174,7 +174,7 @@ def opener(runs: Runs, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Requ
             paths = [folder / asked["file"] / name for name in named if name]
             if missing := [path.name for path in paths if not path.is_file()]:
                 raise BenchmarkError(f"the trace {missing[0]} is not beside the benchmark; allowed: one that was kept")
-            about = f"A sample prompt of the benchmark “{asked['file']}”, timed as one of its laps."
+            about = f"A sample prompt of the benchmark “{asked['file']}”, timed as one of its repeats."
             replay = Replay.load(*paths, about=about)
             return replay.message(runs.open(Saved(replay), request.session_hash))
         except (BenchmarkError, TraceError) as error:

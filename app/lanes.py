@@ -38,19 +38,19 @@ SHARED = ("gen_length", "block_size", "sub_block_size")
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The components of the race in handler order: shared settings, laps, live, then way and threshold of each lane."""
+    """The components of the race in handler order: shared, repeats, live, then way and threshold of each lane."""
 
     components: tuple[Any, ...]
 
     @staticmethod
     def lanes(values: Sequence[Any]) -> tuple[dict[str, Settings], int, bool]:
-        """Settings by lane, laps, and whether to show the warm-up lap live.
+        """Settings by lane, repeats, and whether to show the warm-up live.
 
         Raises:
             SettingsError: names the value and what is allowed.
         """
         shared = {name: whole(name, value) for name, value in zip(SHARED, values, strict=False)}
-        (laps, live), rest = values[3:5], values[5:]
+        (repeats, live), rest = values[3:5], values[5:]
         check_request(shared)
         found: dict[str, Settings] = {}
         for way, threshold in zip(rest[::2], rest[1::2], strict=True):
@@ -62,7 +62,7 @@ class Grid:
             if name in found:
                 raise SettingsError(f"two lanes are {name}; allowed: ways that differ")
             found[name] = Settings.from_json({**shared, **_request(way, threshold, shared), "record": ["alternatives"]})
-        return found, whole("laps", laps), bool(live)
+        return found, whole("repeats", repeats), bool(live)
 
 
 def grid() -> Grid:
@@ -73,9 +73,9 @@ def grid() -> Grid:
             [8, 16, 32], value=8, label="Block size", info="Applies to all lanes except AR and verified.", min_width=160
         )
         sub = gr.Dropdown([2, 4, 8], value=2, label="Sub-block size", info="Applies to block diffusion.", min_width=160)
-        laps = gr.Slider(1, 9, 3, step=1, label="Laps", info="How often each lane is timed.", min_width=200)
-        live = gr.Checkbox(False, label="Show the warm-up lap live", info="The warm-up is not timed.", min_width=200)
-    built: list[Any] = [length, block, sub, laps, live]
+        repeats = gr.Slider(1, 9, 3, step=1, label="Repeats", info="How often each lane is timed.", min_width=200)
+        live = gr.Checkbox(False, label="Show the warm-up live", info="The warm-up is not timed.", min_width=200)
+    built: list[Any] = [length, block, sub, repeats, live]
     with gr.Row():
         for number, (way, threshold) in enumerate(START, 1):
             with gr.Column(min_width=240):

@@ -35,7 +35,7 @@ EXAMPLES = [
     "Write a Python function that returns the larger of two numbers.",
     "Why is the sky blue?",
 ]
-RACE = """Two to four ways of decoding the same prompt with the same weights, timed one after another, lap by lap, so
+RACE = """Two to four ways of decoding the same prompt with the same weights, timed in turn, several times each, so
 that none slows another. Then all run again on one clock, from their own recorded times, beside what their speed cost
 the answer.
 """

@@ -1,4 +1,4 @@
-"""The race: times lanes lap by lap, compares their answers with exact decoders, then shows all on one clock."""
+"""The race: times lanes in turn, compares their answers with exact decoders, then shows all on one clock."""
 
 from collections.abc import Callable, Generator, Iterator
 from html import escape
@@ -32,13 +32,13 @@ def racer(engines: Engines, runs: Runs) -> Callable[..., Iterator[str]]:
         What is on show stays until everything was checked: a refusal costs the visitor nothing.
         """
         try:
-            text, (lanes, laps, watched) = check_prompt(prompt), Grid.lanes(values)
+            text, (lanes, repeats, watched) = check_prompt(prompt), Grid.lanes(values)
             check_model(model)
             with engines.visit(session_of(request), alone=True) as visit:
                 yield from map(waiting, visit.ready(model))
                 if visit.engine is None:
                     return
-                contest = Race(visit.engine, text, lanes, laps=laps)
+                contest = Race(visit.engine, text, lanes, repeats=repeats)
                 check_tokens(len(next(iter(contest.runs.values())).prompt))
                 live = Live(new_folder())
                 run = runs.open(live, session_of(request), folder=live.folder)
@@ -52,35 +52,35 @@ def racer(engines: Engines, runs: Runs) -> Callable[..., Iterator[str]]:
 
 
 def play(engine: Engine, text: str, contest: Race, live: Live, *, watched: bool) -> Generator[Event, None, None]:
-    """All laps, then what the answers are worth, then the whole race on one clock."""
+    """All repeats, then what the answers are worth, then the whole race on one clock."""
     try:
-        yield from _laps(contest, live, watched)
+        yield from _repeats(contest, live, watched)
         traces, references, judged = contest.traces(), References(engine, item=item_of(text)), {}
         for name, trace in traces.items():
             judged[name] = yield from checked(references, trace, name)
             live.end(name, judged[name])
-        whole = len(traces) == len(contest.runs) and all(len(t.timing.laps) == contest.laps for t in traces.values())
-        late = "" if whole else f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all laps."
+        whole = len(traces) == len(contest.runs) and all(len(t.timing.laps) == contest.repeats for t in traces.values())
+        late = "" if whole else f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all repeats."
         yield Finished(late, race=judged)
     finally:
         live.settle()
 
 
-def _laps(contest: Race, live: Live, watched: bool) -> Iterator[Event]:
-    """Notes come seldom, because each costs time; passes only of the warm-up lap, which is not timed.
+def _repeats(contest: Race, live: Live, watched: bool) -> Iterator[Event]:
+    """Notes come seldom, because each costs time; passes only of the warm-up, which is not timed.
 
     Both are sent before the lanes go on, so that nothing is drawn while a pass is timed.
     """
     deadline, noted = monotonic() + SECONDS, 0.0
     for turn in contest:
-        if turn.lap == 0:
+        if turn.repeat == 0:
             live.begin(turn.lane, turn.run)
             if watched:
                 yield from _shown(turn)
         if monotonic() - noted > NOTE_EVERY:
             noted = monotonic()
-            lap = f"lap {turn.lap} of {contest.laps}" if turn.lap else "warm-up lap"
-            yield Note(f"{lap}…", turn.lane)
+            repeat = f"repeat {turn.repeat} of {contest.repeats}" if turn.repeat else "warm-up"
+            yield Note(f"{repeat}…", turn.lane)
             yield Quiet()
         if monotonic() > deadline:
             return
@@ -90,5 +90,5 @@ def _shown(turn: RacePass) -> Iterator[Event]:
     if len(turn.run.records) == 1:
         yield Opened(turn.lane, tuple(turn.run.prompt), turn.run.settings.as_json())
     yield Passed(turn.lane, (turn.run.records[-1],))
-    if turn.run.canvas.stop_reason:  # the last of its warm-up lap: what comes next may be timed
+    if turn.run.canvas.stop_reason:  # the last of its warm-up: what comes next may be timed
         yield Quiet()

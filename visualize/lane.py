@@ -7,7 +7,7 @@ from typing import Any
 
 from dllm.settings import is_autoregressive, is_verified
 from dllm.trace import StepRecord, Trace
-from dllm.trace.throughput import Meter, laps
+from dllm.trace.throughput import Meter, repeat_tps
 from visualize.comparison import comparison_sentence, matches_references
 from visualize.facts import decoder_words, drafts_words, short_words
 
@@ -161,9 +161,9 @@ def bared(frames: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def spread(trace: Trace) -> dict[str, float] | None:
-    """Tokens per second of the slowest and the quickest of all timed laps; None where there was only one."""
-    rates = laps(trace)
-    return {"low": min(rates), "high": max(rates), "laps": len(rates)} if len(rates) > 1 else None
+    """Tokens per second of the slowest and the quickest of all timed repeats; None where there was only one."""
+    rates = repeat_tps(trace)
+    return {"low": min(rates), "high": max(rates), "repeats": len(rates)} if len(rates) > 1 else None
 
 
 def ids_in(record: StepRecord, *, bare: bool = False) -> set[int]:

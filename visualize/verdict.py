@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dllm.settings import is_autoregressive, is_verified
 from dllm.trace import Trace
 from dllm.trace.compare import compare_references
-from dllm.trace.throughput import Throughput, comparable, laps, throughput
+from dllm.trace.throughput import Throughput, comparable, repeat_tps, throughput
 from visualize.comparison import comparison_sentence, not_a_race
 from visualize.pricing import has_sizes, pass_costs
 
@@ -15,12 +15,12 @@ _TIE = 0.03  # a difference that runs on a shared machine cannot show
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A lane that ended. name: as it is called within a sentence. laps: tokens per second, one a lap."""
+    """A lane that ended. name: as it is called within a sentence. repeats: tokens per second, one a repeat."""
 
     name: str
     trace: Trace
     numbers: Throughput
-    laps: list[float]
+    repeats: list[float]
 
     @property
     def compared(self) -> bool:
@@ -29,9 +29,9 @@ class Lane:
 
     @property
     def tps(self) -> str:
-        """Tokens per second, with the spread of its laps."""
-        spread = f" ({len(self.laps)} laps, {min(self.laps):.1f} to {max(self.laps):.1f})" if len(self.laps) > 1 else ""
-        return f"{self.numbers.tps:.1f}{spread}"
+        """Tokens per second, with the spread of its repeats."""
+        own, tps = self.repeats, f"{self.numbers.tps:.1f}"
+        return f"{tps} ({len(own)} repeats, {min(own):.1f} to {max(own):.1f})" if len(own) > 1 else tps
 
 
 def verdict(traces: Mapping[str, Trace]) -> str:
@@ -64,7 +64,7 @@ def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
             "AR" if single and is_autoregressive(trace.settings) else _lowered(title),
             trace,
             throughput(trace),
-            laps(trace),
+            repeat_tps(trace),
         )
         for title, trace in traces.items()
     ]
@@ -136,12 +136,12 @@ def _same(lane: Lane, base: Lane) -> bool:
 
 
 def _tied(one: Lane, other: Lane) -> bool:
-    """Whether their difference is too small to show, or their laps reach into each other."""
+    """Whether their difference is too small to show, or their repeats reach into each other."""
     if abs(one.numbers.tps - other.numbers.tps) <= _TIE * max(one.numbers.tps, other.numbers.tps):
         return True
-    if not (one.laps and other.laps):
+    if not (one.repeats and other.repeats):
         return False
-    return min(one.laps) <= max(other.laps) and min(other.laps) <= max(one.laps)
+    return min(one.repeats) <= max(other.repeats) and min(other.repeats) <= max(one.repeats)
 
 
 def _unproven(lane: Lane, base: Lane) -> bool:

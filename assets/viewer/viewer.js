@@ -1877,7 +1877,7 @@ var viewer = (() => {
     spread({ spread, frames }) {
       const node = this.find(".bs-spread");
       node.hidden = !spread;
-      if (spread) setText(node, `${spread.low.toFixed(1)} to ${spread.high.toFixed(1)} in ${spread.laps} laps`);
+      if (spread) setText(node, `${spread.low.toFixed(1)} to ${spread.high.toFixed(1)} in ${spread.repeats} repeats`);
       node.classList.toggle("early", this.shown < frames.length - 1);
     }
   };

@@ -25,7 +25,7 @@ from dllm.files import write_file
 from dllm.settings import Settings
 from dllm.trace import Trace
 from dllm.trace.schema import Gate
-from dllm.trace.throughput import Meter, Throughput, median_lap
+from dllm.trace.throughput import Meter, Throughput, median_repeat
 
 _INTERVAL = 16  # prompts between two results
 _EXACT_BATCH = 16  # prompts that an exact decoder answers together
@@ -237,7 +237,7 @@ class Bench:
             item=self.items[self.sample].id,
             right=answer.right,
         )
-        return with_gate(median_lap(self._samples[name]), gate, self.engine)
+        return with_gate(median_repeat(self._samples[name]), gate, self.engine)
 
     def _settings(self, name: str) -> dict[str, object]:
         return resolve(self.ways[name], self.engine.traits).as_json()

@@ -1,4 +1,4 @@
-"""A race: one prompt decoded in several ways on one machine, each timed several times, lap by lap."""
+"""A race: one prompt decoded in several ways on one machine, each timed several times in turn."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,43 +7,45 @@ from typing import TYPE_CHECKING, TypeVar
 from dllm.engine.run import Run
 from dllm.settings import Settings, SettingsError
 from dllm.trace.schema import Trace
-from dllm.trace.throughput import median_lap
+from dllm.trace.throughput import median_repeat
 
 if TYPE_CHECKING:
     from dllm.engine.engine import Engine
 
 LANE_COUNTS = (2, 4)  # how many a race has
-_LAPS = (1, 20)
+_REPEATS = (1, 20)
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class RacePass:
-    """One pass of a race. lap 0 is the warm-up, which is not timed; `run` stands where the pass left it."""
+    """One pass of a race. repeat 0 is the warm-up, which is not timed; `run` stands where the pass left it."""
 
     lane: str
-    lap: int
+    repeat: int
     run: Run
 
 
 class Race:
     """Iterate for its passes as they happen; then `traces`.
 
-    Lanes never run at once, so that none slows another. They take turns lap by lap, each time another one first, so
+    Lanes never run at once, so that none slows another. They take turns, and each round starts with another one, so
     that whatever slows the machine for a while does not hit one lane alone.
     """
 
-    def __init__(self, engine: "Engine", prompt: str | list[int], lanes: Mapping[str, Settings], *, laps: int) -> None:
-        """lanes: settings by name. laps: how often each is timed.
+    def __init__(
+        self, engine: "Engine", prompt: str | list[int], lanes: Mapping[str, Settings], *, repeats: int
+    ) -> None:
+        """lanes: settings by name. repeats: how often each is timed.
 
         Raises:
-            SettingsError: too few or too many lanes or laps, two lanes that are the same, or what a run refuses.
+            SettingsError: too few or too many lanes or repeats, two lanes that are the same, or what a run refuses.
         """
         if not LANE_COUNTS[0] <= len(lanes) <= LANE_COUNTS[1]:
             raise SettingsError(f"a race has {len(lanes)} lanes; allowed: {LANE_COUNTS[0]} to {LANE_COUNTS[1]}")
-        if not _LAPS[0] <= laps <= _LAPS[1]:
-            raise SettingsError(f"laps is {laps!r}; allowed: {_LAPS[0]} to {_LAPS[1]}")
-        self.engine, self.prompt, self.laps = engine, prompt, laps
+        if not _REPEATS[0] <= repeats <= _REPEATS[1]:
+            raise SettingsError(f"repeats is {repeats!r}; allowed: {_REPEATS[0]} to {_REPEATS[1]}")
+        self.engine, self.prompt, self.repeats = engine, prompt, repeats
         self.runs = {name: engine.run(prompt, settings) for name, settings in lanes.items()}
         self.settings = {name: run.settings for name, run in self.runs.items()}
         self._refuse_twins()
@@ -51,17 +53,17 @@ class Race:
 
     def __iter__(self) -> Iterator[RacePass]:
         names = list(self.runs)
-        for lap in range(self.laps + 1):
-            for name in rotated(names, lap):
+        for repeat in range(self.repeats + 1):
+            for name in rotated(names, repeat):
                 run = self.runs[name] = self.engine.run(self.prompt, self.settings[name])
                 for _ in run:
-                    yield RacePass(name, lap, run)
-                if lap:
+                    yield RacePass(name, repeat, run)
+                if repeat:
                     self._timed[name].append(run)
 
     def traces(self) -> dict[str, Trace]:
-        """By lane the trace of its median lap, which tells of all laps; of lanes with at least one whole lap."""
-        return {name: median_lap([run.trace() for run in runs]) for name, runs in self._timed.items() if runs}
+        """By lane the trace of its median repeat, with the seconds of all; only of lanes that finished a repeat."""
+        return {name: median_repeat([run.trace() for run in runs]) for name, runs in self._timed.items() if runs}
 
     def _refuse_twins(self) -> None:
         seen: dict[str, str] = {}

@@ -108,7 +108,7 @@ class Environment(_Record):
 class Timing(_Record):
     """Seconds: to the first generated token, of all steps, and of recording (which is in neither).
 
-    laps: of all steps, of every time this was decoded and timed, in that order; the trace is of the median lap.
+    laps: of all steps, of every time this was decoded and timed, in that order; the trace is that of the median.
     """
 
     ttft: Amount | None = None

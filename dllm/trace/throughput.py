@@ -30,7 +30,7 @@ RULES = {
         "answer that this pass did not write. TPS is (N - n1) ÷ (T - TTFT), n1 tokens being written by that pass."
     ),
     "cut": "Tokens after the first stop token and beyond the cap are never counted.",
-    "laps": "Low and high are the slowest and the fastest time that the same answer was decoded again.",
+    "repeats": "Low and high are the slowest and the fastest time that the same answer was decoded again.",
 }
 
 
@@ -164,19 +164,19 @@ def first_step(trace: Trace, *, eos: bool = True) -> int | None:
     return next((step.index for step in trace.steps if any(start <= p < end for p in step.committed)), None)
 
 
-def laps(trace: Trace, *, eos: bool = True, decode_only: bool = False) -> list[float]:
-    """Tokens per second of every lap. Laps are known as a whole, so there are none of decoding only."""
+def repeat_tps(trace: Trace, *, eos: bool = True, decode_only: bool = False) -> list[float]:
+    """Tokens per second of every repeat. Repeats are known as a whole, so there are none of decoding only."""
     if decode_only:
         return []
     tokens = throughput(trace, eos=eos).tokens
     return [tokens / seconds for seconds in trace.timing.laps if seconds]
 
 
-def median_lap(traces: Sequence[Trace]) -> Trace:
-    """Of traces of one answer, one a lap, that of the median lap (the quicker of two), with the seconds of all."""
+def median_repeat(traces: Sequence[Trace]) -> Trace:
+    """Of traces of one answer, one a repeat, that with the median time (the quicker of two), and the seconds of all."""
     middle = sorted(traces, key=lambda trace: trace.timing.decode)[(len(traces) - 1) // 2]
-    laps = [trace.timing.decode for trace in traces]
-    return middle.model_copy(update={"timing": middle.timing.model_copy(update={"laps": laps})})
+    repeats = [trace.timing.decode for trace in traces]
+    return middle.model_copy(update={"timing": middle.timing.model_copy(update={"laps": repeats})})
 
 
 def comparable(traces: Sequence[Trace]) -> str:

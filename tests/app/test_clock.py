@@ -259,7 +259,7 @@ def test_the_gate_stands_under_the_numbers(page: Page, send: Send, same: bool | 
 
 def test_laps_stand_beside_the_speed_of_the_whole_answer(page: Page, send: Send) -> None:
     send(held(None).replace('"run":"run"', '"run":"laps"'))
-    expect(page.locator("[data-number=tps] .bs-spread")).to_have_text("2.0 to 4.0 in 2 laps")
+    expect(page.locator("[data-number=tps] .bs-spread")).to_have_text("2.0 to 4.0 in 2 repeats")
     send(race())
     expect(page.locator(".bs-lane")).to_have_count(4)
     assert page.locator(".bs-spread:not([hidden])").count() == 0

@@ -366,7 +366,7 @@ def test_a_special_token_that_was_typed_is_told(typed: str, said: bool, controls
 def test_every_event_but_quiet_is_a_message() -> None:
     stage = Stage("run", ["diffusion"], str)
     assert json.loads(message(stage, Note("Wait.")))["note"] == "Wait."
-    assert json.loads(message(stage, Note("lap 1…", "diffusion")))["note"] == "diffusion: lap 1…"
+    assert json.loads(message(stage, Note("repeat 1…", "diffusion")))["note"] == "diffusion: repeat 1…"
     with pytest.raises(TypeError, match=r"event is Quiet\(\)"):
         message(stage, Quiet())
 

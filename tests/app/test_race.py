@@ -21,7 +21,7 @@ from tests.app.test_worker import settle
 from visualize.lane import titles_of
 from visualize.stage import Stage
 
-SHARED = (16, 8, 4, 2, False)  # answer length, block, sub-block, laps, live
+SHARED = (16, 8, 4, 2, False)  # answer length, block, sub-block, repeats, live
 TWO = ("ar", 0.9, "sub-block", 0.9)
 QUESTION = "What is the capital of France?"
 
@@ -50,12 +50,12 @@ def test_every_way_is_one_that_the_default_model_decodes(way: str, engines: Engi
         ([999, *SHARED[1:], *TWO], "gen_length is 999; allowed on this page: up to 256"),
         ([16, 8, 5, 2, False, *TWO], "sub_block_size is 5; allowed: a divisor of block_size 8"),
         ([*SHARED, "ar", 0.9, EMPTY, 0.9], "a race has 1 lanes; allowed: 2 to 4"),
-        ([*SHARED[:3], 99, False, *TWO], "laps is 99; allowed: 1 to 20"),
+        ([*SHARED[:3], 99, False, *TWO], "repeats is 99; allowed: 1 to 20"),
         (["many", *SHARED[1:], *TWO], "gen_length is 'many'; allowed: an integer"),
         ([16.5, *SHARED[1:], *TWO], "gen_length is 16.5; allowed: an integer"),
         ([None, *SHARED[1:], *TWO], "gen_length is None; allowed: an integer"),
         ([float("nan"), *SHARED[1:], *TWO], "gen_length is nan; allowed: an integer"),
-        ([*SHARED[:3], "two", False, *TWO], "laps is 'two'; allowed: an integer"),
+        ([*SHARED[:3], "two", False, *TWO], "repeats is 'two'; allowed: an integer"),
         ([*SHARED, "ar", 0.9, "block", "high"], "threshold is 'high'; allowed: a number"),
         ([*SHARED, "ar", 0.9, ["block"], 0.9], "lane is ['block']; allowed: ar, verified, none"),
     ],
@@ -119,7 +119,7 @@ def test_the_race_is_measured_first_and_shown_together_afterwards(engines: Engin
         trace: Trace = traces[lane["name"]]
         assert lane["frames"][-1]["totals"]["seconds"] == pytest.approx(sum(step.seconds for step in trace.steps))
         assert sum(step.seconds for step in trace.steps) in trace.timing.laps
-        assert lane["spread"]["laps"] == len(trace.timing.laps) == 2
+        assert lane["spread"]["repeats"] == len(trace.timing.laps) == 2
         assert lane["spread"]["high"] == pytest.approx(len(trace.output) / min(trace.timing.laps))
         assert lane["gate"]
         assert trace.environment.warm_up > 0
@@ -141,13 +141,13 @@ def test_the_warm_up_lap_can_be_watched(engines: Engines) -> None:
             lane["frames"][-1]["i"] for m in sent[:-1] for lane in m["lanes"] if lane["name"] == name and lane["frames"]
         ]
         whole = next(lane for lane in sent[-1]["lanes"] if lane["name"] == name)
-        assert last == sorted(set(last))  # it begins once: of the warm-up lap only
+        assert last == sorted(set(last))  # it begins once: of the warm-up only
         assert last[-1] == whole["frames"][-1]["i"]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e9])  # between two words: one at every pass, and none
 def test_nothing_is_drawn_while_a_pass_is_timed(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a word nor what is left of the watched warm-up laps, however long their messages take."""
+    """Neither a word nor what is left of the watched warm-ups, however long their messages take."""
     drawn: list[tuple[float, float]] = []
     timed: list[tuple[float, float]] = []
 
@@ -160,7 +160,7 @@ def test_nothing_is_drawn_while_a_pass_is_timed(seconds: float, monkeypatch: pyt
         def passed(self) -> None:
             began = perf_counter()
             sleep(0.005)
-            if 2 < self.runs <= 2 + 2 * 2:  # two lanes: their warm-up laps, then two laps each
+            if 2 < self.runs <= 2 + 2 * 2:  # two lanes: their warm-ups, then two repeats each
                 timed.append((began, perf_counter()))
 
     def slowly(stage: Stage, *given: Any, **more: Any) -> str:
@@ -176,7 +176,7 @@ def test_nothing_is_drawn_while_a_pass_is_timed(seconds: float, monkeypatch: pyt
     sent = messages(Engines(Timed(["One", " two", " three"]).load), Runs(), 16, 8, 4, 2, True, *TWO)
     assert (len(drawn), len(timed)) == (len(sent), 2 * 2 * 4)
     assert not [one for one in timed for other in drawn if one[0] < other[1] and other[0] < one[1]]
-    assert sum("lap 2 of 2" in message.get("note", "") for message in sent) == (0 if seconds else 2 * 4)
+    assert sum("repeat 2 of 2" in message.get("note", "") for message in sent) == (0 if seconds else 2 * 4)
     assert max(len(lane["frames"]) for message in sent[:-1] for lane in message["lanes"]) == 4
 
 
@@ -215,7 +215,7 @@ def raced(page: Page, url: str) -> Page:
     page.goto(url)
     page.get_by_role("tab", name="Race", exact=True).first.click()
     page.get_by_label("number input for Answer length").last.fill("8")
-    page.get_by_label("number input for Laps").fill("2")
+    page.get_by_label("number input for Repeats").fill("2")
     page.get_by_role("button", name="Race", exact=True).click()
     expect(page.locator(".bs")).to_have_attribute("data-state", "done", timeout=120_000)
     return page

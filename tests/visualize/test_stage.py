@@ -185,7 +185,7 @@ def test_the_gate_comes_when_a_lane_is_closed_again() -> None:
     known = {"steps": passes, "output": [9, 9], "timing": Timing(decode=0.5, recorder=0.125, laps=[0.5, 0.25, 1.0])}
     (before,) = json.loads(stage.close("diffusion", trace(**known)))["lanes"]
     assert (before["gate"], before["same"]) == (None, None)
-    assert before["spread"] == {"low": 2.0, "high": 8.0, "laps": 3}
+    assert before["spread"] == {"low": 2.0, "high": 8.0, "repeats": 3}
     for reference, kept in ([9, 9], True), ([9, 8], False):
         held = trace(**known, gate=Gate(references={"no_cache": reference}))
         (after,) = json.loads(stage.close("diffusion", held))["lanes"]

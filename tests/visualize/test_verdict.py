@@ -22,7 +22,7 @@ def lane(
     *,
     block: int = 4,
     held: bool = True,
-    laps: Any = (),
+    repeats: Any = (),
     sizes: Any = None,
     rule: str = "threshold",
 ) -> Trace:
@@ -45,7 +45,7 @@ def lane(
             "stop_reason": "length",
             "model": trace.model.model_copy(update={"sizes": sizes}),
             "environment": trace.environment.model_copy(update={"warm_up": 5}),
-            "timing": trace.timing.model_copy(update={"laps": list(laps)}),
+            "timing": trace.timing.model_copy(update={"laps": list(repeats)}),
             "gate": Gate(references={"no_cache": output}) if held else None,
         }
     )
@@ -97,7 +97,7 @@ def test_of_the_same_words_it_says_as_plainly_that_they_came_later() -> None:
 
 
 def test_the_same_words_claim_no_more_than_the_laps_and_the_gate_do() -> None:
-    for tied in (verified(0.1), verified(0.05, laps=[0.1, 0.2, 0.5])):
+    for tied in (verified(0.1), verified(0.05, repeats=[0.1, 0.2, 0.5])):
         slow = AR.model_copy(update={"timing": AR.timing.model_copy(update={"laps": [0.4, 0.4, 0.4]})})
         said = verdict({"Verified decoding": tied, "Autoregressive": slow if tied.timing.laps else AR})
         assert said.startswith("Equally fast here: ")
@@ -155,10 +155,10 @@ def test_a_difference_too_small_to_show_is_none(seconds: float, tied: bool) -> N
     ],
 )
 def test_laps_that_reach_into_each_other_show_no_difference(ours: list[float], theirs: list[float], tied: bool) -> None:
-    fast, slow = lane([2] * 4, 0.05, laps=ours), lane([1] * 8, 0.05, block=1, laps=theirs)
+    fast, slow = lane([2] * 4, 0.05, repeats=ours), lane([1] * 8, 0.05, block=1, repeats=theirs)
     for said in (race(fast, slow), verdict({"AR": slow, "B": fast})):
         assert said.startswith("Equally fast here") == tied
-        assert f"40.0 ({len(ours)} laps, {8 / max(ours):.1f} to {8 / min(ours):.1f})" in said
+        assert f"40.0 ({len(ours)} repeats, {8 / max(ours):.1f} to {8 / min(ours):.1f})" in said
 
 
 def test_why_counts_operations_where_sizes_are_known() -> None:

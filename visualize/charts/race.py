@@ -7,7 +7,16 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dllm.trace import Trace
-from dllm.trace.throughput import DEFINITIONS, RULES, Throughput, comparable, first_step, laps, throughput, timeline
+from dllm.trace.throughput import (
+    DEFINITIONS,
+    RULES,
+    Throughput,
+    comparable,
+    first_step,
+    repeat_tps,
+    throughput,
+    timeline,
+)
 from visualize.charts.figure import RULE, SERIES_STYLES, Style, bar_marker, base_figure, by_step, whole_ticks
 from visualize.comparison import not_a_race
 from visualize.view import Draw, Options, View, choice_option
@@ -94,8 +103,9 @@ def latency(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool =
 
 
 def number_bars(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool = False) -> go.Figure:
-    """TPS, TTFT, TPF and NFE, a bar for each lane; the whiskers of TPS reach from its slowest to its fastest lap."""
+    """TPS, TTFT, TPF and NFE, a bar for each lane; the whiskers of TPS reach from its slowest to its fastest repeat."""
     titles = [title for title, _, _ in NUMBERS]
+    rates = {name: repeat_tps(trace, eos=eos, decode_only=decode_only) for name, trace in lanes.items()}
     figure = make_subplots(rows=1, cols=len(NUMBERS), subplot_titles=titles, horizontal_spacing=0.07)
     for title, style in lane_styles(lanes).items():
         found = throughput(lanes[title], eos=eos, decode_only=decode_only)
@@ -107,7 +117,7 @@ def number_bars(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bo
                 legendgroup=title,
                 showlegend=column == 1,
                 marker=bar_marker(style),
-                error_y=_whisker(found, laps(lanes[title], eos=eos, decode_only=decode_only)) if column == 1 else None,
+                error_y=_whisker(found, rates[title]) if column == 1 else None,
                 texttemplate=f"%{{y:{form}}}",
                 textposition="inside",
                 insidetextanchor="start",
@@ -129,16 +139,16 @@ def race_note(lanes: Mapping[str, Trace], *, eos: bool = True, decode_only: bool
     rules = ("decode_only" if decode_only else "end_to_end", "eos" if eos else "no_eos", "cut")
     sentences += [RULES[name] for name in rules]
     sentences += [DEFINITIONS[name] for name in (("ttft", "tpf") if decode_only else ("tps", "ttft", "tpf", "nfe"))]
-    if any(laps(trace, eos=eos, decode_only=decode_only) for trace in lanes.values()):
-        sentences.append(RULES["laps"])
+    if any(repeat_tps(trace, eos=eos, decode_only=decode_only) for trace in lanes.values()):
+        sentences.append(RULES["repeats"])
     return " ".join(sentences)
 
 
-def _whisker(found: Throughput, laps: list[float]) -> dict[str, Any] | None:
-    """From the slowest to the fastest lap, around the trace's own number."""
-    if len(laps) < 2:
+def _whisker(found: Throughput, repeats: list[float]) -> dict[str, Any] | None:
+    """From the slowest to the fastest repeat, around the trace's own number."""
+    if len(repeats) < 2:
         return None
-    up, down = max(0.0, max(laps) - found.tps), max(0.0, found.tps - min(laps))
+    up, down = max(0.0, max(repeats) - found.tps), max(0.0, found.tps - min(repeats))
     return {"type": "data", "symmetric": False, "array": [up], "arrayminus": [down]}
 
 

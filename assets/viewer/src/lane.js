@@ -245,7 +245,7 @@ export class LaneView {
   spread({ spread, frames }) {
     const node = this.find(".bs-spread");
     node.hidden = !spread;
-    if (spread) setText(node, `${spread.low.toFixed(1)} to ${spread.high.toFixed(1)} in ${spread.laps} laps`);
+    if (spread) setText(node, `${spread.low.toFixed(1)} to ${spread.high.toFixed(1)} in ${spread.repeats} repeats`);
     node.classList.toggle("early", this.shown < frames.length - 1);
   }
 }

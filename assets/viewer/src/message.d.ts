@@ -73,7 +73,7 @@ export interface LaneEnd {
   /** Whether the answer is the reference answer; null if there is none. */
   same: boolean | null;
   /** Tokens per second of the slowest and the fastest timed repeat. */
-  spread: { low: number; high: number; laps: number } | null;
+  spread: { low: number; high: number; repeats: number } | null;
 }
 
 /** The layout of a lane's canvas. Positions count from the start of the prompt. */

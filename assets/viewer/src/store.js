@@ -16,7 +16,7 @@ import { REPLACED } from "./glyphs.js";
  * @property {number} [recorder] seconds
  * @property {string | null} [gate]
  * @property {boolean | null} [same]
- * @property {{low: number, high: number, laps: number} | null} [spread]
+ * @property {{low: number, high: number, repeats: number} | null} [spread]
  */
 
 /** A lane that has begun. @typedef {Lane & {head: Head}} BegunLane */

@@ -139,7 +139,7 @@ def test_a_prompt_takes_its_median_lap(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = count(1)
     monkeypatch.setattr("dllm.bench.runner.measured", lambda run: replace(measured(run), seconds=next(clock)))
     (row,) = last(engine(LLAMA), Plan(rounds=3)).benchmark.rows
-    assert row.seconds == (1 + 3) + (2 + 3) + (3 + 3)  # laps of the first prompt are 1, 4 and 7
+    assert row.seconds == (1 + 3) + (2 + 3) + (3 + 3)  # repeats of the first prompt are 1, 4 and 7
 
 
 def test_each_result_holds_the_ones_before_and_reads_as_it_was_written(tmp_path: Path) -> None:

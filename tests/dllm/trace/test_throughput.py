@@ -21,7 +21,7 @@ from dllm.trace.throughput import (
     Throughput,
     comparable,
     first_step,
-    laps,
+    repeat_tps,
     throughput,
     timeline,
 )
@@ -213,9 +213,9 @@ def test_a_block_that_writes_past_the_cap_counts_up_to_it() -> None:
 def test_laps_are_rates_of_the_same_tokens() -> None:
     trace = by_hand()
     trace = trace.model_copy(update={"timing": trace.timing.model_copy(update={"laps": [2.0, 1.0, 4.0]})})
-    assert laps(trace) == [1.5, 3.0, 0.75]
-    assert laps(trace, eos=False) == [1.0, 2.0, 0.5]
-    assert laps(trace, decode_only=True) == []
+    assert repeat_tps(trace) == [1.5, 3.0, 0.75]
+    assert repeat_tps(trace, eos=False) == [1.0, 2.0, 0.5]
+    assert repeat_tps(trace, decode_only=True) == []
 
 
 def test_words_are_there_once() -> None:

@@ -24,9 +24,9 @@ RULES = [{"eos": eos, "decode_only": only} for eos in (True, False) for only in 
 every_rule = pytest.mark.parametrize("rule", RULES)
 
 
-def warmed(trace: Trace, *, warm_up: int = 3, laps: tuple[float, ...] = ()) -> Trace:
+def warmed(trace: Trace, *, warm_up: int = 3, repeats: tuple[float, ...] = ()) -> Trace:
     environment = trace.environment.model_copy(update={"warm_up": warm_up})
-    timing = trace.timing.model_copy(update={"laps": list(laps)})
+    timing = trace.timing.model_copy(update={"laps": list(repeats)})
     return trace.model_copy(update={"environment": environment, "timing": timing})
 
 
@@ -35,8 +35,10 @@ def lanes() -> dict[str, Trace]:
     ways: dict[str, dict[str, Any]] = {"Block diffusion": {}, "Autoregressive": {"block_size": 1}}
     found = {title: decoded(FAST_DLLM_V2, "block", [1, 2, 3], **changes) for title, changes in ways.items()}
     whole = sum(step.seconds for step in found["Block diffusion"].steps)
-    laps = (0.25 * whole, whole, 2 * whole)
-    return {title: warmed(trace, laps=laps if title == "Block diffusion" else ()) for title, trace in found.items()}
+    repeats = (0.25 * whole, whole, 2 * whole)
+    return {
+        title: warmed(trace, repeats=repeats if title == "Block diffusion" else ()) for title, trace in found.items()
+    }
 
 
 @every_rule
@@ -107,7 +109,7 @@ def test_the_note_says_exactly_what_is_counted(lanes: dict[str, Trace], rule: di
     assert ("is not counted" in said) != rule["eos"]
     assert ("comes after the first token" in said) == rule["decode_only"]
     assert ("the prompt's own included" in said) != rule["decode_only"]
-    assert ("slowest and the fastest" in said) != rule["decode_only"]  # laps are known as a whole only
+    assert ("slowest and the fastest" in said) != rule["decode_only"]  # repeats are known as a whole only
     assert said.startswith("Counted")
 
 
