@@ -86,7 +86,8 @@ def control(field: Field[Any]) -> Any:
     if "choices" in meta:
         choices = [(_words(c), c) for c in meta["choices"]]
         return _dropdown(choices, default, **words)
-    low, high, step = meta["minimum"], min(meta["maximum"], MAXIMA.get(field.name, meta["maximum"])), meta["step"]
+    low, high, step = meta["bounds"]
+    high = min(high, MAXIMA.get(field.name, high))
     if default is None:
         return _dropdown([(str(v), v) for v in round_values(low, high, step)], default, **words)
     bounds = {"minimum": low, "maximum": high, "step": step}

@@ -1,4 +1,4 @@
-"""The decoder: plan, then apply what was read out, until the answer is written. No torch, no I/O."""
+"""The decoder: plan a pass, apply its readout, until the answer is complete. No torch, no I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ _VERIFIED_CACHES = (None, Choice("none"), Choice("block"))
 
 @dataclass(frozen=True, slots=True)
 class ModelTraits:
-    """What a decoder must know of a model. mask_id None: it is autoregressive. attentions: the preferred one first.
+    """What decoders need to know about a model. mask_id None: autoregressive. attentions: the preferred one first.
 
-    sub_block_cache: whether the sub-block cache pays on the device (it does on a CPU, not on a GPU at batch 1).
-    multiple: of what the device wants the number of queries to be a multiple, where a policy chooses them one by one.
+    sub_block_cache: whether the sub-block cache is faster on the device (on a CPU, not on a GPU at batch 1).
+    multiple: d²Cache rounds the number of queries up to a multiple of this.
     """
 
     family: str
@@ -36,12 +36,12 @@ class ModelTraits:
 
     @property
     def causal(self) -> bool:
-        """Whether the model decodes autoregressively too, so that it can say how likely a text is."""
+        """Whether the model can also decode autoregressively, and so give the probability of a text."""
         return bool(set(self.attentions) & set(CAUSAL))
 
 
 def resolve(settings: Settings, traits: ModelTraits) -> Settings:
-    """The settings with every None filled in as the model prefers.
+    """The settings with every None replaced by the model's default.
 
     Raises:
         SettingsError: a value or a combination that the model does not allow.
@@ -138,11 +138,7 @@ def _attention(settings: Settings, traits: ModelTraits) -> tuple[str, Choice | N
 
 
 def _check_prompt(prompt: Sequence[int], settings: Settings, traits: ModelTraits) -> None:
-    """Refuse a prompt the model cannot take. `settings` must be resolved.
-
-    Raises:
-        SettingsError: empty, too long, or ids outside the vocabulary.
-    """
+    """Raises SettingsError if the prompt is empty, too long, or has ids outside the vocabulary."""
     if not prompt:
         raise SettingsError("the prompt is empty; allowed: at least one token")
     if wrong := [i for i in prompt if type(i) is not int or not 0 <= i < traits.vocab]:
@@ -159,10 +155,10 @@ def _check_prompt(prompt: Sequence[int], settings: Settings, traits: ModelTraits
 
 
 def make_canvas(prompt: Sequence[int], settings: Settings, traits: ModelTraits) -> Canvas:
-    """The canvas that resolved settings decode on, nothing of it written yet.
+    """An empty canvas for a prompt under resolved settings.
 
     Raises:
-        SettingsError: the prompt does not suit the model.
+        SettingsError: see `_check_prompt`.
     """
     _check_prompt(prompt, settings, traits)
     assert settings.attention is not None and settings.stop_ids is not None
@@ -178,7 +174,9 @@ def make_canvas(prompt: Sequence[int], settings: Settings, traits: ModelTraits) 
 
 
 class Decoder:
-    """One sequence being written. Drive it with `while plan := decoder.plan(): step = decoder.apply(answer(plan))`."""
+    """Decodes one sequence: `while plan := decoder.plan(): step = decoder.apply(answer(plan))`."""
+
+    scratch = 0  # KV cache entries needed besides those of the canvas
 
     def __init__(self, prompt: Sequence[int], settings: Settings, traits: ModelTraits) -> None:
         """`settings` must be resolved.
@@ -199,11 +197,6 @@ class Decoder:
     def needs_rollout(self) -> bool:
         """Whether readouts must carry attention rollout."""
         return self.policy.needs_rollout
-
-    @property
-    def scratch(self) -> int:
-        """Entries needed besides those of the canvas."""
-        return 0
 
     @property
     def needs_entropy(self) -> bool:
@@ -233,7 +226,7 @@ class Decoder:
         return plan
 
     def apply(self, readout: Readout) -> Step:
-        """Commit tokens of a readout and give the record of the turn.
+        """Commit tokens of a readout.
 
         Raises:
             RuntimeError: the cache policy reached no mask, so that decoding would never end.
@@ -248,7 +241,7 @@ class Decoder:
         return replace(step, seconds=perf_counter() - self._began - readout.overhead)
 
     def _eligible(self, positions: list[int]) -> list[int]:
-        """Nothing after a stop token is written, but by v2, which writes its sub-block to the end."""
+        """Positions before the stop token; block-causal decoding fills its sub-block to the end."""
         stop = self.canvas.stop_at
         if stop is None or self.canvas.block_causal:
             return positions

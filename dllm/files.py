@@ -1,4 +1,4 @@
-"""Writing results: a file is replaced whole or not at all, and never one that is being read."""
+"""Writing results: a file is replaced whole or not at all, and never an input."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -9,14 +9,10 @@ from secrets import token_hex
 
 @contextmanager
 def atomic_write(path: str | Path, *, keep_on: tuple[type[BaseException], ...] = ()) -> Iterator[Path]:
-    """A temporary file's path in the same folder; what is written there becomes `path` when the block ends.
+    """Yield a temporary path in the same folder, which replaces `path` when the block ends.
 
-    When the block raises, or the process is killed, `path` stays as it was. The mode bits of an old file are kept, and
-    a symbolic link goes on pointing to its file. A device or a pipe is written as it is.
-
-    Args:
-        path: the file to write.
-        keep_on: exceptions after which what was written so far becomes `path`, too.
+    If the block raises, or the process is killed, `path` stays as it was. Mode bits and symbolic links are kept. A
+    device or a pipe is written directly. keep_on: exceptions after which the file is replaced too.
 
     Raises:
         OSError: the folder does not exist or cannot be written; names `path`, not the temporary file.
@@ -35,7 +31,7 @@ def atomic_write(path: str | Path, *, keep_on: tuple[type[BaseException], ...] =
             raise
         _move(part, target)
     except OSError as error:
-        if str(error.filename) == str(part):  # a name that nobody has heard of
+        if str(error.filename) == str(part):  # a name the user does not know
             error.filename = str(path)
         raise
     finally:
@@ -62,15 +58,10 @@ def would_replace(path: Path, other: Path) -> bool:
 
 
 def check_output(name: str, path: Path, inputs: Mapping[str, str | Path] | None = None) -> None:
-    """Refuse a place for a result before the work begins.
-
-    Args:
-        name: what the place is called in the message.
-        path: where the result is to be written.
-        inputs: files that the work reads, by what they are called in the message.
+    """Check an output path before the work begins. name, and the keys of inputs: what messages call the files.
 
     Raises:
-        ValueError: the place is a folder, is in no folder, or is the same file as an input.
+        ValueError: the path is a folder, is in no folder, or is the same file as an input.
     """
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"{name} is {str(path)!r}; allowed: a file in a folder that exists")
@@ -78,11 +69,7 @@ def check_output(name: str, path: Path, inputs: Mapping[str, str | Path] | None 
 
 
 def check_not_input(name: str, path: Path, inputs: Mapping[str, str | Path]) -> None:
-    """Refuse a place for a result that is one of the files that the work reads; see `check_output`.
-
-    Raises:
-        ValueError: it is the same file as an input, also by a link.
-    """
+    """Raises ValueError if an output path is the same file as an input, also by a link; see `check_output`."""
     for what, read in inputs.items():
         if is_same_file(path, Path(read)):
             raise ValueError(f"{name} is {str(path)!r}, the same file as {what} {str(read)!r}; allowed: another file")

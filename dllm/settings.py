@@ -1,4 +1,4 @@
-"""What a visitor may choose about one decoding, checked where it enters. Field metadata feeds the page's controls."""
+"""The settings of one decoding, checked on entry. Field metadata feeds the page's controls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,9 +15,9 @@ class SettingsError(ValueError):
     """A value that is not allowed; the message names the value and what is."""
 
 
-def knob(default: Any, label: str, help: str, **bounds: Any) -> Any:
-    """A dataclass field with what the page and the checks need: label, help, minimum, maximum, step, choices."""
-    return field(default=default, metadata={"label": label, "help": help, **bounds})
+def knob(default: Any, label: str, help: str, **limits: Any) -> Any:
+    """A dataclass field with metadata for its control and check. limits: bounds=(minimum, maximum, step) or choices."""
+    return field(default=default, metadata={"label": label, "help": help, **limits})
 
 
 def check_knobs(settings: Any) -> None:
@@ -32,9 +32,9 @@ def check_knobs(settings: Any) -> None:
             continue
         if "choices" in meta and value not in meta["choices"]:
             raise SettingsError(f"{f.name} is {value!r}; allowed: {', '.join(map(str, meta['choices']))}")
-        if "minimum" in meta:
-            low, high = meta["minimum"], meta["maximum"]
-            whole = isinstance(meta["step"], int)
+        if "bounds" in meta:
+            low, high, step = meta["bounds"]
+            whole = isinstance(step, int)
             kinds = (int,) if whole else (int, float)
             if isinstance(value, bool) or not isinstance(value, kinds):
                 raise SettingsError(f"{f.name} is {value!r}; allowed: {'an integer' if whole else 'a number'}")
@@ -83,12 +83,10 @@ class Choice:
 class Settings:
     """Everything that decides a decoding besides the model and the prompt. `None` means: as the model prefers."""
 
-    gen_length: int = knob(64, "Answer length", "Most tokens to write; a hard cap.", minimum=1, maximum=4096, step=1)
-    block_size: int = knob(
-        32, "Block size", "Tokens denoised together; 1 is autoregressive.", minimum=1, maximum=4096, step=1
-    )
+    gen_length: int = knob(64, "Answer length", "Most tokens to write; a hard cap.", bounds=(1, 4096, 1))
+    block_size: int = knob(32, "Block size", "Tokens denoised together; 1 is autoregressive.", bounds=(1, 4096, 1))
     sub_block_size: int | None = knob(
-        None, "Sub-block size", "Part of a block filled at a time; must divide it.", minimum=1, maximum=4096, step=1
+        None, "Sub-block size", "Part of a block filled at a time; must divide it.", bounds=(1, 4096, 1)
     )
     attention: str | None = knob(
         None,
@@ -100,12 +98,12 @@ class Settings:
     cache: Choice | None = None
     unmask: Choice | None = None
     temperature: float = knob(
-        0.0, "Temperature", "0 takes the likeliest token; above 0 samples.", minimum=0.0, maximum=5.0, step=0.05
+        0.0, "Temperature", "0 takes the likeliest token; above 0 samples.", bounds=(0.0, 5.0, 0.05)
     )
     top_p: float | None = knob(
-        None, "Nucleus (top-p)", "Keep the likeliest tokens up to this mass.", minimum=0.0, maximum=1.0, step=0.01
+        None, "Nucleus (top-p)", "Keep the likeliest tokens up to this mass.", bounds=(0.0, 1.0, 0.01)
     )
-    seed: int = knob(0, "Seed", "Same seed, same answer.", minimum=0, maximum=2**63 - 1, step=1)
+    seed: int = knob(0, "Seed", "Same seed, same answer.", bounds=(0, 2**63 - 1, 1))
     stop_ids: tuple[int, ...] | None = None
     record: tuple[str, ...] = ()
 
@@ -141,10 +139,9 @@ class Settings:
         if unknown := sorted(set(data) - known):
             raise SettingsError(f"unknown field {unknown[0]!r}; allowed: {', '.join(sorted(known))}")
         values = dict(data)
-        if values.get("cache") is not None:
-            values["cache"] = Choice.of(values["cache"], "cache")
-        if values.get("unmask") is not None:
-            values["unmask"] = Choice.of(values["unmask"], "unmask")
+        for name in ("cache", "unmask"):
+            if values.get(name) is not None:
+                values[name] = Choice.of(values[name], name)
         if values.get("stop_ids") is not None:
             values["stop_ids"] = _ids(values["stop_ids"], "stop_ids")
         if "record" in values:

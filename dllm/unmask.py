@@ -28,12 +28,11 @@ class Candidates:
 
 
 def _score() -> Any:
-    return knob("confidence", "Score", "What counts as sure: probability, lead over the second, or 1/perplexity.",
-                choices=SCORES)  # fmt: skip
+    return knob("confidence", "Score", "Probability, lead over the second token, or 1/perplexity.", choices=SCORES)
 
 
 def _k() -> Any:
-    return knob(1, "At least", "Commit never fewer than this many tokens a step.", minimum=1, maximum=4096, step=1)
+    return knob(1, "At least", "Commit never fewer than this many tokens a step.", bounds=(1, 4096, 1))
 
 
 def certainty_density(known: np.ndarray, sigma: float) -> np.ndarray:
@@ -74,9 +73,7 @@ class _Rule:
 class Threshold(_Rule):
     """Every score above the threshold (strictly), and never fewer than the best k (Fast-dLLM, arXiv 2505.22618)."""
 
-    threshold: float = knob(
-        0.9, "Threshold", "Commit every token scored above this.", minimum=0.0, maximum=1.0, step=0.01
-    )
+    threshold: float = knob(0.9, "Threshold", "Commit every token scored above this.", bounds=(0.0, 1.0, 0.01))
     k: int = _k()
     score: str = _score()
 
@@ -89,7 +86,7 @@ class Threshold(_Rule):
 class TopK(_Rule):
     """The best k of a step."""
 
-    k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", minimum=1, maximum=4096, step=1)
+    k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", bounds=(1, 4096, 1))
     score: str = _score()
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
@@ -100,9 +97,7 @@ class TopK(_Rule):
 class Factor(_Rule):
     """The longest sorted prefix with (n + 1)(1 - c_n) < factor throughout (Fast-dLLM, arXiv 2505.22618, Thm. 1)."""
 
-    factor: float = knob(
-        1.0, "Factor", "How much joint doubt is allowed; larger commits more.", minimum=0.0, maximum=64.0, step=0.05
-    )
+    factor: float = knob(1.0, "Factor", "Joint doubt allowed; larger commits more.", bounds=(0.0, 64.0, 0.05))
     score: str = _score()
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
@@ -116,7 +111,7 @@ class Factor(_Rule):
 class EntropyBound(_Rule):
     """The longest sorted prefix whose entropies, the largest left out, sum to at most γ (EB-Sampler, 2505.24857)."""
 
-    gamma: float = knob(0.1, "γ", "Nats of joint entropy a step may leave open.", minimum=0.0, maximum=100.0, step=0.01)
+    gamma: float = knob(0.1, "γ", "Nats of joint entropy a step may leave open.", bounds=(0.0, 100.0, 0.01))
     score: str = _score()
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
@@ -132,9 +127,9 @@ class CertaintyPrior(_Rule):
     """The best k by score × certainty density (d²Cache, arXiv 2509.23094, Eq. 4)."""
 
     sigma: float = knob(
-        10.0, "σ", "Reach of a decided token; small is nearly left to right.", minimum=0.1, maximum=1000.0, step=0.1
+        10.0, "σ", "Reach of a decided token; small is nearly left to right.", bounds=(0.1, 1000.0, 0.1)
     )
-    k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", minimum=1, maximum=4096, step=1)
+    k: int = knob(1, "Tokens per step", "Commit this many tokens a step.", bounds=(1, 4096, 1))
     score: str = _score()
 
     def __call__(self, candidates: Candidates) -> np.ndarray:
@@ -149,14 +144,9 @@ class Verify(_Rule):
     A draft, or a group of masks for a case of what may turn out right, is left out where its chance is below `least`.
     """
 
-    drafts: int = knob(2, "Drafts", "Guesses tested in a pass.", minimum=1, maximum=8, step=1)
+    drafts: int = knob(2, "Drafts", "Guesses tested in a pass.", bounds=(1, 8, 1))
     least: float = knob(
-        0.1,
-        "Least chance",
-        "Leave out what is less likely to be needed than this.",
-        minimum=0.0,
-        maximum=1.0,
-        step=0.01,
+        0.1, "Least chance", "Leave out what is less likely to be needed than this.", bounds=(0.0, 1.0, 0.01)
     )
 
 

@@ -1,4 +1,4 @@
-"""Verified decoding: a model's own guesses tested against its AR answer, several tokens a pass, and the words AR's.
+"""Verified decoding: self-speculative decoding with masks as the drafter. The answer is AR's, several tokens a pass.
 
 Under hybrid attention known tokens are AR's, keys and values included. So one pass over the last verified token and the
 drafts behind it gives AR's token after each of them (speculative decoding, arXiv 2211.17192, with the model as its own
@@ -9,7 +9,7 @@ is distributed as AR's, and at 0 it is AR's answer token for token.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from time import perf_counter
 
@@ -31,7 +31,7 @@ class _MaskGroup:
 
 
 class VerifiedDecoder:
-    """One sequence being written; driven as `Decoder` is."""
+    """Decodes one sequence; same interface as `Decoder`."""
 
     needs_entropy = needs_margin = needs_rollout = False
 
@@ -89,7 +89,7 @@ class VerifiedDecoder:
         return plan
 
     def apply(self, readout: Readout) -> Step:
-        """Keep the drafts that AR says too, and its own next token; the guesses behind them are the next drafts."""
+        """Accept the drafts that match AR's tokens, plus AR's next token; the guesses behind are the next drafts."""
         assert self._pending is not None, "apply() needs a plan()"
         plan, groups = self._pending
         canvas, tested = self.canvas, tuple(self.drafts)
@@ -120,9 +120,9 @@ class VerifiedDecoder:
         return step
 
     def _groups(self, known: int) -> list[_MaskGroup]:
-        """A group for every case that is likely enough to be worth its masks.
+        """A group of masks for every case that is likely enough.
 
-        A guess of the last position is never wanted: AR says that token in the same pass that would test it.
+        The last position needs no guess: the pass that would test it predicts it.
         """
         found = []
         for right in range(len(self.drafts) + 1):
@@ -137,7 +137,7 @@ class VerifiedDecoder:
         return prod(self._sure[:right]) * wrong
 
     def _sees(self, groups: Sequence[_MaskGroup], start: int, known: int, count: int) -> np.ndarray:
-        """Known tokens and drafts see what precedes them; masks what their case holds for known, and their group."""
+        """The attention mask: known tokens and drafts are causal; masks see their case's prefix and their group."""
         visible, text = start + count, known + len(self.drafts)
         sees = np.tri(count, visible, start, dtype=bool)
         row = text - start
@@ -173,12 +173,10 @@ def _cases(groups: Sequence[_MaskGroup], readout: Readout, start: int) -> tuple[
 def _first(readout: Readout, count: int) -> Readout:
     """The part of a readout that holds AR's tokens."""
     rows = readout.alternatives
-    return Readout(
-        readout.positions[:count],
-        readout.tokens[:count],
-        readout.confidence[:count],
+    return replace(
+        readout,
+        positions=readout.positions[:count],
+        tokens=readout.tokens[:count],
+        confidence=readout.confidence[:count],
         alternatives=None if rows is None else rows[:count],
-        overhead=readout.overhead,
-        device=readout.device,
-        computed=readout.computed,
     )

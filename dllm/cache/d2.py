@@ -29,12 +29,12 @@ class D2:
     exact: ClassVar[bool] = False
     needs_rollout: ClassVar[bool] = True
     attentions: ClassVar[tuple[str, ...]] = ("bidirectional",)
-    k: int = knob(32, "k", "Masked positions recomputed a step.", minimum=1, maximum=4096, step=1)
-    p: float = knob(0.1, "p", "Share of rollout influence recomputed.", minimum=0.0, maximum=1.0, step=0.01)
-    sigma: float = knob(10.0, "σ", "Reach of a decided token.", minimum=0.1, maximum=1000.0, step=0.1)
-    inflate: int = knob(0, "Inflate", "Fill gaps up to this wide.", minimum=0, maximum=4096, step=1)
+    k: int = knob(32, "k", "Masked positions recomputed a step.", bounds=(1, 4096, 1))
+    p: float = knob(0.1, "p", "Share of rollout influence recomputed.", bounds=(0.0, 1.0, 0.01))
+    sigma: float = knob(10.0, "σ", "Reach of a decided token.", bounds=(0.1, 1000.0, 0.1))
+    inflate: int = knob(0, "Inflate", "Fill gaps up to this wide.", bounds=(0, 4096, 1))
     multiple: int = knob(
-        1, "Multiple", "Recompute more, up to a multiple of this: passes of few sizes.", minimum=1, maximum=256, step=1
+        1, "Multiple", "Recompute more, up to a multiple of this: passes of few sizes.", bounds=(1, 256, 1)
     )
     confidence: np.ndarray | None = field(default=None, init=False, repr=False)  # (G,), latest known
     reasons: dict[str, list[int]] | None = field(default=None, init=False, repr=False)

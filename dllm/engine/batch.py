@@ -1,4 +1,4 @@
-"""A batch: runs of one network driven together, one forward pass a step for all of them."""
+"""Static batching: runs of one network decoded together, one forward pass a step for all of them."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,12 @@ from dllm.engine.run import Run
 def decode_together(runs: Iterable[Run], *, rows: int = 16) -> Iterator[Run]:
     """Decode runs, at most `rows` at a time, and yield each run when it finishes (completion order).
 
-    Each writes what it would write alone. Settings may differ from run to run. A run that is finished makes room for
-    the next. `Step.seconds`, and so all times of a trace, are those of the whole batch's passes: honest about how
-    long one waited, but not what the run would have taken alone.
+    Each gives the tokens it would give alone. Settings may differ. A finished run makes room for the next. The times in
+    steps and traces are those of the shared passes.
 
     Raises:
         ValueError: rows below 1, or runs of more than one network.
-        RuntimeError: a run was begun before, or its cache policy reached no mask; says which run, counted from 0.
+        RuntimeError: a run was begun before, or its cache policy reached no mask; names the run, counted from 0.
     """
     if rows < 1:
         raise ValueError(f"rows is {rows}; allowed: 1 or more")
@@ -38,10 +37,10 @@ def _decode(waiting: deque[tuple[int, Run]], rows: int) -> Iterator[Run]:
         while waiting and len(going) < rows:
             index, run = waiting.popleft()
             with _named(index):
-                going[index] = run, BatchRow.begin(run)
+                going[index] = run, BatchRow(run, run.session())
         advance([row for _, row in going.values()])
         done = [index for index, (run, row) in going.items() if _finished(index, run, row)]
-        yield from [going.pop(index)[0] for index in done]  # their KV caches are free before the first is given
+        yield from [going.pop(index)[0] for index in done]  # all their KV caches are freed first
 
 
 def _finished(index: int, run: Run, row: BatchRow) -> bool:
@@ -52,7 +51,7 @@ def _finished(index: int, run: Run, row: BatchRow) -> bool:
 
 @contextmanager
 def _named(index: int) -> Iterator[None]:
-    """Put a run's index before its error; one that has a type of its own (out of memory) stays as it is."""
+    """Put a run's index before its RuntimeError; a subclass (out of memory) stays as it is."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""The engine: names → objects. The only module that knows all floors; the network's modules are imported lazily."""
+"""The engine: loads a model by name and makes runs. The network's modules are imported lazily."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from dllm.engine.registry import MODELS, ModelEntry
 from dllm.engine.run import Run, model_record
 from dllm.settings import Settings, SettingsError
 from dllm.step import Step
-from dllm.trace.schema import Environment
+from dllm.trace.schema import ROOT, Environment
 
 if TYPE_CHECKING:
     from dllm.models.loader import Model
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dllm.models.runner import Runner
     from dllm.models.transformer import Transformer
 
-ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "assets/models/smollm2-135m-blockdiffusion"
 TWIN, DRAFTS, FULL = "twin.safetensors", "drafts.safetensors", "full.safetensors"
 _RANDOM = "random:"  # before a model's name: its shape without its weights
@@ -31,19 +30,19 @@ _MULTIPLE = 32  # of queries that d²Cache chooses, where passes are replayed: s
 
 @dataclass(frozen=True, slots=True)
 class ForwardOptions:
-    """How forward passes are made; None is the best there is.
+    """How forward passes are made; None: chosen by device.
 
-    attention: "eager", "sdpa" or "flash". graphs: whether passes of a usual shape are replayed from CUDA graphs.
+    attention: "eager", "sdpa" or "flash". graphs: whether frequent shapes are replayed from CUDA graphs.
     """
 
     attention: str | None = None
     graphs: bool | None = None
 
     def runner(self, net: "Transformer") -> "Runner":
-        """What runs a network's passes in this way.
+        """A runner of a network with these options.
 
         Raises:
-            ValueError: the device does not have what was asked for.
+            ValueError: the device does not support an option.
         """
         from dllm.models.graph_cache import GraphCache
         from dllm.models.runner import Runner
@@ -56,15 +55,15 @@ class ForwardOptions:
 
 
 class Engine:
-    """A loaded model, ready to run requests. Runs are independent and share nothing but the weights."""
+    """A loaded model, ready to run requests. Runs share only the weights."""
 
     def __init__(
         self, model: "Model", *, full: "Model | None" = None, options: ForwardOptions = ForwardOptions()
     ) -> None:
-        """`full`: the network for full attention where it is another (the default model's second adapter).
+        """full: a separate network for full attention (the default model's second adapter).
 
         Raises:
-            ValueError: attention or graphs were asked for that the device has not.
+            ValueError: the device does not support an option.
         """
         self.model, self.tokenizer, self.full = model, model.tokenizer, full
         self._runner = options.runner(model.net)
@@ -85,14 +84,14 @@ class Engine:
         folder: Path | None = None,
         options: ForwardOptions = ForwardOptions(),
     ) -> "Engine":
-        """Load by name, folder, GGUF file or `organisation/name@commit`; what is None is chosen as suits.
+        """Load by name, folder, GGUF file or `organisation/name@commit`. device and dtype None: chosen by the machine.
 
-        `random:NAME` is a network of that model's shape with random weights and no tokenizer. folder: of the default
-        model's adapters, another than its own, over the same base.
+        `random:NAME` is a network of that model's shape with random weights and no tokenizer. folder: other adapters
+        for the default model.
 
         Raises:
-            ValueError: not a model, or adapters for a model that takes none; says what is allowed.
-            OSError: the model hub has it not, or cannot be reached.
+            ValueError: not a model, or a folder of adapters for another model than the default.
+            OSError: the model hub does not have it, or cannot be reached.
         """
         from dllm.models import loader
         from dllm.models.device import set_threads
@@ -109,31 +108,31 @@ class Engine:
             source = f"{name}@{MODELS[name].revision}" if name in MODELS else name
             return cls(loader.load(source, device=device, dtype=dtype, progress=progress), options=options)
         from dllm.models.adapter import attach, merge
-        from dllm.models.base_model import fetch_base
+        from dllm.models.base_model import fetch_base_model
 
         folder = folder or SHIPPED
-        base = loader.load(fetch_base(progress), device=device, dtype=dtype)
+        base = loader.load(fetch_base_model(progress), device=device, dtype=dtype)
         twin = replace(merge(base, folder / TWIN), id="default")
         full = merge(twin, folder / FULL)
         return cls(attach(twin, folder / DRAFTS), full=full, options=options)
 
     @cached_property
     def traits(self) -> ModelTraits:
-        """What decoders must know of the model, with all attentions that its networks were trained for."""
+        """The model's traits, with the attentions of both networks."""
         own = self._traits(self.model)
         if self.full is None:
             return own
         return replace(own, attentions=(*own.attentions, *self._traits(self.full).attentions))
 
     def network(self, attention: str | None) -> "Model":
-        """The network that decodes under an attention of `traits`; AR is block size 1 of the same."""
-        other = self.full is not None and attention in self._traits(self.full).attentions
-        return self.full if self.full is not None and other else self.model
+        """The network that decodes under an attention of `traits`."""
+        full = self.full
+        return full if full is not None and attention in self._traits(full).attentions else self.model
 
     def runner(self, attention: str | None = None) -> "Runner":
-        """What runs the passes of `network(attention)`."""
-        other = self._full_runner is not None and self.network(attention) is self.full
-        return self._full_runner if self._full_runner is not None and other else self._runner
+        """The runner of `network(attention)`."""
+        full = self._full_runner
+        return full if full is not None and self.network(attention) is self.full else self._runner
 
     @property
     def autoregressive(self) -> bool:
@@ -154,7 +153,7 @@ class Engine:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The model and the machine, for people."""
+        """The model and the machine as plain data."""
         return {
             **model_record(self.model).model_dump(),
             **self.environment().model_dump(),
@@ -165,10 +164,7 @@ class Engine:
         }
 
     def warm(self, *, peaks: bool = True) -> None:
-        """Run a few passes, so that the first timed run does not pay for first calls.
-
-        peaks: also measure the machine's peak FLOP/s and bandwidth, for the rooflines of traces (0.3 s, once).
-        """
+        """Run a few passes, so that no timed run pays for first calls. peaks: measure the machine's peaks too."""
         lengths = {1: 2, 8: 8} if not self._runner.replays else {1: 16, 8: 64, 32: 96}  # graphs: until captured
         for size, length in lengths.items():
             if size == 1 or not self.autoregressive:
@@ -188,10 +184,10 @@ class Engine:
         return sum(log_probabilities(self.model.net, [(prompt, answer)])[0]) / len(answer)
 
     def run(self, prompt: str | Sequence[int], settings: Settings) -> Run:
-        """One decoding, not begun yet. Text is put into the chat template; ids are taken as they are.
+        """A new run. Text goes through the chat template; ids are used as they are.
 
         Raises:
-            SettingsError: the prompt or a setting is not allowed; says what is.
+            SettingsError: the prompt or a setting is not allowed.
         """
         resolved = resolve(settings, self.traits)
         model = self.network(resolved.attention)
@@ -200,10 +196,7 @@ class Engine:
         return Run(model, runner, ids, resolved, traits=traits, environment=self.environment())
 
     def steps(self, run: Run) -> Iterator[Step]:
-        """The steps of a run, in passes that serve every other run that is being decoded in this way, too.
-
-        Alone a run is decoded as by iterating over it. For one thread.
-        """
+        """The steps of a run, batched with the other runs that are decoded by this method. For one thread."""
         return self._scheduler.decode(run)
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:
@@ -218,7 +211,7 @@ class Engine:
         return self.tokenizer.chat(prompt)
 
     def environment(self) -> Environment:
-        """Where it runs."""
+        """The device, versions and options, as traces record them."""
         from dllm.models.device import machine_info
 
         flops, read = self._peaks or (None, None)
@@ -244,15 +237,10 @@ def _entry(name: str) -> ModelEntry:
 
 @cache
 def _commit() -> str | None:
-    """The project's commit, where it runs from a checkout."""
+    """The project's commit; None outside a checkout."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     try:
-        out = subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-        return out.stdout.strip() or None
+        out = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
+    return out.stdout.strip() or None

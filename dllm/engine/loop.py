@@ -1,4 +1,4 @@
-"""The loop: plan, pass, commit, record. It drives one run or many, each pass serving all that wait for one."""
+"""The decoding loop: plan, forward pass, commit, record. A pass serves all runs that wait for one."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,68 +17,46 @@ _T = TypeVar("_T")
 
 
 class RunLike(Protocol):
-    """What the loop drives: a run (`dllm.engine.run.Run`).
-
-    rows: the most runs that one of its passes served.
-    """
+    """The part of `dllm.engine.run.Run` that the loop needs. rows: the largest batch that served it."""
 
     runner: "Runner"
     rows: int
 
-    def session(self) -> "Session":
-        """The device's side of it, once."""
-        ...
-
-    def plan(self) -> Plan | None:
-        """The next forward pass, or None when the answer is complete."""
-        ...
-
-    def commit(self, readout: Readout) -> Step:
-        """Commit tokens of the answer to `plan()`."""
-        ...
-
-    def record(self, step: Step) -> object:
-        """Keep the record of a step and return it."""
-        ...
+    def session(self) -> "Session": ...
+    def plan(self) -> Plan | None: ...
+    def commit(self, readout: Readout) -> Step: ...
+    def record(self, step: Step) -> object: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchRow:
-    """A run that is being decoded, with its KV cache.
-
-    made: the steps that were made in shared passes and not taken yet, or the error that ended the run.
-    """
+    """A run with its session. made: steps made in shared passes and not taken yet, or the error that ended it."""
 
     run: RunLike
     session: "Session"
     made: deque[Step | Exception] = field(default_factory=deque)
 
-    @classmethod
-    def begin(cls, run: RunLike) -> "BatchRow":
-        """Raises RuntimeError where the run was begun before."""
-        return cls(run, run.session())
-
     def take(self) -> Step | None:
-        """The next step that was made; None where there is none. An error that ended the run is raised."""
+        """The next step made, if any. Raises the error that ended the run."""
         found = self.made.popleft() if self.made else None
         if isinstance(found, Exception):
             raise found
         return found
 
     def attempt(self, work: Callable[[], _T]) -> _T | None:
-        """The result of some work for this row; None where it failed, and the error waits to be taken."""
+        """The result of some work for this row; None if it failed: `take` then raises its error."""
         try:
             return work()
-        except Exception as error:  # of whatever kind: it must not end the other rows
-            clear_frames(error.__traceback__)  # they hold the device's memory, and the error may wait for long
+        except Exception as error:  # of any kind: it must not end the other rows
+            clear_frames(error.__traceback__)  # they hold device memory, and the error may wait long
             self.made.append(error)
             return None
 
 
 class Scheduler:
-    """Runs decoded together as they come and go: a pass serves all that wait for one and are of the same network.
+    """Continuous batching: runs join and leave at any step; a pass serves all waiting runs of one network.
 
-    For one thread: taking a step of one run makes the pass for the others too, which find their steps made.
+    For one thread: taking a step of one run also makes the steps of the others.
     """
 
     def __init__(self) -> None:
@@ -88,9 +66,9 @@ class Scheduler:
         """The steps of a run; closing the iterator frees its KV cache and leaves the others alone.
 
         Raises:
-            RuntimeError: the run's own; never that of another.
+            RuntimeError: the run was begun before, or its own pass failed; never the error of another run.
         """
-        row = BatchRow.begin(run)
+        row = BatchRow(run, run.session())
         self.rows.append(row)
         try:
             while step := self._next(row):
@@ -106,13 +84,12 @@ class Scheduler:
 
 
 def advance(rows: Sequence[BatchRow], *, retry_alone: bool = False) -> None:
-    """Make one forward pass for all rows, which are of one network: each gets its next step, or its own error.
+    """Make one forward pass for all rows, which share a network: each gets its next step, or its own error.
 
-    A row whose answer is complete gets nothing. All decoders commit before anything is recorded, so that no step's
-    seconds contain the recording of other rows.
+    A row whose answer is complete gets nothing. All decoders commit before any recording, so that no step's seconds
+    include the recording of other rows.
 
-    retry_alone: where a pass for several rows fails (out of memory), make a pass for each, so that only those rows end
-        whose own pass fails. Otherwise its error is raised.
+    retry_alone: if a shared pass fails (out of memory), make one pass per row; otherwise the error is raised.
     """
     asked = [(row, plan) for row in rows if (plan := row.attempt(row.run.plan))]
     found = _shared(asked, retry_alone) if len(asked) > 1 else None

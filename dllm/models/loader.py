@@ -95,9 +95,9 @@ def load(
     if path.is_dir():
         return _load_folder(path, device, dtype, progress)
     if match := re.fullmatch(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})", str(source)):
-        from dllm.models.hub import fetch  # importing the hub's client takes a while
+        from dllm.models.hub import fetch_checkpoint  # importing the hub's client takes a while
 
-        folder = fetch(match[1], match[2], progress)
+        folder = fetch_checkpoint(match[1], match[2], progress)
         return replace(_load_folder(folder, device, dtype, progress), id=f"{match[1]}@{folder.name}")
     raise ValueError(
         f"model is {str(source)!r}; allowed: a folder with config.json, a .gguf file, a name from "

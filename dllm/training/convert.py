@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from dllm.bench.suite import Suite
 from dllm.files import atomic_write, check_not_input
 from dllm.models.adapter import FORMAT, MASK, merge
-from dllm.models.base_model import fetch_base
+from dllm.models.base_model import fetch_base_model
 from dllm.models.loader import Model, load
 from dllm.models.transformer import Transformer
 from dllm.training.autoregressive import Autoregressive
@@ -70,7 +70,7 @@ def convert(config: Path, *, report: Callable[[dict[str, object]], None] | None 
     read = {"base": settings.base, "twin": settings.twin, **{f"data[{n}]": at for n, at in enumerate(settings.data)}}
     inputs = {name: Path(at).expanduser() for name, at in read.items() if at is not None}
     check_not_input("out", Path(settings.out).expanduser(), inputs)
-    base = fetch_base() if settings.base is None else Path(settings.base).expanduser()
+    base = fetch_base_model() if settings.base is None else Path(settings.base).expanduser()
     if settings.workers > 1:
         torch.set_num_threads(1)
     trainer = Trainer(load(base, device=settings.device, dtype=settings.dtype), settings)

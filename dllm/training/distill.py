@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from dllm.models.adapter import merge
-from dllm.models.base_model import fetch_base
+from dllm.models.base_model import fetch_base_model
 from dllm.models.likelihood import log_probabilities
 from dllm.models.loader import Model, load
 from dllm.models.tokenizer import Tokenizer
@@ -82,7 +82,7 @@ def distill(
     Raises:
         ValueError: the base has no tokenizer, a bad file, or a number out of range.
     """
-    base = source.base or fetch_base()
+    base = source.base or fetch_base_model()
     model = load(base, device=device)
     if source.twin is not None:
         model = merge(model, source.twin)

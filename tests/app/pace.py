@@ -53,7 +53,9 @@ class Clocked:
         for answer in self.answers:
             run.plan()
             sleep(self.wait)
-            yield run.apply(answer)
+            step = run.commit(answer)
+            run.record(step)
+            yield step
         self.took.append(perf_counter() - began)
 
 

@@ -15,9 +15,9 @@ from dllm.unmask import UNMASKS
 
 @dataclass
 class Sample:
-    share: float = knob(0.5, "Share", "Some of it.", minimum=0.0, maximum=1.0, step=0.01)
-    size: int | None = knob(None, "Size", "How big.", minimum=1, maximum=64, step=1)
-    seed: int = knob(7, "Seed", "Which chance.", minimum=0, maximum=2**63 - 1, step=1)
+    share: float = knob(0.5, "Share", "Some of it.", bounds=(0.0, 1.0, 0.01))
+    size: int | None = knob(None, "Size", "How big.", bounds=(1, 64, 1))
+    seed: int = knob(7, "Seed", "Which chance.", bounds=(0, 2**63 - 1, 1))
     kind: str = knob("one_way", "Kind", "Which.", choices=("one_way", "other"))
     mode: str | None = knob(None, "Mode", "Which.", choices=("a", "b"))
     hidden: int = 3

@@ -22,7 +22,7 @@ def entries(run: Run) -> KVCache:
     """The KV cache of a run that was decoded here to its end."""
     session = run.session()
     while plan := run.plan():
-        run.apply(run.runner.forward([(session, plan)])[0])
+        run.record(run.commit(run.runner.forward([(session, plan)])[0]))
     return session.cache
 
 

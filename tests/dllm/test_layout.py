@@ -59,7 +59,7 @@ def test_every_pass_of_a_run_is_laid_out_so(prompt: list[int], block: int, cache
         else:
             for row, q in zip(plan.layout.sees.tolist(), plan.queries, strict=True):
                 assert row == [True if mask[q] else not mask[k] and k <= q for k in range(shown)]
-        run.apply(run.runner.forward([(session, plan)])[0])
+        run.record(run.commit(run.runner.forward([(session, plan)])[0]))
 
 
 @given(prompt=prompts(high=6), drafts=st.integers(1, 4), cache=st.sampled_from(["none", "block"]))
@@ -69,7 +69,8 @@ def test_a_verified_pass_shows_each_group_the_case_it_is_for(prompt: list[int], 
     run = hybrid_engine(4, echo=True).run(prompt, chosen)
     session = run.session()
     while plan := run.plan():
-        step = run.apply(run.runner.forward([(session, plan)])[0])
+        step = run.commit(run.runner.forward([(session, plan)])[0])
+        run.record(step)
         layout = plan.layout
         assert isinstance(layout, Layout)
         assert layout.slots is not None

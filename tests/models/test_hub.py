@@ -45,10 +45,10 @@ def test_a_hub_name_is_pinned_and_brings_no_code(asked: dict[str, Any]) -> None:
 
 def test_bytes_are_told_and_nothing_is_drawn(asked: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
     told: list[tuple[str, int, int]] = []
-    hub.fetch("org/name", COMMIT, lambda *words: told.append(words))
+    hub.fetch_checkpoint("org/name", COMMIT, lambda *words: told.append(words))
     assert told == [("Fetching name", 10, 30), ("Fetching name", 30, 30)]
     assert capfd.readouterr() == ("", "")
-    hub.fetch("org/name", COMMIT)
+    hub.fetch_checkpoint("org/name", COMMIT)
 
 
 @pytest.mark.parametrize(("value", "local"), [("0", True), ("1", False)])
@@ -56,7 +56,7 @@ def test_the_hub_can_be_kept_away_from(
     value: str, local: bool, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BLOCKSCOPE_HUB", value)
-    hub.fetch("org/name", COMMIT)
+    hub.fetch_checkpoint("org/name", COMMIT)
     assert asked["local_files_only"] is local
 
 

@@ -8,7 +8,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from dllm.models.base_model import fetch_base
+from dllm.models.base_model import fetch_base_model
 from dllm.models.families import LLAMA, Shape
 from dllm.models.loader import build_network, choose_device, load, tiny
 from dllm.models.tokenizer import load_tokenizer
@@ -112,7 +112,7 @@ def test_weights_are_not_copied() -> None:
 @pytest.fixture(scope="module")
 def gguf() -> Path:
     """The embedded base model."""
-    return fetch_base(hub=False)
+    return fetch_base_model(hub=False)
 
 
 def test_the_gguf_base_equals_transformers_reading_of_it(gguf: Path) -> None:

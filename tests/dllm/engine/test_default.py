@@ -83,7 +83,7 @@ def test_entries_of_finished_text_are_ars(exact: Engine, settings: Settings) -> 
     run = exact.run(QUESTION, settings)
     session = run.session()
     while plan := run.plan():
-        run.apply(run.runner.forward([(session, plan)])[0])
+        run.record(run.commit(run.runner.forward([(session, plan)])[0]))
     decoder = run.decoder
     n = decoder._encoded if isinstance(decoder, VerifiedDecoder) else decoder.policy.encoded  # type: ignore[attr-defined]
     assert n > len(run.prompt)

@@ -35,7 +35,7 @@ def test_a_record_that_counts_otherwise_is_refused() -> None:
     assert plan is not None
     (readout,) = run.runner.forward([(session, plan)])
     with pytest.raises(RuntimeError, match="step 0 records 7 positions, but the network computed 6"):
-        run.apply(replace(readout, computed=6))
+        run.record(run.commit(replace(readout, computed=6)))
     assert run.records == []
 
 

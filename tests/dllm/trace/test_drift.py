@@ -123,7 +123,7 @@ def test_a_step_equals_the_definition(spec: ModelSpec, cache: str) -> None:
         plan = run.plan()
         assert plan is not None
         (readout,) = run.runner.forward([(session, plan)])
-        run.apply(readout)
+        run.record(run.commit(readout))
         fresh, logits = fresh_pass(engine, trace, step)
         for found, mine, other in (
             (drift.keys, session.cache.keys, fresh.keys), (drift.values, session.cache.values, fresh.values),
@@ -354,7 +354,7 @@ def test_a_step_under_hybrid_attention_equals_the_definition(cache: str) -> None
     for step, record in enumerate(trace.steps):
         plan = run.plan()
         assert plan is not None
-        run.apply(run.runner.forward([(session, plan)])[0])
+        run.record(run.commit(run.runner.forward([(session, plan)])[0]))
         fresh = fresh_hybrid_pass(engine, trace, step)
         for found, mine, other in (
             (drift.keys, session.cache.keys, fresh.keys), (drift.values, session.cache.values, fresh.values),

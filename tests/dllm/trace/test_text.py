@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.models.base_model import fetch_base
+from dllm.models.base_model import fetch_base_model
 from dllm.models.families import LLAMA
 from dllm.models.tokenizer import Tokenizer, load_tokenizer
 from dllm.trace import Trace, TraceError
@@ -67,7 +67,7 @@ def test_without_fragments_pieces_are_joined_as_before() -> None:
 
 @cache
 def default() -> Tokenizer:
-    return load_tokenizer(fetch_base(), LLAMA)
+    return load_tokenizer(fetch_base_model(), LLAMA)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
