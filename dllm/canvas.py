@@ -14,10 +14,9 @@ def canvas_length(end: int, block_size: int, attention: str) -> int:
 class Canvas:
     """Ids and masks of one sequence, laid out in blocks.
 
-    Under block-causal attention blocks are multiples of `block_size` from position 0 and the canvas reaches to the
-    end of the last block, because the published decoder denoises whole blocks; else they are counted from the end of
-    the prompt and the canvas ends at `end`. A mask is a state, not an id: a prompt that
-    contains the mask token keeps it.
+    Under block-causal attention blocks start at multiples of `block_size` and the canvas ends with the last whole
+    block, as published; else blocks start at the end of the prompt and the canvas ends at `end`. A mask is a state, not
+    an id: a prompt that contains the mask token keeps it.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Canvas:
             self.stop_at = position
 
     def mask(self, position: int, mask_id: int) -> None:
-        """Take a token back that was committed."""
+        """Mask a committed position again."""
         self.ids[position] = mask_id
         self.masked[position] = 1
         if self.stop_at == position:
@@ -64,7 +63,7 @@ class Canvas:
 
     @property
     def written(self) -> int:
-        """How far it is written without a gap: the lowest masked position, or the canvas's length."""
+        """The lowest masked position, or the canvas's length."""
         first = self.masked.find(1)
         return self.length if first < 0 else first
 

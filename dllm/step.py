@@ -1,4 +1,4 @@
-"""The three records of one turn: what is asked of the network, what it answers, what was done with it."""
+"""One decoding step's records: the plan of a forward pass, its readout, and the step made from both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ Span = tuple[int, int]  # half-open: [start, end)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Who sees what in a pass whose queries do not all see alike, or share positions.
+    """The attention mask and KV slots of a pass, if the kind of attention alone does not determine them.
 
     sees:   bool (queries, visible), the entries that each query attends to.
-    masks:  which of the queries are masks, by index: there an adapter that is for masks only acts.
-    slots:  the entries that hold the queries' keys and values; None: each at its own position. Where queries share
-            positions the slots behind the text are scratch: written in this pass, seen in this pass, kept by nobody.
-    rows:   by which query each asked position is predicted; None: by the one at position - shift.
-    guesses: how many of the asked, the last ones, are only guesses and so never drawn by chance.
+    masks:  indices of the queries that are masks, at which a masks-only adapter acts.
+    slots:  the entries that hold the queries' keys and values; None: each at its own position. Slots behind the text
+            are scratch of this pass.
+    rows:   the query that predicts each asked position; None: the one at position - shift.
+    guesses: how many of the last asked positions are guesses, which are always greedy.
     """
 
     sees: "np.ndarray"
@@ -54,16 +54,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Readout:
-    """What the network says, brought to the host in one sync.
+    """The network's answer to a plan, on the host.
 
     tokens[i], confidence[i]: the proposed token at positions[i] and its probability.
     margin, entropy: best minus second probability; entropy in nats. Filled when the unmasking rule scores by them.
     alternatives: per position the k most probable (id, probability) pairs.
     rollout: attention-rollout influence per canvas position; sums to `visible`.
     attention: probabilities (layers, heads, queries, visible), an array of the device library, for the side file.
-    overhead: seconds spent on what only a recorder asked for; never part of a step's time.
-    device: seconds from handing the pass to the device to its answer on the host, overhead left out.
-    computed: how many positions of this sequence really went through the network; None where nobody counted.
+    overhead: seconds of recording; never part of a step's time.
+    device: seconds from launching the pass to its answer on the host, without overhead.
+    computed: positions of this sequence that went through the network; None if unknown.
     """
 
     positions: Sequence[int]
@@ -81,7 +81,7 @@ class Readout:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What masks guessed for the case that the first `right` drafts of a pass are right, and the next is not.
+    """The guesses for the case that the first `right` drafts of a pass are right, and the next is not.
 
     position: of the first guess; the others follow it.
     """
@@ -94,7 +94,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One turn: the plan, the readout, and the positions that were committed (or masked again) because of them.
+    """One step: the plan, the readout, and the positions committed (or masked again).
 
     seconds: planning + forward pass up to the device sync + unmasking; recording is not in it.
     tested: in verified decoding, the drafts that stood at the first of the positions read; cases: the next guesses.

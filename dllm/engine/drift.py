@@ -1,4 +1,4 @@
-"""The shadow pass: a trace replayed with its cache, and beside every step a pass that recomputes all it may see."""
+"""Cache drift: replays a trace with its cache, and compares every step with a pass that recomputes everything."""
 
 from collections.abc import Generator, Iterator, Sequence
 from copy import deepcopy
@@ -25,14 +25,13 @@ _CHUNK = 64  # positions whose components are found together
 
 
 class DriftReplay:
-    """The drift of a trace: iterate, which gives the number of steps done; then it is `drift`.
+    """Computes the drift of a trace: iterate (yields the number of steps done), then read `drift`.
 
-    Both KV caches and all that is collected live in the iterator, so closing it frees them. It computes in fp32 at
-    least, whatever the engine does: a drift is what the cache did, and not what rounding did.
+    Closing the iterator frees both KV caches. It computes in fp32 or more, so that rounding does not count as drift.
     """
 
     def __init__(self, engine: "Engine", trace: Trace) -> None:
-        """Nothing is computed yet.
+        """Check the trace; nothing is computed yet.
 
         Raises:
             SettingsError: no steps, too many, another model than the engine's, settings it does not allow, or

@@ -27,10 +27,10 @@ class RacePass:
 
 
 class Race:
-    """Iterate for its passes as they happen; then `traces`.
+    """Iterate over its passes, then read `traces`.
 
-    Lanes never run at once, so that none slows another. They take turns, and each round starts with another one, so
-    that whatever slows the machine for a while does not hit one lane alone.
+    Lanes run one at a time, in rounds that start with a different lane each, so that a slow spell of the machine does
+    not hit one lane alone.
     """
 
     def __init__(

@@ -19,8 +19,8 @@ _OFFERED = "BLOCKSCOPE_MODELS"  # names beside "default", separated by commas
 class ModelEntry:
     """A model that can be loaded by name.
 
-    model_type, config: as in its config.json, as far as they give the shape. revision: the commit at the hub; None
-    where the weights are known by their sha256 (`dllm.models.base_model`). changes: what is not as in its family.
+    model_type, config: the part of its config.json that gives the shape. revision: commit at the hub; None if the
+    weights are pinned by sha256 (`dllm.models.base_model`). changes: fields that differ from its family's.
     """
 
     title: str
@@ -78,12 +78,10 @@ def describe(entry: ModelEntry) -> dict[str, Any]:
 
 
 def offered_models() -> dict[str, ModelEntry]:
-    """What a page may load: "default", and what its owner names in BLOCKSCOPE_MODELS.
-
-    A visitor who could name any model could make a server fetch 16 GB.
+    """The models the page offers: "default", and those in BLOCKSCOPE_MODELS. Visitors cannot load others.
 
     Raises:
-        SettingsError: the variable names something else; says what is allowed.
+        SettingsError: the variable names an unknown model.
     """
     names = [name.strip() for name in os.environ.get(_OFFERED, "").split(",")]
     for name in filter(None, names):

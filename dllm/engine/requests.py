@@ -174,7 +174,7 @@ def check_batch(batch: int) -> None:
 
 
 def _decode_together(jobs: Sequence[_Job], rows: int) -> None:
-    """Decode requests together, network by network. If a run fails, the rest of its network decode alone."""
+    """Decode requests in batches, network by network. If a run fails, unfinished ones of its network decode alone."""
     groups: dict[int, list[_Job]] = {}
     for job in jobs:
         if job.run and not job.attention:

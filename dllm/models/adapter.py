@@ -1,4 +1,4 @@
-"""Reads a low-rank adapter and puts it on a base model that stays as it was: merged, or beside it at masks only."""
+"""Low-rank adapters: merged into a copy of the base model, or attached so that they act at masks only."""
 
 import hashlib
 import json

@@ -18,17 +18,12 @@ Generate = Callable[[list[int], int], list[int]]
 
 
 def transformers_generate(model: Model, *, stop_ids: Sequence[int] | None = None) -> Generate:
-    """Greedy `generate` of transformers, with its KV cache and default attention.
+    """Greedy `generate` of transformers on the same weights (not copied), with its KV cache and default attention.
 
-    Args:
-        model: whose weights are shared, not copied.
-        stop_ids: instead of the model's own; an empty list: no token ends an answer.
-
-    Returns:
-        A function from a prompt's ids and the most tokens of an answer to the answer's ids.
+    Returns a function (prompt ids, max new tokens) → answer ids. stop_ids: instead of the model's own.
 
     Raises:
-        ValueError: transformers has no network for the family, or the model has weights that it has no place for.
+        ValueError: transformers has no network for the family, or the model has weights unknown to it.
     """
     if model.spec.name not in NETWORKS:
         raise ValueError(f"the model is of the family {model.spec.name!r}; allowed: {', '.join(NETWORKS)}")

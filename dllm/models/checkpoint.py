@@ -1,4 +1,4 @@
-"""The safetensors files of a Hugging Face folder: which there are, and their tensors one by one."""
+"""Reads the safetensors files of a Hugging Face folder."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from dllm.models.progress import Progress
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The files that hold a folder's weights, in order of their names.
+    """A folder's weight files, sorted by name.
 
     Raises:
         ValueError: there are none, one is missing, or the index names a file elsewhere.

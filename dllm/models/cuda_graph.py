@@ -8,6 +8,7 @@ products round by their number of rows.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import count
 from time import perf_counter
 from typing import Any
 
@@ -29,7 +30,7 @@ Capture = Callable[[Callable[[], Any], torch.device], tuple[Callable[[], None], 
 
 @dataclass(frozen=True, slots=True)
 class GraphKey:
-    """The shape of a pass. slot: of a sequence that is alone, whose entries need no gathering. sampler: greedy."""
+    """The shape of a pass. slot: of a single sequence, whose entries need no gathering. sampler: greedy."""
 
     queries: int
     visible: int
@@ -41,7 +42,7 @@ class GraphKey:
 
     @classmethod
     def of(cls, asked: ForwardBatch) -> "GraphKey":
-        """That of a pass for these, which have as many queries and observe alike."""
+        """The key of a batch whose plans have the same number of queries and observe alike."""
         session, plan = asked[0]
         visible, rows = max(plan.visible for _, plan in asked), max(len(plan.asked) for _, plan in asked)
         return cls(
@@ -56,7 +57,7 @@ class GraphKey:
 
 
 def capture_graph(body: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
-    """A CUDA graph of `body`, and what it returns: tensors that every replay fills anew."""
+    """A replay function of `body`'s CUDA graph, and its result: tensors that every replay overwrites."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.device(device):
         stream = torch.cuda.Stream()
@@ -71,13 +72,13 @@ def capture_graph(body: Callable[[], Any], device: torch.device) -> tuple[Callab
 
 @cache
 def _memory() -> Any:
-    """One memory for all graphs: what each leaves there is read before the next is replayed."""
+    """One memory pool for all graphs: each result is read before the next replay."""
     return torch.cuda.graph_pool_handle()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchedKVView:
-    """What the queries of several sequences see, all as many: a `KVView` of each, in one call a layer.
+    """A `KVView` for several sequences with equal numbers of queries: one attention call a layer.
 
     entries: by layer, keys and values of all slots (slots, kv_heads, visible, d). at: (batch, n). mask: of all.
     """
@@ -103,7 +104,7 @@ class BatchedKVView:
 
 
 class Graph:
-    """One shape of pass: its inputs on the device, and what a replay leaves there."""
+    """One captured shape of pass: its inputs and outputs on the device."""
 
     def __init__(
         self, net: Transformer, storage: KVCache, rope: Tensor, asked: ForwardBatch, *, capture: Capture
@@ -122,7 +123,7 @@ class Graph:
         self._replay, (self.wanted, self.logits, self.computed) = capture(self._pass, rope.device)
 
     def forward(self, asked: ForwardBatch) -> list[Readout]:
-        """Run the pass for these, one a row."""
+        """Run the pass for a batch, one sequence a row."""
         self._put(asked)
         self._replay()
         found = self.wanted.tolist()  # the sync
@@ -181,13 +182,6 @@ class Graph:
 
 
 def _columns(row: list[float], width: int) -> Callable[[int], list[float]]:
-    """Reads a row's columns one after another, of each the first n numbers."""
-    at = 0
-
-    def take(n: int) -> list[float]:
-        nonlocal at
-        got = row[at : at + n]
-        at += width
-        return got
-
-    return take
+    """Reads a row's columns one after another: the first n numbers of each."""
+    starts = count(0, width)
+    return lambda n: row[(at := next(starts)) : at + n]

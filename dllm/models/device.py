@@ -24,11 +24,7 @@ def machine_info(device: torch.device) -> dict[str, str | int]:
 
 
 def set_threads(count: int) -> None:
-    """Set the number of CPU threads of the network.
-
-    Raises:
-        ValueError: fewer than one.
-    """
+    """Set torch's number of CPU threads; raises ValueError below 1."""
     if count < 1:
         raise ValueError(f"threads is {count}; allowed: 1 or more")
     torch.set_num_threads(count)
@@ -50,7 +46,7 @@ def has_cuda() -> bool:
 
 
 def free_memory(device: torch.device | None = None) -> None:
-    """Free what nothing refers to, and restart the peak memory statistics of a CUDA device."""
+    """Collect garbage, empty torch's CUDA cache, and reset peak memory statistics."""
     gc.collect()
     if has_cuda():
         torch.cuda.empty_cache()
@@ -63,7 +59,7 @@ def peak_memory(device: torch.device) -> int | None:
 
 
 def none_if_oom(work: Callable[[], _T]) -> _T | None:
-    """The result of the work; None if the device runs out of memory."""
+    """The result of `work`; None if the device runs out of memory."""
     try:
         return work()
     except torch.OutOfMemoryError:

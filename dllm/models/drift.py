@@ -1,4 +1,4 @@
-"""The device's side of a shadow pass: a session as the run had it and one that recomputes all, compared."""
+"""Drift on the device: a session with the run's cache and one that recomputes everything, compared pass by pass."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from dllm.step import Plan, Readout
 
 @dataclass(frozen=True, slots=True)
 class PassComparison:
-    """Both answers to a plan, and of what was visible to it: 1 - cosine of cached and fresh entries, the fresh keys.
+    """Both readouts of a plan, 1 - cosine of cached and fresh KV entries, and the fresh keys (states).
 
     keys, values: float32 (layers, visible). states: float32 (layers, visible, kv_heads x head_dim).
     """
@@ -28,10 +28,9 @@ class PassComparison:
 
 
 class SessionPair:
-    """Two sessions of one network. Proposals are greedy: what is compared is what the network thinks best.
+    """Two greedy sessions of one network, one cached and one fresh.
 
-    In at least fp32: in bf16, passes of other lengths round so differently that an exact cache seems to change tokens.
-    A network of fewer bits is copied for it.
+    In fp32 or more: bf16 rounds passes of other lengths so differently that an exact cache seems to change tokens.
     """
 
     def __init__(self, model: Model, capacity: int, *, block_size: int | None, shift: int) -> None:
@@ -45,7 +44,7 @@ class SessionPair:
         )
 
     def forward(self, plan: Plan, whole: Plan) -> PassComparison:
-        """Run a plan, and beside it `whole`, which computes all that the plan may see afresh."""
+        """Run a plan, and `whole`, which recomputes all that the plan sees."""
         cached, fresh = (self._runner.forward([asked])[0] for asked in ((self.cached, plan), (self.fresh, whole)))
         mine, other = self.cached.cache, self.fresh.cache
         states = _entries(other.keys, plan.visible)

@@ -17,7 +17,7 @@ from dllm.step import Plan, Readout
 
 
 class _BatchElement:
-    """One sequence of a forward pass, and what is noted of its attention there."""
+    """One sequence of a forward pass, and its observed attention."""
 
     def __init__(self, session: Session, plan: Plan) -> None:
         self.session, self.plan, self.rows = session, plan, session.rows(plan)
@@ -38,7 +38,7 @@ class _BatchElement:
             self.probabilities.append(probs[0].half())
 
     def wanted(self, logits: Tensor) -> list[Tensor]:
-        """What the host must know, in fp64 and in the order in which it is read. logits: (asked, vocab)."""
+        """The numbers to bring to the host, fp64, in reading order. logits: (asked, vocab)."""
         session, layout = self.session, self.plan.layout
         if not self.rows:
             out = []
@@ -52,7 +52,7 @@ class _BatchElement:
 
 
 def eager_forward(net: Transformer, asked: ForwardBatch) -> list[Readout]:
-    """One pass for all of these. Sequences lie end to end and attend one by one, each to its own KV cache."""
+    """One pass for a batch. Sequences lie end to end; each attends to its own KV cache."""
     elements = [_BatchElement(session, plan) for session, plan in asked]
     device = asked[0][0].device
     ropes = [element.session.rope[:, element.at] for element in elements]
@@ -90,7 +90,7 @@ def _run(rows: Sequence[int], device: torch.device) -> Rows | None:
 
 
 def _fetch(parts: Sequence[Tensor], device: torch.device) -> list[float]:
-    """The pass's one sync: it happens even where there is nothing to read, so that time means work done."""
+    """The pass's one sync, also if there is nothing to read, so that measured time includes the work."""
     if parts:
         return torch.cat(list(parts)).tolist()
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Which passes of a network are replayed from graphs, and the KV storage that they work on."""
+"""The cache of a network's CUDA graphs, and the KV storage that they use."""
 
 import logging
 from collections import Counter, OrderedDict
@@ -14,7 +14,7 @@ from dllm.step import Plan
 _log = logging.getLogger(__name__)
 
 CAPTURE_AFTER = 2  # passes of a shape before one is captured
-MAX_GRAPHS, _MAX_SHAPES = 64, 4096  # graphs kept (the one that waited longest gives way), and shapes counted
+MAX_GRAPHS, _MAX_SHAPES = 64, 4096  # graphs kept (least recently used goes first), and shapes counted
 
 
 class GraphCache:
@@ -33,12 +33,12 @@ class GraphCache:
         self._kept: OrderedDict[GraphKey, Graph | None] = OrderedDict()  # None: it could not be captured
 
     def _check(self) -> None:
-        """Begin anew where the weights were moved or have another dtype."""
+        """Start over if the weights were moved or cast."""
         if self._weights != _addresses(self.net):
             self._begin()
 
     def reserve(self, sessions: int, capacity: int) -> None:
-        """Make room for that many sessions of `capacity` positions each, if there is none now."""
+        """Grow the storage to `sessions` slots of `capacity` positions, if it is smaller."""
         self._check()
         if self.pool.must_grow(sessions, capacity):
             self._kept.clear()  # they know the storage by its address
@@ -46,14 +46,14 @@ class GraphCache:
             self._rope = rope_table(self.net.shape, self.pool.capacity, self.pool.device)
 
     def allocate(self, capacity: int) -> KVCache | None:
-        """Storage of a session whose passes can be replayed; None where there is no room."""
+        """A KV cache whose passes can be replayed; None if there is no room."""
         self._check()
         if capacity > self.pool.capacity:
             self.reserve(SLOTS, capacity)
         return self.pool.allocate(capacity)
 
     def choose(self, asked: ForwardBatch) -> tuple[ForwardFn | None, list[int]]:
-        """The graph for as many of these as one can answer, and their indices; none where the shape is rare."""
+        """The graph for the largest group of one shape, and its indices; None and [] if the shape is rare."""
         alike: dict[tuple[object, ...], list[int]] = {}
         for n, (session, plan) in enumerate(asked):
             if is_replayable(session, plan):
@@ -87,11 +87,11 @@ class GraphCache:
 
 
 def _addresses(net: Transformer) -> tuple[object, ...]:
-    """Where the weights lie, which a graph knows them by."""
+    """The weights' addresses, which graphs depend on."""
     return tuple((weight.data_ptr(), weight.dtype) for weight in (net.norm.weight, next(net.layers.parameters())))
 
 
 def is_replayable(session: Session, plan: Plan) -> bool:
-    """Whether a graph can do this: the storage is shared, nothing is drawn by chance, nothing is masked or kept."""
+    """Whether a graph can run this plan: pooled KV cache, greedy, no attention mask, no attention recorded."""
     free = session.sampler.temperature == 0 and not session.observe.attention
     return session.cache.slot is not None and free and plan.layout is None and not session.needs_mask(plan)

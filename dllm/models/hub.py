@@ -1,4 +1,4 @@
-"""Checkpoints of the model hub: one commit, and of it only weights, configs and tokenizers, never code."""
+"""Downloads checkpoints from the model hub: one pinned commit; weights, configs and tokenizers, never code."""
 
 import os
 from pathlib import Path
@@ -13,12 +13,12 @@ _PATTERNS = ("*.safetensors", "*.json", "merges.txt", "*.jinja")
 
 
 def fetch_checkpoint(name: str, revision: str, progress: Progress | None = None) -> Path:
-    """The folder of one commit in the hub's cache, fetched if it is not there. Its name is the commit.
+    """The folder of one commit in the hub's cache (its name is the commit), downloaded if missing.
 
     With HF_HUB_OFFLINE=1 or BLOCKSCOPE_HUB=0 only the cache is read.
 
     Raises:
-        OSError: neither the cache nor the hub has it; says why.
+        OSError: neither the cache nor the hub has it.
     """
     try:
         folder = huggingface_hub.snapshot_download(
@@ -36,10 +36,9 @@ def fetch_checkpoint(name: str, revision: str, progress: Progress | None = None)
 
 
 def progress_bar(label: str, progress: Progress | None, *, name: str = "huggingface_hub") -> type[tqdm]:
-    """A `tqdm_class` for the hub's client: it draws nothing and passes the bytes on to `progress`.
+    """A `tqdm_class` for the hub's client that draws nothing and forwards bytes to `progress`.
 
-    name: what the names of the client's bars begin with that count. `snapshot_download` has one for all files together
-    and others beside it.
+    name: only bars whose name starts with this count; `snapshot_download` also has others.
     """
 
     class Bar(tqdm):

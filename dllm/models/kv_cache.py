@@ -40,7 +40,7 @@ class KVCache:
 
 
 class KVPool:
-    """Slots of one storage. A session holds its slot for as long as it holds its `KVCache`."""
+    """Slots of one storage. A slot is free again when its `KVCache` is garbage-collected."""
 
     def __init__(self, shape: Shape, *, dtype: torch.dtype, device: torch.device) -> None:
         self.shape, self.dtype, self.device = shape, dtype, device
@@ -49,14 +49,11 @@ class KVPool:
         self._free: list[int] = []
 
     def must_grow(self, slots: int, capacity: int) -> bool:
-        """Whether that many sessions of `capacity` positions need another storage, and can get it.
-
-        It stays as it is while a session is in it: what does not fit gets no slot.
-        """
+        """Whether these sessions need a larger storage, and no slot is in use, so that it can be replaced."""
         return (slots > self.slots or capacity > self.capacity) and len(self._free) == self.slots
 
     def grow(self, slots: int, capacity: int) -> None:
-        """Another storage, with room for at least these."""
+        """Replace the storage by one with room for at least these."""
         self.slots, self.capacity = max(slots, self.slots), max(MIN_CAPACITY, self.capacity)
         while self.capacity < capacity:
             self.capacity *= 2
@@ -65,7 +62,7 @@ class KVPool:
         self._free = list(range(self.slots))[::-1]
 
     def allocate(self, capacity: int) -> KVCache | None:
-        """The lowest free slot, cleared; None where all are taken or too small."""
+        """The lowest free slot, cleared; None if none is free or large enough."""
         if self.storage is None or capacity > self.capacity or not self._free:
             return None
         slot = self._free.pop()

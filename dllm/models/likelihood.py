@@ -1,4 +1,4 @@
-"""How likely a causal network finds what was written: a measure of answers that another decoding wrote."""
+"""Log-probabilities of given answers under a causal network."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,7 @@ _BATCH_SIZE = 16  # sequences a pass
 
 @torch.inference_mode()
 def log_probabilities(net: Transformer, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-    """For each (prompt, answer) the log-probability in nats of every answer token, given all that precedes it.
-
-    Attention is causal and position p is predicted at p - 1: what an autoregressive model was trained for.
+    """For each (prompt, answer) the AR log-probability in nats of every answer token, given all before it.
 
     Raises:
         ValueError: an empty prompt, after which the first token has no probability.

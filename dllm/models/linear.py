@@ -1,4 +1,4 @@
-"""Linear maps of one input, side by side: one product instead of several, laid out as the device reads it fastest.
+"""Packed linear maps: several maps of one input as one product, laid out in the fastest order for the device.
 
 At one or a few rows a product waits for its weights. On a CPU oneDNN reads a matrix that was laid out for it beforehand
 about one and a half times as fast as torch's own; in bf16 only, fp32 gained nothing where it was measured. On a GPU the
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 def packable(weight: Tensor) -> bool:
-    """Whether weights of this dtype on this device can be laid out for oneDNN beforehand."""
+    """Whether oneDNN can pack weights of this dtype on this device."""
     place = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
     return place and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
@@ -24,10 +24,9 @@ Rows = slice | Tensor  # tokens of a pass: a run of them, or their indices (int6
 
 
 class LowRank(nn.Module):
-    """Low-rank parts of maps that read one input: x ↦ B (A x) of each map that has one.
+    """Low-rank (LoRA) updates B (A x) of maps that share an input x.
 
-    They are applied to a few rows, where a product takes as long as its call: A is one for all maps, and on a CPU both
-    work in fp32, whose small products take half as long as bf16's.
+    They act on a few rows, where calls dominate: all A are one matrix, and a CPU computes in fp32, twice as fast there.
     """
 
     down: Tensor  # (in, ranks of all)
@@ -56,10 +55,7 @@ class LowRank(nn.Module):
 
 
 class PackedLinear(nn.Module):
-    """Calls linear maps on one input, their outputs side by side. It holds no weights but, once packed, a copy.
-
-    adapter: what an adapter adds at some rows.
-    """
+    """Applies linear maps to one input, outputs concatenated. It holds no weights except, once packed, a copy."""
 
     adapter: LowRank | None
 

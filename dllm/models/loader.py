@@ -1,8 +1,7 @@
-"""From files to a network: a Hugging Face folder, a GGUF file, or a hub name with a pinned revision.
+"""Loads a network from a Hugging Face folder, a GGUF file, or a hub name with a pinned revision.
 
-Safetensors and GGUF only: nothing is unpickled and no code of a checkpoint runs. Tensors go from the file to their
-place one by one; the network is built on the meta device, so no weight is ever held twice. On a CPU the file's own
-pages are the weights where the dtype is the same.
+Safetensors and GGUF only: nothing is unpickled and no code of a checkpoint runs. The network is built on the meta
+device and tensors are read one by one, so no weight is held twice. On a CPU weights of the same dtype are mapped.
 """
 
 import json
@@ -30,7 +29,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A loaded network and what decoding must know about it. `sha256` is of the weights' bytes, file by file."""
+    """A loaded network with its family, tokenizer and ids. sha256: of the weights' bytes, file by file."""
 
     id: str
     spec: ModelSpec
@@ -57,10 +56,7 @@ class Model:
 
 
 def choose_device(device: str | None, dtype: str | None, *, stored: torch.dtype) -> tuple[torch.device, torch.dtype]:
-    """Choose device and dtype.
-
-    Device: the given one, else CUDA if there is a device. Dtype: the given one; else float32 stays float32 (tiny and
-    test nets); else bfloat16, unless the CPU would emulate it.
+    """Choose device (default: CUDA if there is one) and dtype (default: bfloat16; float32 if stored or emulated so).
 
     Raises:
         ValueError: an unknown dtype or device, or a device that this machine does not have.
@@ -86,7 +82,7 @@ def load(
     """Load a folder, a `.gguf` file, or `organisation/name@revision` from the hub (its cache is used when offline).
 
     Raises:
-        ValueError: nothing there, an unknown model_type, or tensors that do not fit; says what is allowed.
+        ValueError: no such source, an unknown model_type, or tensors that do not fit.
         OSError: the hub does not have it, or cannot be reached.
     """
     path = Path(source)
@@ -132,7 +128,7 @@ def _stops(eos: int | list[int] | None, spec: ModelSpec, vocab: int) -> tuple[in
     """The config's ids, and where they are the family's: all of those, as LLaDA's and Dream's name no end of a turn."""
     own = (eos,) if isinstance(eos, int) else tuple(eos or ())
     stops = own if own and not set(own) & set(spec.stop_ids) else tuple(dict.fromkeys((*spec.stop_ids, *own)))
-    return tuple(i for i in stops if i < vocab)  # a family's ids mean nothing in a smaller vocabulary
+    return tuple(i for i in stops if i < vocab)  # a test net's vocabulary is smaller
 
 
 def _load_gguf(path: Path, device: str | None, dtype: str | None) -> Model:
@@ -158,7 +154,7 @@ def build_network(
     dtype: torch.dtype,
     mask_id: int | None = None,
 ) -> Transformer:
-    """A network of these weights, taken one at a time; a tied head shares the embedding's storage.
+    """A network with these weights; a tied head shares the embedding's storage.
 
     Raises:
         ValueError: a tensor is unknown, missing, or of another shape.
@@ -197,11 +193,7 @@ def _tokenizer(source: "Path | GGUFFile", spec: ModelSpec) -> "Tokenizer | None"
 def load_random(
     name: str, spec: ModelSpec, shape: Shape, *, device: str | None = None, dtype: str | None = None
 ) -> Model:
-    """A model of random weights, for measuring shapes whose weights cannot be had; no tokenizer.
-
-    Raises:
-        ValueError: a device or dtype that is not allowed; says what is.
-    """
+    """A model with random weights and no tokenizer, to measure a shape without its weights; see `choose_device`."""
     place, kind = choose_device(device, dtype, stored=torch.bfloat16)
     net = _untrained(shape, device=place, dtype=kind, mask_id=spec.mask_id)
     return Model(name, spec, net, spec.mask_id, spec.stop_ids)
@@ -221,7 +213,7 @@ def _untrained(
     seed: int = 0,
     std: float = 0.02,
 ) -> Transformer:
-    """A network of random weights, each made where it stays; norms are ones."""
+    """A network with random weights made on the device; norms are ones."""
     generator = torch.Generator(device).manual_seed(seed)
     with torch.device("meta"):
         wanted = {name: part.shape for name, part in Transformer(shape).named_parameters()}

@@ -1,7 +1,6 @@
-"""The runner: owns one network's execution. It makes sessions, and answers their plans with one sync a pass.
+"""The runner: executes one network's forward passes. It makes sessions and answers their plans, one sync a pass.
 
-A pass of any kind can be made eagerly, kernel by kernel. An executor beside that makes those passes faster that suit
-it: CUDA graphs do so (`GraphCache`). Another one needs the three methods of `Executor` and nothing else of the project.
+Every pass can run eagerly. An optional executor is faster for the passes it accepts: CUDA graphs (`GraphCache`).
 """
 
 from dataclasses import replace
@@ -23,26 +22,25 @@ _NOTHING = Observe()
 
 
 class Executor(Protocol):
-    """A way of making passes. One thread calls it, and the network's weights stay where they are meanwhile."""
+    """A faster way to run some passes. For one thread, while the weights stay in place."""
 
     def reserve(self, sessions: int, capacity: int) -> None:
-        """Prepare for that many sessions of `capacity` positions each, to be decoded together."""
+        """Prepare for `sessions` concurrent sessions of `capacity` positions each."""
         ...
 
     def allocate(self, capacity: int) -> KVCache | None:
-        """KV cache for a new session, cleared; None where it has no room: such a session is answered eagerly."""
+        """A cleared KV cache for a new session; None if there is no room: the session then runs eagerly."""
         ...
 
     def choose(self, asked: ForwardBatch) -> tuple[ForwardFn | None, list[int]]:
-        """A pass that answers some of these, and their indices; None and [] where it can answer none."""
+        """A forward function for some of the batch, and their indices; None and [] if there is none."""
         ...
 
 
 class Runner:
-    """Runs passes of one network. While it lives the weights must stay as they are.
+    """Runs passes of one network, whose weights must not change meanwhile.
 
-    attention: what sessions use whose attention probabilities nobody reads.
-    executor: tried first for every pass; None: all passes are eager.
+    attention: used unless attention probabilities are recorded. executor: tried first for every pass.
     """
 
     def __init__(self, net: Transformer, *, attention: str | None = None, executor: Executor | None = None) -> None:
@@ -57,7 +55,7 @@ class Runner:
 
     @property
     def replays(self) -> bool:
-        """Whether passes of usual shapes are replayed, so that few shapes are faster than small passes."""
+        """Whether passes of frequent shapes are replayed, so that few shapes are faster than small passes."""
         return self.executor is not None
 
     def session(
@@ -78,16 +76,16 @@ class Runner:
         return Session(cache, rope, attention, block_size, shift, sampler, observe)
 
     def reserve(self, sessions: int, capacity: int) -> None:
-        """Announce that many sessions of `capacity` positions each, which are to be decoded together."""
+        """Prepare for `sessions` concurrent sessions of `capacity` positions each."""
         if self.executor is not None:
             self.executor.reserve(sessions, capacity)
 
     @torch.inference_mode()
     def forward(self, asked: ForwardBatch) -> list[Readout]:
-        """Answer a plan of each of several sessions of this runner; each gets what it would get alone.
+        """Answer a plan of each of several sessions; each gets the answer it would get alone.
 
-        Those that the executor does not choose share one eager pass. Every readout's `overhead` and `device` are those
-        of all, because all wait for them. A pass that fails leaves the sessions' random states as they were.
+        Plans that the executor does not take share one eager pass. A readout's `overhead` and `device` are the whole
+        batch's. If a pass fails, the sessions' random states are restored.
 
         Raises:
             ValueError: an asked position that no query predicts.
@@ -129,7 +127,7 @@ class Runner:
 
 
 def pack_weights(net: Transformer) -> None:
-    """Lay a network's weights out so that products are as fast as its device allows."""
+    """Lay a network's weights out in the fastest order for its device."""
     weight = net.norm.weight
     for layer in net.layers:
         assert isinstance(layer, Layer)

@@ -1,4 +1,4 @@
-"""A session: the device's side of one sequence. Its KV cache, its random state, and how its readouts are made."""
+"""A session: one sequence's state on the device (KV cache, random state), and how its readouts are made."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ ForwardFn = Callable[[ForwardBatch], list[Readout]]  # one readout for each of t
 
 @dataclass(frozen=True, slots=True)
 class Observe:
-    """What a recorder or a policy wants besides tokens. rollout and attention make attention eager."""
+    """What to record besides tokens. rollout and attention need eager attention."""
 
     alternatives: int = 0
     rollout: bool = False
@@ -48,11 +48,11 @@ class Session:
 
     @property
     def device(self) -> torch.device:
-        """Where it is."""
+        """The session's device."""
         return self.rope.device
 
     def rows(self, plan: Plan) -> list[int]:
-        """Where among the queries the asked positions are predicted.
+        """The query indices that predict the asked positions.
 
         Raises:
             ValueError: an asked position that no query predicts.
@@ -70,12 +70,12 @@ class Session:
         return [queries[p - self.shift] for p in plan.asked]
 
     def needs_mask(self, plan: Plan) -> bool:
-        """Whether some query's block ends before `visible`: nothing else is masked under block-causal attention."""
+        """Whether block-causal attention masks anything: some query's block ends before `visible`."""
         size = self.block_size
         return size is not None and plan.queries[0] // size < (plan.visible - 1) // size
 
     def read(self, plan: Plan, take: Callable[[int], list[float]]) -> Readout:
-        """The answer to a plan; take(n) gives the next n of the numbers that came to the host."""
+        """The readout of a plan; take(n) gives the next n numbers from the device."""
         n, sampler = len(plan.asked), self.sampler
         return Readout(
             positions=plan.asked,
@@ -87,7 +87,7 @@ class Session:
         )
 
     def with_recorded(self, readout: Readout, logits: Tensor, maps: Sequence[Tensor] = ()) -> Readout:
-        """The answer with what only a recorder asked for. logits: (asked, vocab)."""
+        """The readout with alternatives and attention, if they are recorded. logits: (asked, vocab)."""
         count = self.observe.alternatives
         rows = self.sampler.alternatives(logits, count) if count and len(logits) else []
         return replace(

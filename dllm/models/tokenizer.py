@@ -1,7 +1,6 @@
 """Text to ids and back. Chat templates are the checkpoint's own, else the family's.
 
-Tokenizer files are read here directly. Classes that they name are ignored: many published folders name one of their
-own, whose code would have to run.
+Tokenizer files are read directly; custom classes that they name are ignored, because their code would have to run.
 """
 
 import json
@@ -81,7 +80,7 @@ class Tokenizer:
         return str(self.backend.decode(list(ids), skip_special_tokens=True))
 
     def bytes_of(self, token: int) -> bytes:
-        """The bytes that an id stands for: of byte-level BPE, of Llama's byte tokens, else those of its text."""
+        """The bytes of an id: from byte-level BPE, Llama's byte tokens, or its text."""
         spelled = self.backend.convert_ids_to_tokens(token)
         if not isinstance(spelled, str) or token in self.backend.added_tokens_decoder:
             return self.piece(token).encode()
@@ -92,7 +91,7 @@ class Tokenizer:
         return self.piece(token).encode()
 
     def fragment(self, token: int) -> bytes | None:
-        """The bytes of an id, where they are not whole UTF-8 text by themselves; else None."""
+        """The bytes of an id if they are not valid UTF-8 by themselves, else None."""
         if "\ufffd" not in self.piece(token):
             return None
         found = self.bytes_of(token)
@@ -109,19 +108,17 @@ class Tokenizer:
         return text
 
     def _piece(self, token: int) -> str:
-        """What one id looks like on the canvas; half a character shows as U+FFFD."""
+        """The text of one id; a partial character is U+FFFD."""
         if self.backend.convert_ids_to_tokens(token) is None:
             return f"<{token}>"  # vocabularies are padded past the tokenizer
         return str(self.backend.decode([token], skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def load_tokenizer(source: Path | GGUFFile, spec: ModelSpec) -> Tokenizer:
-    """The tokenizer beside a folder's weights or inside a GGUF file.
-
-    An open file may be given: reading one takes a second.
+    """The tokenizer of a folder or GGUF file (a path, or an open file: reading one takes a second).
 
     Raises:
-        ValueError: text is split in a way not known here, or the files of a folder contradict each other.
+        ValueError: an unknown pre-tokenizer, or files of a folder that contradict each other.
         OSError: the folder has no tokenizer.
     """
     if isinstance(source, GGUFFile):
@@ -169,11 +166,7 @@ def _json(file: Path) -> dict[str, Any]:
 
 
 def _bpe(vocab: dict[str, int], merges: Iterable[str], split: str | None) -> Backend:
-    """Byte-level BPE.
-
-    Raises:
-        ValueError: `split` is no way of splitting that is known here.
-    """
+    """Byte-level BPE; raises ValueError if `split` is unknown."""
     if split not in SPLITS:
         raise ValueError(f"the tokenizer's way of splitting text is {split!r}; allowed: {', '.join(SPLITS)}")
     backend = Backend(models.BPE(vocab, [(a, b) for a, b in (m.split(" ") for m in merges)]))

@@ -1,7 +1,6 @@
-"""One decoder-only transformer for every family, with a preallocated KV cache.
+"""One decoder-only transformer for every family: RMSNorm, rotary embedding by halves, GQA, SwiGLU.
 
-RMSNorm, rotary embedding by halves, grouped-query attention, SwiGLU. It knows neither decoders nor caches:
-its caller says which positions to compute, where their keys and values go, and how many cache entries they see.
+The caller decides which positions to compute, where their keys and values go, and how many cache entries they see.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,10 +46,10 @@ class AttentionOp(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KVView:
-    """What the queries of one sequence see.
+    """The keys and values that one sequence's queries attend to.
 
-    entries: by layer, the keys and values that they attend to; theirs are written at `at` among them. Without entries
-    they attend to each other. observe: called with the probabilities of every layer, which makes attention eager.
+    entries: keys and values by layer; the queries' own are written at `at`. None: queries attend to each other.
+    observe: called with every layer's probabilities, which makes attention eager.
     """
 
     mask: AttentionMask
@@ -72,7 +71,7 @@ class KVView:
 
 
 class Layer(nn.Module):
-    """Attention and SwiGLU, each behind a norm and beside a residual."""
+    """Attention and SwiGLU, each with a pre-norm and a residual."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -105,7 +104,7 @@ class Layer(nn.Module):
         return self.down_proj(F.silu(gate) * up, self.down, onto=x, adapted=masks)
 
     def projections(self) -> Iterator[tuple[PackedLinear, tuple[nn.Linear, ...]]]:
-        """The four products of a layer, and the linear maps in each."""
+        """The layer's four packed projections, and the linear maps in each."""
         yield self.qkv_proj, (self.q, self.k, self.v)
         yield self.o_proj, (self.o,)
         yield self.gate_up_proj, (self.gate, self.up)
@@ -113,9 +112,9 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The network. `mask_vector`, where a conversion trained one, stands in for the mask token's embedding.
+    """The network. mask_vector: a trained embedding of the mask token.
 
-    mask_id: which token that is; None where only a pass knows which of its tokens are masks.
+    mask_id: the mask token; None if only a pass knows which tokens are masks.
     """
 
     mask_vector: Tensor | None
@@ -132,11 +131,11 @@ class Transformer(nn.Module):
         self.register_buffer("mask_vector", None)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """What the head makes of hidden states (…, hidden) → (…, vocab)."""
+        """Logits of hidden states (…, hidden) → (…, vocab)."""
         return self.predict(hidden, self.head)
 
     def embed_tokens(self, tokens: Tensor, masks: Rows | None = None) -> Tensor:
-        """Embeddings of tokens (batch, n) → (batch, n, hidden). masks: which are masks, where their ids do not tell."""
+        """Embeddings of tokens (batch, n) → (batch, n, hidden). masks: which tokens are masks, if ids do not decide."""
         x = self.embed(tokens)
         if masks is not None and self.mask_vector is not None:
             x[:, masks] = self.mask_vector.to(x.dtype)
@@ -172,11 +171,10 @@ class Transformer(nn.Module):
         *,
         masks: Rows | None = None,
     ) -> Tensor:
-        """Hidden states (batch, n, hidden) of several sequences laid end to end, each attending by its own view.
+        """Hidden states (batch, n, hidden) of several sequences laid end to end without padding.
 
-        tokens (batch, n) and rope (2, n, head_dim) are cut along n into `sizes`, one a view. All but attention works
-        on tokens one by one, so nothing needs padding to a common length. masks: tokens at which an adapter that is
-        for masks only acts; batch is 1 then.
+        tokens (batch, n) and rope (2, n, head_dim) are cut along n into `sizes`, one for each view. masks: tokens at
+        which a masks-only adapter acts; batch must be 1.
         """
         x = self.embed_tokens(tokens, masks)
         for index, layer in enumerate(self.layers):
