@@ -268,7 +268,7 @@ def test_answers_are_there_when_all_are_or_when_one_stops_it(
         assert out.read_text() == "old"
         raise error
 
-    monkeypatch.setattr("dllm.engine.requests.answer_all", lines)
+    monkeypatch.setattr("dllm.engine.requests.answer_requests", lines)
     args = ["decode", "--model", V2, "--requests", str(requests), "--out", str(out)]
     if isinstance(error, KeyboardInterrupt):
         assert main(args) == 130
