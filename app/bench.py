@@ -26,7 +26,7 @@ from visualize.stage import dumps
 ASSETS = Path(__file__).resolve().parent.parent / "assets/bench"
 PUBLISHED = ASSETS / "published.json"
 _STYLES = ((VIEWER_FOLDER, "tokens.css"), (ASSETS, "bench.css"))
-EMPTY = (
+NO_FILES = (
     "There is no benchmark here yet. Run python -m dllm bench --out assets/bench/NAME.json, and it is shown when this "
     "page is opened again."
 )
@@ -34,14 +34,14 @@ NOTE = (
     "Published numbers are of other models, on other machines and other tasks, and were measured by their authors: a "
     "ratio to a baseline measured beside it is all that can be compared, and not exactly."
 )
-TARGETS = {  # columns of a hardware document's table
+COLUMNS = {  # columns of a hardware document's table
     "ratio": "What has a target on this device.",
     "network": "The model, or the shape of one with random weights.",
     "measured": "The ratio in this run.",
     "target": "What it should reach (≥) or not exceed (≤).",
     "met": "Whether it does.",
 }
-MOUNT = f"""
+_MOUNT = f"""
 bench.mount(element.querySelector('.bs-bench'), {{
   read: () => props.value,
   listen: (receive) => watch('value', receive),
@@ -61,7 +61,7 @@ def board(folder: Path = ASSETS, **kwargs: Any) -> gr.HTML:
 
     return gr.HTML(
         html_template=template(),
-        js_on_load=script() + MOUNT,
+        js_on_load=script() + _MOUNT,
         apply_default_css=False,
         server_functions=[answer],
         plotly=PLOTLY_URL,
@@ -98,7 +98,7 @@ def benchmarks(folder: Path = ASSETS) -> dict[str, Path]:
 def replied(question: Any, folder: Path = ASSETS) -> dict[str, Any]:
     """The answer to {"file"}: what is shown of it, or {"error"}, or that there is nothing to show."""
     if not benchmarks(folder):
-        return {"files": [], "empty": EMPTY}
+        return {"files": [], "empty": NO_FILES}
     try:
         return shown(question.get("file") if isinstance(question, dict) else None, folder)
     except BenchmarkError as error:
@@ -119,7 +119,7 @@ def shown(name: Any, folder: Path = ASSETS) -> dict[str, Any]:
 def _benchmark(bench: Benchmark, published: Published) -> dict[str, Any]:
     shown = columns(bench.rows)
     return {
-        "facts": facts(bench),
+        "facts": provenance(bench),
         "figures": _figures(charts(bench, published)),
         "columns": [
             {"title": "decoding", "about": "How it was decoded: block and sub-block size, cache, threshold."},
@@ -137,7 +137,7 @@ def _hardware(found: Hardware, published: Published) -> dict[str, Any]:
     return {
         "facts": f"{'; '.join(places)}: {', '.join(description(network) for network in found.networks)}.",
         "figures": _figures(hardware_charts(found, published)),
-        "columns": [{"title": title, "about": about} for title, about in TARGETS.items()],
+        "columns": [{"title": title, "about": about} for title, about in COLUMNS.items()],
         "rows": [_target(network.title, target) for network in found.networks for target in targets(network)],
         "note": " ".join([notes(found), *([f"Did not fit into memory: {', '.join(full)}."] if full else []), NOTE]),
     }
@@ -147,7 +147,7 @@ def _figures(drawn: Sequence[Drawn]) -> list[dict[str, Any]]:
     return [{"title": each.title, "look_for": each.look_for, "spec": spec(each.figure)} for each in drawn]
 
 
-def facts(bench: Benchmark) -> str:
+def provenance(bench: Benchmark) -> str:
     """Where its numbers come from, in one line."""
     model, place = bench.model, bench.environment
     device = re.sub(r"^(cpu|cuda): ", "", place.device)

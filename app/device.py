@@ -16,7 +16,7 @@ class Use(Enum):
     PICTURE = "picture"
 
 
-class Place:
+class Slot:
     """One place at the device, or in the line before it. Any thread may wait for it and leave it."""
 
     def __init__(self, device: "Device", use: Use) -> None:
@@ -56,17 +56,17 @@ class Device:
     def __init__(self, capacity: int = TOGETHER) -> None:
         self.capacity = capacity
         self.changed = Condition()
-        self.inside: list[Place] = []
-        self.line: list[Place] = []
+        self.inside: list[Slot] = []
+        self.line: list[Slot] = []
 
     @property
     def racing(self) -> bool:
         """Whether a race has it alone."""
         return any(place.use is Use.RACE for place in list(self.inside))
 
-    def place(self, use: Use = Use.RUN) -> Place:
+    def place(self, use: Use = Use.RUN) -> Slot:
         """A new place, inside if that can be, else at the end of the line."""
-        place = Place(self, use)
+        place = Slot(self, use)
         with self.changed:
             self.line.append(place)
             self._admit()
@@ -83,7 +83,7 @@ class Device:
         finally:
             place.leave()
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: Slot) -> None:
         """Free a place, and admit whom that makes room for."""
         with self.changed:
             for places in (self.inside, self.line):

@@ -6,15 +6,15 @@ from functools import partial
 from threading import Event, Lock
 from typing import TypeVar
 
-from app.device import Device, Place, Use
+from app.device import Device, Slot, Use
 from app.environment import threads
-from app.worker import Task, Worker
+from app.worker import Work, Worker
 from dllm.engine import Engine
 from dllm.engine.registry import offered_models
 from dllm.settings import SettingsError
 
 T = TypeVar("T")
-POLL = 0.25  # seconds between two sentences about a load
+_POLL = 0.25  # seconds between two sentences about a load
 FRAME = 0.04  # seconds in which all events are sent together: more than 25 messages a second nobody sees
 PATIENCE = 30.0  # seconds in which a visitor in the line is sent at least one sentence
 Loader = Callable[..., Engine]  # Engine.load, or a stand-in with its signature
@@ -46,7 +46,7 @@ class Engines:
             LoadError: says why; the next call tries again.
         """
         loading = self.begin(name)
-        while not wait([loading], timeout=POLL).done:
+        while not wait([loading], timeout=_POLL).done:
             yield self._progress
         if error := loading.exception():
             raise LoadError(f"the model could not be loaded: {error}") from error
@@ -110,12 +110,12 @@ class Engines:
 class Visit:
     """One use of the network by one visitor. `halted` is set when Stop or a newer visit of theirs has ended it."""
 
-    def __init__(self, engines: Engines, owner: str | None, place: Place) -> None:
+    def __init__(self, engines: Engines, owner: str | None, place: Slot) -> None:
         self.owner = owner
         self.halted = Event()
         self.engine: Engine | None = None
         self._engines, self._place = engines, place
-        self._tasks: list[Task] = []
+        self._tasks: list[Work] = []
 
     def __enter__(self) -> "Visit":
         return self

@@ -19,7 +19,7 @@ class Way:
     request: dict[str, Any]
 
 
-EMPTY = "empty"  # the value of a lane that does not race
+NO_LANE = "empty"  # the value of a lane that does not race
 WAYS: dict[str, Way] = {
     "ar": Way("AR", {"block_size": 1}),
     "verified": Way("Verified (AR's words)", {"unmask": "verify"}),
@@ -31,9 +31,9 @@ WAYS: dict[str, Way] = {
     "dual": Way("Full attention, DualCache", {"attention": "bidirectional", "cache": "dual"}),
     "d2": Way("Full attention, d²Cache", {"attention": "bidirectional", "cache": "d2"}),
 }
-PLAIN = ("ar", "verified")  # ways that no threshold changes
-START = (("ar", 0.9), ("verified", 0.9), ("sub-block", 0.9), (EMPTY, 0.9))
-SHARED = ("gen_length", "block_size", "sub_block_size")
+_PLAIN = ("ar", "verified")  # ways that no threshold changes
+START = (("ar", 0.9), ("verified", 0.9), ("sub-block", 0.9), (NO_LANE, 0.9))
+_SHARED = ("gen_length", "block_size", "sub_block_size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,16 @@ class Grid:
         Raises:
             SettingsError: names the value and what is allowed.
         """
-        shared = {name: whole(name, value) for name, value in zip(SHARED, values, strict=False)}
+        shared = {name: whole(name, value) for name, value in zip(_SHARED, values, strict=False)}
         (repeats, live), rest = values[3:5], values[5:]
         check_request(shared)
         found: dict[str, Settings] = {}
         for way, threshold in zip(rest[::2], rest[1::2], strict=True):
-            if way == EMPTY:
+            if way == NO_LANE:
                 continue
             if not isinstance(way, str) or way not in WAYS:
-                raise SettingsError(f"lane is {way!r:.80}; allowed: {', '.join([*WAYS, EMPTY])}")
-            name = way if way in PLAIN else f"{way}-{number('threshold', threshold):g}"
+                raise SettingsError(f"lane is {way!r:.80}; allowed: {', '.join([*WAYS, NO_LANE])}")
+            name = way if way in _PLAIN else f"{way}-{number('threshold', threshold):g}"
             if name in found:
                 raise SettingsError(f"two lanes are {name}; allowed: ways that differ")
             found[name] = Settings.from_json({**shared, **_request(way, threshold, shared), "record": ["alternatives"]})
@@ -81,7 +81,7 @@ def grid() -> Grid:
             with gr.Column(min_width=240):
                 choices = [(each.title, name) for name, each in WAYS.items()]
                 if number > LANE_COUNTS[0]:
-                    choices.append(("(none)", EMPTY))
+                    choices.append(("(none)", NO_LANE))
                 picked = gr.Dropdown(choices, value=way, label=f"Lane {number}")
                 slider = gr.Slider(
                     0.1, 1.0, threshold, step=0.05, label=f"Threshold of lane {number}", visible=_has_rule(way)
@@ -104,4 +104,4 @@ def _request(way: str, threshold: Any, shared: dict[str, int]) -> dict[str, Any]
 
 
 def _has_rule(way: str) -> bool:
-    return way not in (*PLAIN, EMPTY)
+    return way not in (*_PLAIN, NO_LANE)

@@ -68,7 +68,7 @@ def build(engines: Engines | None = None) -> Page:
         gr.Markdown(_INTRO, elem_classes="bs-intro")
         prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short")
         with gr.Tabs():
-            with gr.Tab("Decode"):
+            with gr.Tab("Single run"):
                 with gr.Row(elem_classes="bs-go"):
                     decode = gr.Button("Decode", variant="primary", min_width=120, scale=0)
                     halt = gr.Button("Stop", min_width=90, scale=0, interactive=False)

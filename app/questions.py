@@ -17,7 +17,7 @@ from visualize.export.formats import EXPORTS
 from visualize.replay import Replay
 from visualize.view import QuestionError
 
-POLL = 0.1  # seconds between two looks at whether the race has ended
+_POLL = 0.1  # seconds between two looks at whether the race has ended
 Answer = Mapping[str, Any]
 
 
@@ -29,7 +29,7 @@ def answerer(runs: Runs, device: Device) -> Callable[[object], Coroutine[Any, An
         place, until = device.place(Use.PICTURE), monotonic() + DRAWING
         try:
             while not place.inside and monotonic() < until:
-                await asyncio.sleep(POLL)  # takes no thread of the server's
+                await asyncio.sleep(_POLL)  # takes no thread of the server's
             if not place.inside:
                 return {"error": RACING}
             async with drawing:

@@ -17,10 +17,10 @@ from dllm.trace.drift import Drift
 from visualize.replay import Replay
 from visualize.view import QuestionError
 
-SHARED = 1000  # views of the gallery that are kept; they take no memory
+_SHARED_VIEWS = 1000  # views of the gallery that are kept; they take no memory
 
 
-class Source(Protocol):
+class RunSource(Protocol):
     """Where a kept run comes from: a replay that never changes, or a run that is being decoded.
 
     shared: whether it is of the gallery, whose files are read once for all visitors.
@@ -62,7 +62,7 @@ class Saved:
 class KeptRun:
     """A run, the session that it belongs to, the drift measured since, and a folder that ends with it."""
 
-    source: Source
+    source: RunSource
     session: str | None
     path: Path | None
     drifts: dict[str, Drift] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Runs:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def open(self, source: Source, session: str | None = None, *, folder: Path | None = None) -> str:
+    def open(self, source: RunSource, session: str | None = None, *, folder: Path | None = None) -> str:
         """Keep a run; returns its id. folder: of its files; removed when the run is freed."""
         run, kept = uuid4().hex, KeptRun(source, session, folder)
         if folder is not None:
@@ -128,10 +128,10 @@ class Runs:
             for run in own[: max(0, len(own) - self._each)]:
                 del self._kept[run]
         self._shrink(fresh, lambda source: int(not source.shared), self._most)
-        self._shrink(fresh, lambda source: int(source.shared), SHARED)
+        self._shrink(fresh, lambda source: int(source.shared), _SHARED_VIEWS)
         self._shrink(fresh, lambda source: source.bytes(), self._memory)
 
-    def _shrink(self, fresh: str, size: Callable[[Source], int], limit: int) -> None:
+    def _shrink(self, fresh: str, size: Callable[[RunSource], int], limit: int) -> None:
         """Free the oldest runs of whoever has most, until all are within the limit."""
         sizes = {run: count for run, kept in self._kept.items() if (count := size(kept.source))}
         while sum(sizes.values()) > limit and sizes.keys() - {fresh}:

@@ -21,7 +21,7 @@ PLOTLY_LOADER = """() => (window.blockscopePlotly ??= new Promise((done, failed)
     node.src = props.plotly;
     document.head.append(node);
   }))"""
-MOUNT = f"""
+_MOUNT = f"""
 viewer.mount(element.querySelector('.bs'), {{
   ...props.words,
   exports: props.exports,
@@ -47,7 +47,7 @@ def viewer(ask: Callable[[Any], Awaitable[Any]], **kwargs: Any) -> gr.HTML:
     return gr.HTML(
         value=None,
         html_template=viewer_template(),
-        js_on_load=viewer_script() + MOUNT,
+        js_on_load=viewer_script() + _MOUNT,
         apply_default_css=False,
         server_functions=[answer],
         words=viewer_texts(),

@@ -25,12 +25,12 @@ class Worker:
         """Call something in the thread, after all that was submitted before."""
         return self._pool.submit(call)
 
-    def start(self, work: Generator[T, None, None]) -> "Task[T]":
+    def start(self, work: Generator[T, None, None]) -> "Work[T]":
         """Begin a work that goes on by itself."""
-        return Task(work, self)
+        return Work(work, self)
 
 
-class Task(Generic[T]):
+class Work(Generic[T]):
     """A work that goes on by itself in the worker's thread, and the items that nobody has taken yet.
 
     One item a turn; then the thread does what else was submitted, so tasks that run at once go on in step and share

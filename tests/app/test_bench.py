@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.bench import ASSETS, EMPTY, NOTE, TARGETS, benchmarks, opened, opener, replied, script, shown, template
+from app.bench import ASSETS, COLUMNS, NO_FILES, NOTE, benchmarks, opened, opener, replied, script, shown, template
 from app.questions import ask
 from app.runs import Runs
 from dllm.bench.document import Benchmark, BenchmarkError
@@ -128,13 +128,13 @@ def test_a_trace_that_is_gone_is_told(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_benchmark_is_shown_as_soon_as_the_page_is_opened_again(folder: Path, tmp_path: Path) -> None:
-    assert json.loads(opened(tmp_path)) == {"files": [], "empty": EMPTY}
+    assert json.loads(opened(tmp_path)) == {"files": [], "empty": NO_FILES}
     (tmp_path / "one.json").write_text((folder / "one.json").read_text())
     assert json.loads(opened(tmp_path)) == json.loads(json.dumps(shown("one", tmp_path)))
 
 
 def test_the_script_is_told_what_is_wrong_and_when_there_is_nothing(folder: Path, tmp_path: Path) -> None:
-    assert replied({"file": "one"}, tmp_path) == {"files": [], "empty": EMPTY}
+    assert replied({"file": "one"}, tmp_path) == {"files": [], "empty": NO_FILES}
     assert replied({"file": "one"}, folder) == shown("one", folder)
     assert replied({"file": "bad"}, folder)["error"].startswith("bad.json is not a valid benchmark")
     for question in (None, "one", {"file": 1}, {}):
@@ -164,7 +164,7 @@ def test_a_device_is_shown_beside_benchmarks(machine: Path, folder: Path) -> Non
     assert said["rows"][0]["cells"][2:] == ["0.750", "≥ 0.7", "yes"]
     assert said["rows"][3]["cells"][2:] == ["1.125", "≤ 1.15", "yes"]
     assert not any(row["trace"] for row in said["rows"])
-    assert len(said["columns"]) == len(said["rows"][0]["cells"]) == len(said["rows"][0]["order"]) == len(TARGETS)
+    assert len(said["columns"]) == len(said["rows"][0]["cells"]) == len(said["rows"][0]["order"]) == len(COLUMNS)
     assert "Did not fit into memory: Fast_dLLM_v2_7B: AR at batch 64, small: AR at batch 64." in said["note"]
     assert said["note"].endswith(NOTE)
     assert shown("one", machine) == {**shown("one", folder), "files": said["files"]}
@@ -264,8 +264,8 @@ def test_another_benchmark_is_shown_when_it_is_chosen(stand: Page, folder: Path)
 
 def test_nothing_there_is_told_and_no_table_is_drawn(page: Page) -> None:
     page.set_content(f"<body>{template()}</body>")
-    page.evaluate(MOUNT, [script(), json.dumps({"files": [], "empty": EMPTY}), {}])
-    expect(page.locator(".bs-bench-empty")).to_have_text(EMPTY)
+    page.evaluate(MOUNT, [script(), json.dumps({"files": [], "empty": NO_FILES}), {}])
+    expect(page.locator(".bs-bench-empty")).to_have_text(NO_FILES)
     expect(page.locator(".bs-bench-scroll")).to_be_hidden()
     expect(page.get_by_label("Benchmark on show")).to_be_hidden()
 

@@ -1,7 +1,7 @@
-from app.device import Device, Place, Use
+from app.device import Device, Slot, Use
 
 
-def inside(*places: Place) -> list[bool]:
+def inside(*places: Slot) -> list[bool]:
     return [place.inside for place in places]
 
 

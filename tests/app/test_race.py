@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.engines import Engines
-from app.lanes import EMPTY, START, WAYS, Grid
+from app.lanes import NO_LANE, START, WAYS, Grid
 from app.race import racer
 from app.runs import Runs
 from dllm.decode import ModelTraits, resolve
@@ -49,7 +49,7 @@ def test_every_way_is_one_that_the_default_model_decodes(way: str, engines: Engi
         ([*SHARED, "block", 7, "ar", 0.9], "threshold is 7; allowed: 0.0 to 1.0"),
         ([999, *SHARED[1:], *TWO], "gen_length is 999; allowed on this page: up to 256"),
         ([16, 8, 5, 2, False, *TWO], "sub_block_size is 5; allowed: a divisor of block_size 8"),
-        ([*SHARED, "ar", 0.9, EMPTY, 0.9], "a race has 1 lanes; allowed: 2 to 4"),
+        ([*SHARED, "ar", 0.9, NO_LANE, 0.9], "a race has 1 lanes; allowed: 2 to 4"),
         ([*SHARED[:3], 99, False, *TWO], "repeats is 99; allowed: 1 to 20"),
         (["many", *SHARED[1:], *TWO], "gen_length is 'many'; allowed: an integer"),
         ([16.5, *SHARED[1:], *TWO], "gen_length is 16.5; allowed: an integer"),
@@ -66,7 +66,7 @@ def test_a_race_that_makes_no_sense_is_refused(values: list[Any], message: str, 
 
 
 def test_verified_decoding_races_without_a_threshold(engines: Engines) -> None:
-    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.3, "sub-block", 0.9, EMPTY, 0.9])
+    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.3, "sub-block", 0.9, NO_LANE, 0.9])
     assert list(lanes) == ["ar", "verified", "sub-block-0.9"]
     settings = {name: resolve(each, engines.get("default").traits) for name, each in lanes.items()}
     assert settings["verified"].rule.name == "verify"
@@ -224,7 +224,7 @@ def raced(page: Page, url: str) -> Page:
 def test_a_race_in_the_browser(raced: Page) -> None:
     page = raced
     lanes = page.locator(".bs-lane:visible")
-    expect(lanes).to_have_count(len([way for way, _ in START if way != EMPTY]))
+    expect(lanes).to_have_count(len([way for way, _ in START if way != NO_LANE]))
     expect(page.locator("select.bs-by")).to_have_value("clock")
     expect(page.locator(".bs-lane.finished")).to_have_count(lanes.count(), timeout=60_000)  # it played by itself
     for flag in page.locator(".bs-flag:visible").all_inner_texts():

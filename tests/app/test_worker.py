@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.events import Quiet
-from app.worker import Task, Worker
+from app.worker import Work, Worker
 from dllm.models.families import FAST_DLLM_V2
 from dllm.settings import Settings
 from tests.dllm.nets import engine_of
@@ -19,7 +19,7 @@ def numbers(last: int, error: Exception | None = None) -> Generator[int, None, N
         raise error
 
 
-def together(worker: Worker, *works: Generator[Any, None, None]) -> list[Task[Any]]:
+def together(worker: Worker, *works: Generator[Any, None, None]) -> list[Work[Any]]:
     """Works that all begin in the same round: the thread is held until they stand in line."""
     begin = Event()
     worker.submit(lambda: begin.wait(30))
@@ -28,7 +28,7 @@ def together(worker: Worker, *works: Generator[Any, None, None]) -> list[Task[An
     return tasks
 
 
-def take_all(task: Task[Any]) -> list[Any]:
+def take_all(task: Work[Any]) -> list[Any]:
     return [item for items in iter(task.take, []) for item in items]
 
 

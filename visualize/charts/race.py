@@ -167,7 +167,7 @@ def _by_rule(draw: Callable[..., go.Figure]) -> Draw:
 
 
 VIEW = View(
-    title="Race",
+    title="Timing",
     look_for=(
         "Look for where one staircase overtakes another, and whether high steps (many tokens a pass) or short ones "
         "(quick passes) did it."
