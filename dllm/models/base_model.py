@@ -134,7 +134,7 @@ def _work_folder(parent: Path) -> TemporaryDirectory[str]:
 def _from_hub(file: WeightFile, folder: Path, report: Progress) -> Path:
     import huggingface_hub  # takes half a second to import
 
-    from dllm.models.hub import progress_bar
+    from dllm.models.hub import tqdm_class_of
 
     endpoint = os.environ.get("HF_ENDPOINT") or None
     url = huggingface_hub.hf_hub_url(file.repository, file.name, endpoint=endpoint)
@@ -148,7 +148,7 @@ def _from_hub(file: WeightFile, folder: Path, report: Progress) -> Path:
             endpoint=endpoint,
             local_dir=folder / "hub",
             etag_timeout=HUB_SECONDS,
-            tqdm_class=progress_bar(f"Downloading {file.name}", report),
+            tqdm_class=tqdm_class_of(f"Downloading {file.name}", report),
         )
     )
 

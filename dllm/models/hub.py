@@ -26,7 +26,7 @@ def fetch_checkpoint(name: str, revision: str, progress: Progress | None = None)
             revision=revision,
             allow_patterns=list(_PATTERNS),
             local_files_only=os.environ.get("BLOCKSCOPE_HUB") == "0",
-            tqdm_class=progress_bar(
+            tqdm_class=tqdm_class_of(
                 f"Fetching {name.rpartition('/')[2]}", progress, name="huggingface_hub.snapshot_download"
             ),
         )
@@ -35,7 +35,7 @@ def fetch_checkpoint(name: str, revision: str, progress: Progress | None = None)
     return Path(folder)
 
 
-def progress_bar(label: str, progress: Progress | None, *, name: str = "huggingface_hub") -> type[tqdm]:
+def tqdm_class_of(label: str, progress: Progress | None, *, name: str = "huggingface_hub") -> type[tqdm]:
     """A `tqdm_class` for the hub's client that draws nothing and forwards bytes to `progress`.
 
     name: only bars whose name starts with this count; `snapshot_download` also has others.

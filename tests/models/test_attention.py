@@ -147,7 +147,7 @@ def test_observed_probabilities_are_those_attended_by(asked: Any) -> None:
 def test_on_a_cpu_it_is_sdpa() -> None:
     chosen = choose_attention(CPU, BF16, head_dim=64)
     assert (chosen.name, chosen.kernel, str(chosen)) == ("sdpa", sdpa, "sdpa")
-    assert "need a CUDA device" in chosen.why
+    assert "need a CUDA device" in chosen.reason
 
 
 @pytest.mark.parametrize(("versions", "capability", "name", "kernel"), [
@@ -174,7 +174,7 @@ def test_flash_is_left_out_where_it_cannot_compute(installed: Any, wrong: dict[s
     asked = {"dtype": BF16, "head_dim": 128, **wrong}
     chosen = choose_attention(CUDA, asked["dtype"], head_dim=asked["head_dim"])
     assert chosen.kernel is sdpa
-    assert why in chosen.why
+    assert why in chosen.reason
     with pytest.raises(ValueError, match=f"attention is 'flash', but .*{why}; allowed here: eager, sdpa"):
         choose_attention(CUDA, asked["dtype"], head_dim=asked["head_dim"], requested="flash")
 
@@ -183,7 +183,7 @@ def test_a_flash_that_cannot_be_imported_is_left_out_and_said(installed: Any) ->
     installed((9, 0), broken=True, flash_attn="2.8.3", flash_attn_4="4.0.0")
     assert choose_attention(CUDA, BF16, head_dim=128).kernel is flash4
     installed((9, 0), broken=True, flash_attn="2.8.3")
-    assert "flash-attn cannot be imported (AttributeError" in choose_attention(CUDA, BF16, head_dim=128).why
+    assert "flash-attn cannot be imported (AttributeError" in choose_attention(CUDA, BF16, head_dim=128).reason
 
 
 def test_what_is_asked_for_is_taken_but_not_against_the_need_for_probabilities(installed: Any) -> None:
