@@ -67,7 +67,7 @@ class Engine:
         """
         self.model, self.tokenizer, self.full = model, model.tokenizer, full
         self._runner = options.runner(model.net)
-        self._full_runner = None if full is None else options.runner(full.net)
+        self._options = options
         self.warm_up = 0
         self._peaks: tuple[float, float] | None = None
         self._scheduler = Scheduler()
@@ -131,8 +131,13 @@ class Engine:
 
     def runner(self, attention: str | None = None) -> "Runner":
         """The runner of `network(attention)`."""
-        full = self._full_runner
-        return full if full is not None and self.network(attention) is self.full else self._runner
+        return self._full_runner if self.network(attention) is self.full else self._runner
+
+    @cached_property
+    def _full_runner(self) -> "Runner":
+        """Made when it is first needed: until then full attention's weights are in memory once, not packed as well."""
+        assert self.full is not None
+        return self._options.runner(self.full.net)
 
     @property
     def autoregressive(self) -> bool:
