@@ -34,9 +34,12 @@ class Slot:
         line = list(self._device.line)
         return line.index(self) if self in line else 0
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until this place is inside, has left, or has moved up in the line; returns whether it is inside."""
-        before = self.ahead
+    def wait(self, seconds: float, *, ahead: int | None = None) -> bool:
+        """Wait until this place is inside, has left, or has moved up in the line; returns whether it is inside.
+
+        ahead: places before it when the caller last looked, so that a move since then is not missed; None: now.
+        """
+        before = self.ahead if ahead is None else ahead
         changed = self._device.changed
         with changed:
             changed.wait_for(lambda: self not in self._device.line or self.ahead != before, seconds)

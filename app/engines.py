@@ -133,8 +133,9 @@ class Visit:
             LoadError: it could not be loaded; says why.
         """
         while not self._place.inside and not self.halted.is_set():
+            ahead = self._place.ahead
             yield self._waiting()
-            self._place.wait(PATIENCE)
+            self._place.wait(PATIENCE, ahead=ahead)
         if self.halted.is_set():
             return
         loading = self._engines.loading(model)
