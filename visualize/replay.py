@@ -11,7 +11,7 @@ from dllm.settings import is_autoregressive
 from dllm.trace import Trace, TraceError
 from dllm.trace.attention import Maps
 from dllm.trace.drift import Drift
-from dllm.trace.schema import read_untrusted
+from dllm.trace.untrusted import read_untrusted
 from visualize.facts import decoder_words, facts
 from visualize.lane import Title, titles_of
 from visualize.stage import Stage
@@ -48,7 +48,7 @@ class Replay:
     def load(cls, *paths: str | Path, link: str | None = None, about: str = "", untrusted: bool = False) -> "Replay":
         """Read traces, and the side files given with them or lying beside them: `NAME.attention.npz`, `NAME.drift.npz`.
 
-        untrusted: they are a stranger's, so they are read by `dllm.trace.schema.read_untrusted`.
+        untrusted: they are a stranger's, so they are read by `dllm.trace.untrusted.read_untrusted`.
 
         Raises:
             TraceError: a file is not what its name says, or the traces make no run; says which and why.

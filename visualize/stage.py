@@ -13,7 +13,7 @@ from dllm.trace import StepRecord, Trace
 from visualize.lane import Lane, Title, bared, head, ids_in, titles_of
 from visualize.verdict import verdict
 
-SCHEMA = "blockscope.view/1"
+VIEW_SCHEMA = "blockscope.view/1"
 MANY = 4  # passes at once: above, the network is faster than an eye
 _OBSERVED = "Attention was recorded, which slows the passes themselves: this run is for looking, not for racing."
 
@@ -134,7 +134,7 @@ class Stage:
     def _message(
         self, lanes: Sequence[dict[str, Any]] = (), pieces: Mapping[int, str] | None = None, **extra: Any
     ) -> str:
-        body = {"schema": SCHEMA, "run": self.run, "planned": self.planned, "lanes": list(lanes), **extra}
+        body = {"schema": VIEW_SCHEMA, "run": self.run, "planned": self.planned, "lanes": list(lanes), **extra}
         if titles := self._titles():
             body["titles"] = {name: asdict(title) for name, title in titles.items()}
         if pieces:
@@ -150,17 +150,17 @@ class Stage:
 
 def stopped(nonce: str) -> str:
     """What the Stop button sends: the run on show was cancelled. The nonce makes two stops two different values."""
-    return dumps({"schema": SCHEMA, "stopped": nonce})
+    return dumps({"schema": VIEW_SCHEMA, "stopped": nonce})
 
 
 def waiting(note: str) -> str:
     """What is being waited for before a run begins; the run on show stays as it is."""
-    return dumps({"schema": SCHEMA, "lanes": [], "waiting": note})
+    return dumps({"schema": VIEW_SCHEMA, "lanes": [], "waiting": note})
 
 
 def notice(run: str, note: str, **extra: Any) -> str:
     """A word about a run that stays as it is: what is being done with it, or what there is now to see of it."""
-    return dumps({"schema": SCHEMA, "run": run, "lanes": [], "note": note, **extra})
+    return dumps({"schema": VIEW_SCHEMA, "run": run, "lanes": [], "note": note, **extra})
 
 
 def slowed(settings: Mapping[str, Any]) -> bool:

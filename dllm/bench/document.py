@@ -10,8 +10,8 @@ from dllm.settings import Settings
 from dllm.trace.errors import faults
 from dllm.trace.schema import Amount, Count, Environment, Text
 
-SCHEMA = "blockscope.bench/1"
-MAX_BYTES = 16 * 2**20
+BENCH_SCHEMA = "blockscope.bench/1"
+MAX_BENCH_BYTES = 16 * 2**20
 _MAX_ROWS = 1000
 AR = "AR"  # the name of the row that speeds are compared with
 LIMIT = 1e9  # no number of a benchmark is larger
@@ -149,7 +149,7 @@ class ModelName(Record):
 class Benchmark(Record):
     """Ways of decoding, compared on one machine on the same prompts; rounds 0: nothing was timed."""
 
-    schema_: Literal["blockscope.bench/1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["blockscope.bench/1"] = Field(BENCH_SCHEMA, alias="schema")
     suite: SuiteName
     model: ModelName
     environment: Environment
@@ -195,8 +195,8 @@ def read(kind: type[Kind], path: Path) -> Kind:
         BenchmarkError: what is wrong and where.
     """
     try:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise BenchmarkError(f"{path.name} has {size} bytes; allowed: {MAX_BYTES}")
+        if (size := path.stat().st_size) > MAX_BENCH_BYTES:
+            raise BenchmarkError(f"{path.name} has {size} bytes; allowed: {MAX_BENCH_BYTES}")
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BenchmarkError(f"{path.name} cannot be read: {error.strerror}; allowed: a JSON file") from None

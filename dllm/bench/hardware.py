@@ -15,7 +15,7 @@ from dllm.step import Kind
 from dllm.trace.schema import Count, Environment
 from dllm.trace.throughput import Throughput
 
-SCHEMA = "blockscope.hardware/1"
+HARDWARE_SCHEMA = "blockscope.hardware/1"
 _MIN_SECONDS = 1e-9  # of a pass
 
 EngineName = Literal["blockscope", "transformers"]  # what decoded
@@ -210,7 +210,7 @@ class Network(Record):
 class Hardware(Record):
     """Networks measured one after another on one machine. rounds: how often each pass and rate was timed at most."""
 
-    schema_: Literal["blockscope.hardware/1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["blockscope.hardware/1"] = Field(HARDWARE_SCHEMA, alias="schema")
     rounds: Annotated[int, Field(ge=1, le=1000)]
     networks: Annotated[tuple[Network, ...], Field(min_length=1, max_length=20)]
 

@@ -12,7 +12,7 @@ from statistics import median
 from time import perf_counter
 
 from dllm.bench.document import Number
-from dllm.bench.hardware import SCHEMA, EngineName, Hardware, Network, Pass, Rate, Way, title
+from dllm.bench.hardware import HARDWARE_SCHEMA, EngineName, Hardware, Network, Pass, Rate, Way, title
 from dllm.bench.presets import PASSES, SETTINGS, Preset
 from dllm.engine import Engine
 from dllm.engine.batch import decode_together
@@ -66,7 +66,7 @@ def measure(load: Load, preset: Preset, report: Report) -> Iterator[Hardware]:
         engine.warm()
         network = None
         for network in _Measuring(engine, preset, report).parts():
-            yield Hardware(schema=SCHEMA, rounds=preset.rounds, networks=(*done, network))
+            yield Hardware(schema=HARDWARE_SCHEMA, rounds=preset.rounds, networks=(*done, network))
         assert network is not None
         done.append(network)
         del engine

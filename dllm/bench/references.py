@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dllm.engine import Engine
 
 
-def exact_settings(settings: Settings) -> dict[str, Settings]:
+def reference_settings(settings: Settings) -> dict[str, Settings]:
     """The exact decoders that an answer is compared with, by name, from its (resolved) settings; see `Gate`.
 
     AR commits one token per pass anyway. An answer that was decoded exactly is its own reference; a sampled one has
@@ -55,7 +55,7 @@ class References:
         """Decode the references that are missing; yields the name of the reference after each of its passes."""
         settings = Settings.from_json(trace.settings)
         self._known.setdefault(_key(replace(settings, record=())), trace.output)
-        for name, reference in exact_settings(settings).items():
+        for name, reference in reference_settings(settings).items():
             if _key(reference) in self._known:
                 continue
             run = self.engine.run(trace.prompt, reference)
@@ -66,7 +66,7 @@ class References:
     def gate(self, trace: Trace) -> Gate:
         """The comparison of an answer with those of its references that were decoded."""
         settings = Settings.from_json(trace.settings)
-        keys = {name: _key(reference) for name, reference in exact_settings(settings).items()}
+        keys = {name: _key(reference) for name, reference in reference_settings(settings).items()}
         text = "" if self.engine.tokenizer is None else self.engine.tokenizer.decode(trace.output)
         return Gate(
             references={name: self._known[key] for name, key in keys.items() if key in self._known},  # type: ignore[misc]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dllm.bench import suite as suites
-from dllm.bench.document import AR, SCHEMA, Benchmark, ModelName, Row, SuiteName
+from dllm.bench.document import AR, BENCH_SCHEMA, Benchmark, ModelName, Row, SuiteName
 from dllm.bench.references import one_by_one, with_gate
 from dllm.bench.suite import Item, Suite
 from dllm.bench.summary import Answer, summarize
@@ -215,7 +215,7 @@ class Bench:
     def _result(self) -> Result:
         about = self.engine.describe()
         benchmark = Benchmark(
-            schema=SCHEMA,
+            schema=BENCH_SCHEMA,
             suite=SuiteName(
                 name=self.suite.name,
                 prompts=len(self.items),

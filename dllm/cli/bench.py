@@ -1,11 +1,11 @@
 """The commands that measure: `bench` and `judge`."""
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dllm.cli.common import report
 from dllm.files import check_output, write_file
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _bench_suite(args: argparse.Namespace) -> int:
     plan = Plan(args.only, batches, args.rounds, args.limit, traces=folder is not None)
     suite = Suite.load(args.suite)
     result = None
-    for result in Bench(_engine(args), suite, plan, report=_progress):
+    for result in Bench(_engine(args), suite, plan, report=report):
         if args.out is not None:  # each time, so that being cut off loses little
             result.save(args.out, folder)
     assert result is not None
@@ -82,7 +82,7 @@ def _bench_hardware(args: argparse.Namespace) -> int:
 
     load, preset = _gpu(args) if args.suite == "gpu" else _cpu(args)
     result = None
-    for result in measure(load, replace(preset, rounds=args.rounds), _progress):
+    for result in measure(load, replace(preset, rounds=args.rounds), report):
         if args.out is not None:  # each time, so that being cut off loses little
             write_file(args.out, result.to_json())
     assert result is not None
@@ -119,7 +119,3 @@ def _engine(args: argparse.Namespace) -> "Engine":
     from dllm.engine import Engine
 
     return Engine.load(args.model, device=args.device, dtype=args.dtype, threads=args.threads, folder=args.folder)
-
-
-def _progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What several commands share: options, and a progress bar."""
+"""What several commands share: options, and how progress is shown."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,3 +15,8 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     bar = TerminalBar(sys.stderr)
     yield bar
     bar.finish()
+
+
+def report(line: str) -> None:
+    """Progress on standard error, a line at a time."""
+    print(line, file=sys.stderr, flush=True)

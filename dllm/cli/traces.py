@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dllm.cli.common import DEVICE, progress_bar
+from dllm.cli.common import DEVICE, progress_bar, report
 from dllm.files import check_output, write_file
 from dllm.trace import Trace, TraceError
 
@@ -111,7 +111,7 @@ def _judge(args: argparse.Namespace) -> int:
     engine = Engine.load(args.model, device=args.device, dtype=dtypes[0])
     known: dict[tuple[int, ...], References] = {}
     for path, trace in traces.items():
-        _tell(f"{path}: decoding exactly…")
+        report(f"{path}: decoding exactly…")
         references = known.setdefault(tuple(trace.prompt), References(engine))
         for _ in references.decode(trace):
             pass
@@ -119,8 +119,3 @@ def _judge(args: argparse.Namespace) -> int:
         judged.save(path)
         print(f"{path}: {comparison_sentence(judged)}")
     return 0
-
-
-def _tell(line: str) -> None:
-    """Progress, a line at a time."""
-    print(line, file=sys.stderr, flush=True)

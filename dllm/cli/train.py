@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dllm.cli.common import DEVICE
+from dllm.cli.common import DEVICE, report
 from dllm.files import check_not_input
 
 
@@ -39,7 +39,7 @@ def _distill(args: argparse.Namespace) -> int:
         seed=args.seed,
         recipe=recipe,
         device=args.device,
-        report=_tell,
+        report=report,
     )
     return 0
 
@@ -54,11 +54,6 @@ def add_convert(commands: Any) -> None:
 def _convert(args: argparse.Namespace) -> int:
     from dllm.training import convert
 
-    adapter = convert.convert(args.config, report=lambda entry: _tell(json.dumps(entry)))
-    _tell(f"the adapter is {adapter}")
+    adapter = convert.convert(args.config, report=lambda entry: report(json.dumps(entry)))
+    report(f"the adapter is {adapter}")
     return 0
-
-
-def _tell(line: str) -> None:
-    """Progress of long work, a line at a time."""
-    print(line, flush=True)

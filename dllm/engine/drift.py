@@ -12,7 +12,7 @@ from dllm.engine.run import Run, causal_block_size, model_record
 from dllm.settings import VERIFY, Settings, SettingsError
 from dllm.step import Plan
 from dllm.trace.canvases import Cells, canvases
-from dllm.trace.drift import MAX_CELLS, Change, Drift, shape_of
+from dllm.trace.drift import MAX_DRIFT_CELLS, Change, Drift, shape_of
 from dllm.trace.records import StepRecord
 from dllm.trace.schema import ModelRecord, Trace
 
@@ -189,7 +189,7 @@ def _check_size(trace: Trace, run: Run) -> None:
     cells = steps * layers * positions
     if not cells:
         raise SettingsError("the trace has no steps; allowed: at least one")
-    most = min(MAX_CELLS, MAX_STATE_BYTES // (2 * _width(run)))
+    most = min(MAX_DRIFT_CELLS, MAX_STATE_BYTES // (2 * _width(run)))
     if cells > most:
         raise SettingsError(
             f"the trace has {cells} cells ({steps} steps, {layers} layers, {positions} positions); allowed: {most}"

@@ -13,7 +13,7 @@ from dllm.engine.registry import MODELS, ModelEntry
 from dllm.engine.run import Run, model_record
 from dllm.settings import Settings, SettingsError
 from dllm.step import Step
-from dllm.trace.schema import ROOT, Environment
+from dllm.trace.schema import Environment
 
 if TYPE_CHECKING:
     from dllm.models.loader import Model
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from dllm.models.runner import Runner
     from dllm.models.transformer import Transformer
 
-SHIPPED = ROOT / "assets/models/smollm2-135m-blockdiffusion"
+_ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = _ROOT / "assets/models/smollm2-135m-blockdiffusion"
 TWIN, DRAFTS, FULL = "twin.safetensors", "drafts.safetensors", "full.safetensors"
 _RANDOM = "random:"  # before a model's name: its shape without its weights
 _MAX_PROMPT_CHARS = 20_000
@@ -243,7 +244,7 @@ def _entry(name: str) -> ModelEntry:
 @cache
 def _commit() -> str | None:
     """The project's commit; None outside a checkout."""
-    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    command = ["git", "-C", str(_ROOT), "rev-parse", "--short", "HEAD"]
     try:
         out = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):

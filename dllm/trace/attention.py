@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from dllm.trace.errors import TraceError
 from dllm.trace.schema import Trace
 
-SCHEMA = "blockscope.attention/1"
+_SCHEMA = "blockscope.attention/1"
 MAX_BYTES = 64 * 2**20  # of arrays, unpacked
 MAX_MEMBERS = 2**16  # arrays of one file, each of which is opened when it is checked
 ABOUT = "about.json"
@@ -47,7 +47,7 @@ class _About(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_: Literal["blockscope.attention/1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["blockscope.attention/1"] = Field(_SCHEMA, alias="schema")
     layers: NonNegativeInt
     heads: NonNegativeInt
     steps: list[NonNegativeInt]
@@ -94,7 +94,7 @@ class MapsWriter:
         """Say what was kept, and close the file; more than once does nothing."""
         if self._zip.fp is None:
             return
-        about = {"schema": SCHEMA, "layers": self._layers, "heads": self._heads, "steps": self.steps}
+        about = {"schema": _SCHEMA, "layers": self._layers, "heads": self._heads, "steps": self.steps}
         self._zip.writestr(zipfile.ZipInfo(ABOUT), json.dumps(about | {"dropped": self.dropped, "cap": self.cap}))
         self._zip.close()
 

@@ -15,8 +15,8 @@ from dllm.trace.attention import read_array, reading
 from dllm.trace.errors import TraceError
 from dllm.trace.schema import Trace
 
-SCHEMA = "blockscope.drift/1"
-MAX_CELLS = 24_000_000  # steps × layers × positions
+_SCHEMA = "blockscope.drift/1"
+MAX_DRIFT_CELLS = 24_000_000  # steps × layers × positions
 _CHANGE = np.dtype(np.float64)  # holds every token id and confidence exactly
 _HALF = np.dtype(np.float16)
 
@@ -70,17 +70,17 @@ class Drift:
         """Read a file, or a file's bytes.
 
         Raises:
-            TraceError: it is no such file, or larger than MAX_CELLS; says which.
+            TraceError: it is no such file, or larger than MAX_DRIFT_CELLS; says which.
         """
         file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
         with reading("drift"), zipfile.ZipFile(file) as archive:
             schema = read_array(archive, "schema.npy", np.dtype(np.uint8), limit=100).tobytes()
-            if schema != SCHEMA.encode():
-                raise TraceError(f"schema is {schema.decode(errors='replace')!r}; allowed: {SCHEMA!r}")
-            keys = read_array(archive, "keys.npy", _HALF, limit=MAX_CELLS * 2)
-            values = read_array(archive, "values.npy", _HALF, limit=MAX_CELLS * 2)
-            paths = read_array(archive, "paths.npy", _HALF, limit=MAX_CELLS * 4)
-            changed = read_array(archive, "changed.npy", _CHANGE, limit=MAX_CELLS)
+            if schema != _SCHEMA.encode():
+                raise TraceError(f"schema is {schema.decode(errors='replace')!r}; allowed: {_SCHEMA!r}")
+            keys = read_array(archive, "keys.npy", _HALF, limit=MAX_DRIFT_CELLS * 2)
+            values = read_array(archive, "values.npy", _HALF, limit=MAX_DRIFT_CELLS * 2)
+            paths = read_array(archive, "paths.npy", _HALF, limit=MAX_DRIFT_CELLS * 4)
+            changed = read_array(archive, "changed.npy", _CHANGE, limit=MAX_DRIFT_CELLS)
             if keys.ndim != 3 or values.shape != keys.shape or paths.shape != (*keys.shape[1:], keys.shape[0], 2):
                 shapes = f"keys {keys.shape}, values {values.shape}, paths {paths.shape}"
                 raise TraceError(f"{shapes} do not fit together; allowed: (s, l, p), (s, l, p), (l, p, s, 2)")
@@ -115,7 +115,7 @@ def shape_of(trace: Trace) -> tuple[int, int, int]:
 
 def _schema() -> np.ndarray:
     """As bytes: a text array's type would hold its length, which a reader that allows one type cannot know."""
-    return np.frombuffer(SCHEMA.encode(), np.uint8)
+    return np.frombuffer(_SCHEMA.encode(), np.uint8)
 
 
 def _change(row: list[float]) -> Change:

@@ -4,20 +4,14 @@ All positions are absolute (0 = first prompt token). Building one needs no model
 """
 
 import gzip
-import os
-import pickle
-import subprocess
-import sys
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
-import dllm
 from dllm.files import write_file
 from dllm.trace.cost import Sizes
 from dllm.trace.errors import MAX_TEXT, TraceError, faults, short
@@ -25,17 +19,15 @@ from dllm.trace.records import FAST, MAX_POSITIONS, STRICT, Amount, Count, Id, S
 from dllm.trace.text import text
 from dllm.trace.validate import check, resolved
 
-SCHEMA = "blockscope.trace/1"
-MAX_BYTES = 64 * 2**20  # of JSON, unpacked
+_SCHEMA = "blockscope.trace/1"
+MAX_TRACE_BYTES = 64 * 2**20  # of JSON, unpacked
 MAX_STEPS = 16_384
 MAX_CELLS = 2**24  # steps × positions: a larger trace is read, but no picture of that size is drawn
 _MAX_PIECES = 2**20
 _UNSHIFTED = ("llada",)  # families whose query p predicts position p
-ROOT = Path(str(dllm.__file__)).resolve().parents[1]
-REFUSED = 3  # exit code of `dllm.trace.untrusted`
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
-Rate = Annotated[float, Field(gt=0, le=1e18)]  # operations or bytes a second
+_PeakRate = Annotated[float, Field(gt=0, le=1e18)]  # operations or bytes a second
 
 
 Hex = Annotated[str, Field(max_length=MAX_TEXT, pattern="^(?:[0-9a-f]{2})+$")]
@@ -50,10 +42,9 @@ class Limits:
     cells: int
 
 
-_OWN = Limits(MAX_BYTES, MAX_STEPS, 2**27)
+_OWN = Limits(MAX_TRACE_BYTES, MAX_STEPS, 2**27)
 UPLOAD = Limits(8 * 2**20, 2**13, 2**22)
 PER_NUMBER, PER_STEP = 36, 2500  # bytes in memory, about
-_READERS = BoundedSemaphore(2)  # processes that read uploads at the same time
 
 
 class _Record(BaseModel):
@@ -101,8 +92,8 @@ class Environment(_Record):
     rows: Annotated[int, Field(ge=1, le=2**20)] = 1
     attention: Text | None = None
     graphs: bool | None = None
-    peak_flops: Rate | None = None
-    peak_bytes: Rate | None = None
+    peak_flops: _PeakRate | None = None
+    peak_bytes: _PeakRate | None = None
 
 
 class Timing(_Record):
@@ -140,7 +131,7 @@ class Trace(_Record):
     The constructor trusts a decoder's settings, reasons, output and canvas; `from_json`, fed by strangers, does not.
     """
 
-    schema_: Literal["blockscope.trace/1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["blockscope.trace/1"] = Field(_SCHEMA, alias="schema")
     model: ModelRecord
     settings: dict[str, Any]
     environment: Environment
@@ -224,38 +215,6 @@ class Trace(_Record):
         """Write the trace, whole or not at all; gzip when the name ends in .gz."""
         text = self.to_json().encode()
         write_file(path, gzip.compress(text, mtime=0) if str(path).endswith(".gz") else text)
-
-
-def read_untrusted(paths: Sequence[str | Path], *, seconds: float = 20, memory: int = 2**30) -> list[Trace]:
-    """Read strangers' traces within `UPLOAD`, in a process of its own; this one only takes over what was checked.
-
-    Args:
-        paths: trace files (.json or .json.gz).
-        seconds: that reading all of them may take.
-        memory: bytes of address space of that process.
-
-    Raises:
-        TraceError: what is wrong, in a sentence: with a trace, or that it took too long or too much memory.
-    """
-    command = [
-        sys.executable,
-        "-m",
-        "dllm.trace.untrusted",
-        str(memory),
-        *(str(Path(path).resolve()) for path in paths),
-    ]
-    # a backtrace needs memory: where there is none left, the parser would wait for itself while it prints one
-    environment = {**os.environ, "RUST_BACKTRACE": "0"}
-    with _READERS:
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=seconds, check=False)
-        except subprocess.TimeoutExpired:
-            raise TraceError(f"reading it takes more than {seconds:g} seconds, which is the most allowed") from None
-    if done.returncode == 0:
-        return pickle.loads(done.stdout)
-    if done.returncode == REFUSED:
-        raise TraceError(done.stderr.decode("utf-8", "replace"))
-    raise TraceError(f"reading it takes more than {memory // 2**20} MiB of memory, which is the most allowed")
 
 
 def _check_size(plain: Any, limits: Limits) -> None:

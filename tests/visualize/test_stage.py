@@ -13,7 +13,7 @@ from dllm.trace.schema import Environment, Gate, ModelRecord, Timing
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.runs import verified
 from visualize.lane import LANES, Title
-from visualize.stage import MANY, SCHEMA, Stage, dumps, stopped
+from visualize.stage import MANY, VIEW_SCHEMA, Stage, dumps, stopped
 from visualize.verdict import verdict
 
 
@@ -53,7 +53,7 @@ def play(steps: int, lanes: tuple[str, ...] = ("diffusion",)) -> list[dict[str, 
 def test_every_pass_is_one_message() -> None:
     messages = play(steps=6)
     assert len(messages) == 1 + 6 + 1 + 1
-    assert all(m["schema"] == SCHEMA and m["run"] == "run" for m in messages)
+    assert all(m["schema"] == VIEW_SCHEMA and m["run"] == "run" for m in messages)
     assert [m["lanes"][0]["frames"][-1]["i"] for m in messages[1:7]] == [0, 1, 2, 3, 4, 5]
 
 

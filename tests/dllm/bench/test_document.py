@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dllm.bench.document import MAX_BYTES, Benchmark, BenchmarkError
+from dllm.bench.document import MAX_BENCH_BYTES, Benchmark, BenchmarkError
 from dllm.bench.published import Published
 from dllm.bench.suite import Suite
 from dllm.bench.summary import table
@@ -137,8 +137,8 @@ def test_no_row_is_without_its_gate(tmp_path: Path) -> None:
 
 
 def test_a_file_too_large_or_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match=f"has {MAX_BYTES + 1} bytes; allowed: {MAX_BYTES}"):
-        load(tmp_path, " " * (MAX_BYTES + 1))
+    with pytest.raises(BenchmarkError, match=f"has {MAX_BENCH_BYTES + 1} bytes; allowed: {MAX_BENCH_BYTES}"):
+        load(tmp_path, " " * (MAX_BENCH_BYTES + 1))
     with pytest.raises(BenchmarkError, match=r"gone\.json cannot be read: No such file"):
         Benchmark.load(tmp_path / "gone.json")
 

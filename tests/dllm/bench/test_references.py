@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dllm.bench.references import References, exact_settings, item_of
+from dllm.bench.references import References, item_of, reference_settings
 from dllm.bench.suite import Item, Suite
 from dllm.models.families import FAST_DLLM_V2, LLADA
 from dllm.settings import Choice, Settings
@@ -67,7 +67,7 @@ def test_an_exact_answer_is_its_own_reference() -> None:
 
 def test_the_score_of_the_rule_is_kept() -> None:
     rule = Choice("threshold", {"threshold": 0.5, "score": "margin"})
-    found = exact_settings(Settings(gen_length=4, block_size=4, attention="bidirectional", unmask=rule))
+    found = reference_settings(Settings(gen_length=4, block_size=4, attention="bidirectional", unmask=rule))
     assert found["one_by_one"].unmask == Choice("top_k", {"k": 1, "score": "margin"})
     assert found["no_cache"].unmask == rule
 

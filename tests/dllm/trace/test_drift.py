@@ -245,7 +245,7 @@ def test_a_file_holds_all_of_it(tmp_path: Path, changed: tuple[Change, ...]) -> 
 def test_a_bad_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], message: str
 ) -> None:
-    monkeypatch.setattr(drifts, "MAX_CELLS", 1000)
+    monkeypatch.setattr(drifts, "MAX_DRIFT_CELLS", 1000)
     small(()).save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as good:
         arrays = {name: array for name, array in {**good, **fields}.items() if array is not None}
@@ -407,10 +407,10 @@ def test_traces_that_no_decoder_makes_are_refused(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(SettingsError, match=message):
             list(DriftReplay(engine, strange))
     cells = len(trace.steps) * 2 * 27
-    monkeypatch.setattr(shadows, "MAX_CELLS", cells - 1)
+    monkeypatch.setattr(shadows, "MAX_DRIFT_CELLS", cells - 1)
     with pytest.raises(SettingsError, match=f"the trace has {cells} cells .* allowed: {cells - 1}"):
         DriftReplay(engine, trace)
-    monkeypatch.setattr(shadows, "MAX_CELLS", cells)
+    monkeypatch.setattr(shadows, "MAX_DRIFT_CELLS", cells)
     DriftReplay(engine, trace)
     monkeypatch.setattr(shadows, "MAX_STATE_BYTES", cells * 8 * 2 - 1)
     with pytest.raises(SettingsError, match=f"the trace has {cells} cells"):

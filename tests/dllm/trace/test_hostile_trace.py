@@ -13,7 +13,7 @@ from dllm.models.families import DREAM, FAST_DLLM_V2
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace, TraceError
 from dllm.trace.metrics import ages, commit_distances, influences, states
-from dllm.trace.schema import MAX_BYTES, MAX_POSITIONS, MAX_TEXT
+from dllm.trace.schema import MAX_POSITIONS, MAX_TEXT, MAX_TRACE_BYTES
 from dllm.trace.throughput import throughput
 from tests.dllm.nets import engine_of, hybrid_engine
 from tests.dllm.traces import canvas_at
@@ -162,7 +162,7 @@ def test_broken_gzip_is_refused_or_read_as_it_was(cut: int, flipped: int) -> Non
         b"[" * 10**6 + b"]" * 10**6, b'{"a":' * 10**5 + b"1" + b"}" * 10**5, b"1" * 10**6, b'"' + b"x" * 10**6 + b'"',
         "\ud800", '{"prompt": ["\\ud800"]}', b'{"' + b"k" * 10**6 + b'": 1}', b"{" + b'"":1,' * 10**5 + b'"":1}',
         ("{" + ",".join(f'"{i}":1' for i in range(10**5)) + "}").encode(), b'{"prompt":[' + b"-1," * 10**6 + b"-1]}",
-        packed(b"[" * (MAX_BYTES + 1)), packed(packed(b"{}")), packed(b""),
+        packed(b"[" * (MAX_TRACE_BYTES + 1)), packed(packed(b"{}")), packed(b""),
     ],
     ids=lambda raw: f"{len(raw)} {raw[:12]!r}",
 )  # fmt: skip

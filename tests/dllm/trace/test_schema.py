@@ -16,7 +16,7 @@ from dllm.step import Plan
 from dllm.trace import Trace, TraceError
 from dllm.trace.cost import cost
 from dllm.trace.records import spans
-from dllm.trace.schema import MAX_BYTES, MAX_POSITIONS, MAX_STEPS
+from dllm.trace.schema import MAX_POSITIONS, MAX_STEPS, MAX_TRACE_BYTES
 from dllm.trace.throughput import throughput
 from tests.dllm.nets import engine_of, prompts
 from tests.dllm.traces import canvas_at
@@ -233,7 +233,7 @@ def test_what_is_no_trace_is_refused(raw: bytes) -> None:
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
-    bomb = gzip.compress(b" " * (MAX_BYTES + 2**20))
+    bomb = gzip.compress(b" " * (MAX_TRACE_BYTES + 2**20))
     assert len(bomb) < 2**20
     with pytest.raises(TraceError, match="allowed"):
         Trace.from_json(bomb)

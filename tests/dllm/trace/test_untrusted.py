@@ -11,7 +11,8 @@ import pytest
 from dllm.models.families import LLADA
 from dllm.trace import Trace, TraceError
 from dllm.trace import schema as room
-from dllm.trace.schema import UPLOAD, Limits, ModelRecord, read_untrusted
+from dllm.trace.schema import UPLOAD, Limits, ModelRecord
+from dllm.trace.untrusted import read_untrusted
 from tests.dllm.traces import decoded, large, made
 from tests.visualize.records import step
 
