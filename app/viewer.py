@@ -13,7 +13,7 @@ from visualize.export.formats import EXPORTS
 from visualize.export.html import viewer_script, viewer_template, viewer_texts
 
 PLOTLY_URL = "plotly.min.js"  # relative to the page; app.serving answers it
-# what a component's script passes on for plotly.js: fetched by whoever first draws a chart, once for the page
+# what a component's script passes on for plotly.js: fetched when the first chart is drawn, once for the page
 PLOTLY_LOADER = """() => (window.blockscopePlotly ??= new Promise((done, failed) => {
     const node = document.createElement('script');
     node.onload = () => done(window.Plotly);

@@ -31,7 +31,7 @@ class Worker:
 
 
 class Work(Generic[T]):
-    """A work that goes on by itself in the worker's thread, and the items that nobody has taken yet.
+    """A work that goes on by itself in the worker's thread, and its items that were not taken yet.
 
     One item a turn; then the thread does what else was submitted, so tasks that run at once go on in step and share
     passes. Items that are not taken wait here: a run makes some hundred passes, and a time limit ends it.

@@ -63,7 +63,7 @@ class Stage:
     def step(self, name: str, *records: StepRecord) -> str:
         """Passes of a lane: their frames alone, or, at 1, 2, 4, 8 … passes, the whole lane.
 
-        Where many come at once nobody can look closely yet: their alternatives come when the lane has ended.
+        Passes that come many at once are sent without alternatives, which follow when the lane has ended.
         """
         lane, bare = self.lanes[name], len(records) > MANY
         whole_at = 1  # the next number of passes at which the whole lane is sent

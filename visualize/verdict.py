@@ -145,7 +145,7 @@ def _tied(one: Lane, other: Lane) -> bool:
 
 
 def _unproven(lane: Lane, base: Lane) -> bool:
-    """Whether it was ahead, and nobody knows at what price."""
+    """Whether it was ahead at an unknown price."""
     return lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and not lane.compared
 
 

@@ -163,7 +163,7 @@ class Bench:
                 self._samples[name].append(run.trace())
 
     def _together(self, batch: int) -> Iterator[Result]:
-        """All prompts in one way, so many at a time, then in the next."""
+        """All prompts in one way, in batches, then in the next."""
         answers: dict[str, list[Answer]] = {}
         for turn in range(self.plan.rounds or 1):
             for name in rotated(list(self.ways), turn):

@@ -58,7 +58,7 @@ class Cost:
 
 
 def cost(queries: int, visible: int, asked: int, sizes: Sizes) -> Cost:
-    """A pass over so many positions that see so many and predict so many; see FORMULAS."""
+    """The price of a pass over `queries` positions; see FORMULAS."""
     entry = 2 * sizes.layers * sizes.kv_heads * sizes.head_dim * sizes.itemsize
     head = sizes.hidden * sizes.vocab
     return Cost(

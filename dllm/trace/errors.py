@@ -27,5 +27,5 @@ def faults(error: ValidationError) -> str:
 
 
 def short(text: str, most: int = 300) -> str:
-    """Text cut to so many characters."""
+    """Text cut to `most` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"

@@ -144,7 +144,7 @@ def spans(positions: Iterable[int]) -> list[Span]:
 def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0) -> StepRecord:
     """A step as the trace keeps it, with the rollout if wanted. Numbers from float32 are rounded to 6 digits."""
     plan, readout, rows = step.plan, step.readout, step.readout.alternatives
-    masks = sum(len(case.tokens) for case in step.cases or ())  # they stand last, in entries that nobody keeps
+    masks = sum(len(case.tokens) for case in step.cases or ())  # they stand last, in entries that are not kept
     return StepRecord(
         index=step.index,
         kind=plan.kind,

@@ -81,7 +81,7 @@ class Environment(_Record):
 
     peak_flops, peak_bytes: what this machine was measured to do at most, a second, in the model's dtype.
     rows: most runs that a pass served at once; above 1 the seconds are those of shared passes. attention: how it was
-    computed; graphs: whether passes of usual shapes were replayed from CUDA graphs (None where nobody noted it).
+    computed; graphs: whether passes of usual shapes were replayed from CUDA graphs (None: unknown).
     """
 
     device: Text

@@ -10,7 +10,7 @@ _ROLE = re.compile(r"\s*(system|user|assistant)\s*(\n|$)")
 
 
 def prompt_text(trace: Trace) -> str:
-    """The prompt as a reader typed it, as far as its text shows: the last turn that is not empty.
+    """The prompt as a reader typed it, the last turn that is not empty.
 
     Chat templates differ by model, and a trace holds token ids and their texts only; without a turn it is the whole
     prompt.
