@@ -50,7 +50,7 @@ def charts(bench: Benchmark, published: Published) -> list[Drawn]:
         ),
         Drawn(
             "Speed by batch size",
-            f"All prompts decoded in batches of each size, at threshold {_USUAL} or the highest below it. Bars reach from "
+            f"All prompts in batches of each size, at threshold {_USUAL} or the highest below it. Bars reach from "
             "the slowest to the fastest round.",
             throughput(bench),
         ),
