@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.refusals import refusals
 from app.runs import Runs, Saved
 from app.viewer import PLOTLY_LOADER, PLOTLY_URL
 from dllm.bench.document import AR, Benchmark, BenchmarkError, Row
@@ -15,10 +15,9 @@ from dllm.bench.hardware import Hardware, Measured
 from dllm.bench.published import Published
 from dllm.bench.summary import BRACKETS, cell, columns
 from dllm.bench.targets import Target, description, notes, place, targets
-from dllm.trace import TraceError
-from visualize.charts.bench import Drawn, charts
+from visualize.charts.bench import Drawn, benchmark_charts
 from visualize.charts.figure import spec
-from visualize.charts.hardware import charts as hardware_charts
+from visualize.charts.hardware import hardware_charts
 from visualize.export.html import VIEWER_FOLDER
 from visualize.replay import Replay
 from visualize.stage import dumps
@@ -119,8 +118,8 @@ def shown(name: Any, folder: Path = ASSETS) -> dict[str, Any]:
 def _benchmark(bench: Benchmark, published: Published) -> dict[str, Any]:
     shown = columns(bench.rows)
     return {
-        "facts": provenance(bench),
-        "figures": _figures(charts(bench, published)),
+        "facts": benchmark_provenance(bench),
+        "figures": _figures(benchmark_charts(bench, published)),
         "columns": [
             {"title": "decoding", "about": "How it was decoded: block and sub-block size, cache, threshold."},
             {"title": "batch", "about": "Prompts decoded together."},
@@ -147,7 +146,7 @@ def _figures(drawn: Sequence[Drawn]) -> list[dict[str, Any]]:
     return [{"title": each.title, "look_for": each.look_for, "spec": spec(each.figure)} for each in drawn]
 
 
-def provenance(bench: Benchmark) -> str:
+def benchmark_provenance(bench: Benchmark) -> str:
     """Where its numbers come from, in one line."""
     model, place = bench.model, bench.environment
     device = re.sub(r"^(cpu|cuda): ", "", place.device)
@@ -166,7 +165,7 @@ def opener(runs: Runs, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Requ
     def show(event: gr.EventData, request: gr.Request) -> str:
         """The row's trace, and AR's of the same prompt beside it."""
         asked = event._data if isinstance(event._data, dict) else {}
-        try:
+        with refusals():
             bench = _opened(asked.get("file"), folder)
             row = _chosen(bench, asked.get("row"))
             base = bench.baseline()
@@ -177,8 +176,6 @@ def opener(runs: Runs, folder: Path = ASSETS) -> Callable[[gr.EventData, gr.Requ
             about = f"A sample prompt of the benchmark “{asked['file']}”, timed as one of its repeats."
             replay = Replay.load(*paths, about=about)
             return replay.message(runs.open(Saved(replay), request.session_hash))
-        except (BenchmarkError, TraceError) as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from None
 
     return show
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from html import escape
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -11,20 +10,21 @@ from uuid import uuid4
 import gradio as gr
 
 from app.controls import Controls
-from app.engines import Engines, LoadError, check_model
+from app.engines import Engines, check_model
 from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
 from app.folders import new_folder
 from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
+from app.refusals import refusals
 from app.runs import Runs, session_of
 from dllm.bench.references import References, autoregressive, item_of
 from dllm.engine import Engine
 from dllm.engine.registry import MODELS
 from dllm.engine.run import Run
-from dllm.settings import RECORDS, Settings, SettingsError
+from dllm.settings import RECORDS, Settings
 from dllm.step import Step
 from dllm.trace import Trace
-from visualize.facts import facts as provenance
+from visualize.facts import provenance
 from visualize.stage import Stage, slowed, stopped, waiting
 
 Handler = Callable[..., Iterator[str]]
@@ -44,7 +44,7 @@ def handler(engines: Engines, controls: Controls, runs: Runs) -> Handler:
 
         What is on show stays until everything was checked: a refusal costs the visitor nothing.
         """
-        try:
+        with refusals():
             text, settings = check_prompt(prompt), _settings(controls, values)
             check_model(model)
             with engines.visit(session_of(request)) as visit:
@@ -52,21 +52,26 @@ def handler(engines: Engines, controls: Controls, runs: Runs) -> Handler:
                 if visit.engine is None:
                     return
                 lanes = _lanes(visit.engine, text, settings, ar=autoregressive)
-                live = Live(new_folder())
-                run = runs.open(live, session_of(request), folder=live.folder)
+                live, run = kept_live(runs, request)
                 stage = stage_of(visit.engine, text, lanes, run)
-                yield from messages(stage, visit.drive(play(visit.engine, text, lanes, live)))
-        except (SettingsError, LoadError) as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+                yield from messages(stage, visit.drive(decode_events(visit.engine, text, lanes, live)))
 
     return decode
+
+
+def kept_live(runs: Runs, request: gr.Request | None) -> tuple[Live, str]:
+    """A run that begins, and the id by which it is kept for the inspector."""
+    live = Live(new_folder())
+    return live, runs.open(live, session_of(request), folder=live.folder)
 
 
 def stage_of(engine: Engine, text: str, lanes: Mapping[str, Run], run: str) -> Stage:
     """The stage of a run of these lanes, kept as `run`."""
     first = next(iter(lanes.values()))
     stage = Stage(run, list(lanes), first.piece, fragment=first.fragment)
-    stage.facts = facts(engine.describe(), lanes=len(lanes), seed=first.settings.seed) + _typed(engine, text, first)
+    stage.facts = provenance_line(engine.describe(), lanes=len(lanes), seed=first.settings.seed) + _typed(
+        engine, text, first
+    )
     return stage
 
 
@@ -83,7 +88,9 @@ def messages(stage: Stage, bundles: Generator[list[Event], None, None]) -> Itera
             raise
 
 
-def play(engine: Engine, text: str, lanes: Mapping[str, Run], live: Live | None = None) -> Generator[Event, None, None]:
+def decode_events(
+    engine: Engine, text: str, lanes: Mapping[str, Run], live: Live | None = None
+) -> Generator[Event, None, None]:
     """All lanes one after another, so that none slows another, then the whole run."""
     live = live or Live()
     try:
@@ -93,7 +100,7 @@ def play(engine: Engine, text: str, lanes: Mapping[str, Run], live: Live | None 
         if len(lanes) > 1 and rows == 1 and not late and not observed:  # the verdict says what speed cost
             yield from _compared(engine, text, traces, live)
         first = next(iter(lanes.values()))
-        about = facts({**engine.describe(), "rows": rows}, lanes=len(lanes), seed=first.settings.seed)
+        about = provenance_line({**engine.describe(), "rows": rows}, lanes=len(lanes), seed=first.settings.seed)
         yield Finished(late, about + _typed(engine, text, first))
     finally:
         live.settle()
@@ -163,7 +170,7 @@ def stopper(engines: Engines) -> Callable[[gr.Request], str]:
     return stop
 
 
-def facts(about: dict[str, Any], *, lanes: int, seed: int) -> str:
+def provenance_line(about: dict[str, Any], *, lanes: int, seed: int) -> str:
     """Where the numbers come from, in one line."""
     card = MODELS.get(about["id"].partition("@")[0])
     order = " The lanes were measured one after another." if lanes > 1 else ""

@@ -1,11 +1,11 @@
 """The handler behind “Measure the drift”: a shadow pass beside every step of a run that is on show."""
 
 from collections.abc import Callable, Iterator
-from html import escape
 
 import gradio as gr
 
 from app.engines import Engines, LoadError
+from app.refusals import refusal
 from app.runs import Runs, session_of
 from dllm.engine.drift import DriftReplay
 from dllm.settings import SettingsError
@@ -41,6 +41,6 @@ def measurer(engines: Engines, runs: Runs) -> Callable[[gr.EventData, gr.Request
             yield notice(run, "", measured=True)
         except (QuestionError, SettingsError, LoadError) as error:
             yield notice(run, "")
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+            raise refusal(error) from error
 
     return measure

@@ -195,7 +195,7 @@ class Visit:
 
 
 def check_model(name: object) -> None:
-    """Refuse a model that is not offered_models.
+    """Refuse a model that is not offered.
 
     Raises:
         SettingsError: names it and those that are.

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 from shutil import copy, rmtree
 from typing import Any
@@ -14,6 +13,7 @@ import gradio as gr
 from app.device import Device
 from app.folders import new_folder
 from app.limits import DRAWING, RACING
+from app.refusals import refusal
 from app.runs import Runs, Saved
 from dllm.trace import TraceError
 from visualize.replay import Replay
@@ -66,7 +66,7 @@ class Gallery:
     def show(self, name: str, request: gr.Request, *, at: int | None = None) -> tuple[str, str]:
         """A run of the gallery, as a message to the viewer, and its prompt."""
         if name not in self.runs:
-            raise gr.Error(escape(f"trace is {name!r}; allowed: {', '.join(self.runs)}"), print_exception=False)
+            raise refusal(f"trace is {name!r}; allowed: {', '.join(self.runs)}")
         run = self.kept.open(Listed(name, self.read), request.session_hash)
         return self.read(name).message(run, at=at), self.runs[name].prompt
 
@@ -77,7 +77,7 @@ class Gallery:
             return gr.skip(), gr.skip(), gr.skip()
         step = asked.get("step", "")
         if step and not (step.isascii() and step.isdigit() and int(step[:9]) > 0):
-            raise gr.Error(escape(f"step is {step!r}; allowed: a whole number from 1"), print_exception=False)
+            raise refusal(f"step is {step!r}; allowed: a whole number from 1")
         return *self.show(asked["trace"], request, at=int(step[:9]) - 1 if step else None), asked["trace"]
 
     def upload(self, paths: list[str] | None, request: gr.Request) -> Any:
@@ -92,7 +92,7 @@ class Gallery:
                 replay = Replay.load(*_copied(paths, folder), untrusted=True)
         except TraceError as error:
             rmtree(folder)
-            raise gr.Error(escape(str(error)), print_exception=False) from None
+            raise refusal(error) from None
         return replay.message(self.kept.open(Saved(replay), request.session_hash, folder=folder))
 
     def _read(self, name: str) -> Replay:

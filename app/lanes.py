@@ -12,7 +12,7 @@ from dllm.settings import Settings, SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LaneSettings:
     """A way of decoding that can race: its title, and the request fields that make it."""
 
     title: str
@@ -20,16 +20,16 @@ class Way:
 
 
 NO_LANE = "empty"  # the value of a lane that does not race
-WAYS: dict[str, Way] = {
-    "ar": Way("AR", {"block_size": 1}),
-    "verified": Way("Verified (AR's words)", {"unmask": "verify"}),
-    "none": Way("Block diffusion, no cache", {"cache": "none"}),  # under the attention that the model prefers
-    "block": Way("Block diffusion, block cache", {"cache": "block"}),
-    "sub-block": Way("Block diffusion, sub-block cache", {"cache": "sub_block"}),
-    "full": Way("Full attention, no cache", {"attention": "bidirectional", "cache": "none"}),
-    "prefix": Way("Full attention, PrefixCache", {"attention": "bidirectional", "cache": "prefix"}),
-    "dual": Way("Full attention, DualCache", {"attention": "bidirectional", "cache": "dual"}),
-    "d2": Way("Full attention, d²Cache", {"attention": "bidirectional", "cache": "d2"}),
+WAYS: dict[str, LaneSettings] = {
+    "ar": LaneSettings("AR", {"block_size": 1}),
+    "verified": LaneSettings("Verified (AR's words)", {"unmask": "verify"}),
+    "none": LaneSettings("Block diffusion, no cache", {"cache": "none"}),  # under the attention that the model prefers
+    "block": LaneSettings("Block diffusion, block cache", {"cache": "block"}),
+    "sub-block": LaneSettings("Block diffusion, sub-block cache", {"cache": "sub_block"}),
+    "full": LaneSettings("Full attention, no cache", {"attention": "bidirectional", "cache": "none"}),
+    "prefix": LaneSettings("Full attention, PrefixCache", {"attention": "bidirectional", "cache": "prefix"}),
+    "dual": LaneSettings("Full attention, DualCache", {"attention": "bidirectional", "cache": "dual"}),
+    "d2": LaneSettings("Full attention, d²Cache", {"attention": "bidirectional", "cache": "d2"}),
 }
 _PLAIN = ("ar", "verified")  # ways that no threshold changes
 START = (("ar", 0.9), ("verified", 0.9), ("sub-block", 0.9), (NO_LANE, 0.9))

@@ -1,24 +1,22 @@
 """The race: times lanes in turn, compares their answers with exact decoders, then shows all on one clock."""
 
 from collections.abc import Callable, Generator, Iterator
-from html import escape
 from time import monotonic
 from typing import Any
 
 import gradio as gr
 
-from app.decode import NOTE_EVERY, checked, messages, stage_of
-from app.engines import Engines, LoadError, check_model
+from app.decode import NOTE_EVERY, checked, kept_live, messages, stage_of
+from app.engines import Engines, check_model
 from app.events import Event, Finished, Note, Opened, Passed, Quiet
-from app.folders import new_folder
 from app.lanes import Grid
 from app.limits import SECONDS, check_prompt, check_tokens
 from app.live import Live
+from app.refusals import refusals
 from app.runs import Runs, session_of
 from dllm.bench.references import References, item_of
 from dllm.engine import Engine
 from dllm.engine.race import Race, RacePass
-from dllm.settings import SettingsError
 from visualize.lane import titles_of
 from visualize.stage import waiting
 
@@ -31,7 +29,7 @@ def racer(engines: Engines, runs: Runs) -> Callable[..., Iterator[str]]:
 
         What is on show stays until everything was checked: a refusal costs the visitor nothing.
         """
-        try:
+        with refusals():
             text, (lanes, repeats, watched) = check_prompt(prompt), Grid.lanes(values)
             check_model(model)
             with engines.visit(session_of(request), alone=True) as visit:
@@ -40,18 +38,15 @@ def racer(engines: Engines, runs: Runs) -> Callable[..., Iterator[str]]:
                     return
                 contest = Race(visit.engine, text, lanes, repeats=repeats)
                 check_tokens(len(next(iter(contest.runs.values())).prompt))
-                live = Live(new_folder())
-                run = runs.open(live, session_of(request), folder=live.folder)
+                live, run = kept_live(runs, request)
                 stage = stage_of(visit.engine, text, contest.runs, run)
                 stage.titles = titles_of({name: each.as_json() for name, each in lanes.items()})
-                yield from messages(stage, visit.drive(play(visit.engine, text, contest, live, watched=watched)))
-        except (SettingsError, LoadError) as error:
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+                yield from messages(stage, visit.drive(race_events(visit.engine, text, contest, live, watched=watched)))
 
     return race
 
 
-def play(engine: Engine, text: str, contest: Race, live: Live, *, watched: bool) -> Generator[Event, None, None]:
+def race_events(engine: Engine, text: str, contest: Race, live: Live, *, watched: bool) -> Generator[Event, None, None]:
     """All repeats, then what the answers are worth, then the whole race on one clock."""
     try:
         yield from _repeats(contest, live, watched)

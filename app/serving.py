@@ -20,9 +20,7 @@ from app.look import CSS, THEME
 from app.viewer import PLOTLY_URL
 from visualize.export.html import PLOTLY
 
-_HOSTS = (
-    "GRADIO_ALLOWED_HOSTS"  # names that the page answers to beside its own, separated by commas; "*.NAME" for all below
-)
+_HOSTS = "GRADIO_ALLOWED_HOSTS"  # more names of this page, separated by commas; "*.NAME": all below it
 _SPACES = "*.hf.space"
 POLICY = "; ".join(
     [

@@ -8,7 +8,7 @@ from dllm.settings import is_autoregressive, is_verified
 DRAFTS = 2  # of verified decoding that says no number
 
 
-def facts(
+def provenance(
     about: Mapping[str, Any], *, title: str | None = None, opening: str = "Measured live", seed: int | None = None
 ) -> str:
     """Model, device, threads, torch, commit and warm-up of a run, in one line.

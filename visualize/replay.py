@@ -12,7 +12,7 @@ from dllm.trace import Trace, TraceError
 from dllm.trace.attention import Maps
 from dllm.trace.drift import Drift
 from dllm.trace.untrusted import read_untrusted
-from visualize.facts import decoder_words, facts
+from visualize.facts import decoder_words, provenance
 from visualize.lane import Title, titles_of
 from visualize.stage import Stage
 from visualize.view import LaneData, QuestionError
@@ -105,7 +105,7 @@ class Replay:
         about = {**trace.model.model_dump(), **trace.environment.model_dump()}
         titles = self.titles()
         lanes = "; ".join(f"{titles[name].title}: {decoder_words(t.settings)}" for name, t in self.traces.items())
-        return " ".join([facts(about, opening=opening), f"{lanes}.", *filter(None, [self.about])])
+        return " ".join([provenance(about, opening=opening), f"{lanes}.", *filter(None, [self.about])])
 
     def ask(self, question: Any) -> Mapping[str, Any]:
         """The answer to a question of the page: {"lane": …, "view": …, …}.

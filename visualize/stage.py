@@ -39,6 +39,7 @@ class Stage:
         self.settings: dict[str, Mapping[str, Any]] = {}  # of lanes that have begun
         self.traces: dict[str, Trace] = {}  # of lanes that have ended
         self.pieces: dict[int, str] = {}
+        self.fragments: dict[int, list[int]] = {}  # of those whose pieces are not whole text
         self.facts: str | None = None
         self.link: str | None = None  # what a deep link calls the recorded run
         self.observed = False  # whether recording slowed the passes themselves
@@ -129,6 +130,7 @@ class Stage:
         assert self.piece is not None, "a lane needs the tokenizer's pieces"
         fresh = {i: self.piece(i) for i in ids if i not in self.pieces}
         self.pieces |= fresh
+        self.fragments |= {i: list(part) for i in fresh if self.fragment and (part := self.fragment(i))}
         return fresh
 
     def _message(
@@ -139,7 +141,7 @@ class Stage:
             body["titles"] = {name: asdict(title) for name, title in titles.items()}
         if pieces:
             body["pieces"] = pieces
-            if parts := {i: list(part) for i in pieces if self.fragment and (part := self.fragment(i))}:
+            if parts := {i: self.fragments[i] for i in pieces if i in self.fragments}:
                 body["bytes"] = parts
         if self.facts:
             body["facts"] = self.facts

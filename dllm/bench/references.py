@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dllm.bench.suite import SUITES, Item, Suite, is_correct
+from dllm.decode import ModelTraits, resolve
 from dllm.settings import VERIFY, Choice, Settings
 from dllm.trace import Trace
 from dllm.trace.schema import Gate
@@ -36,6 +37,11 @@ def one_by_one(settings: Settings) -> Settings:
         return replace(autoregressive(without), attention=settings.attention, cache=Choice("none"))
     score = {"score": settings.rule.options["score"]} if "score" in settings.rule.options else {}
     return replace(without, unmask=Choice("top_k", {"k": 1, **score}))
+
+
+def exact_settings(settings: Settings, traits: ModelTraits) -> Settings:
+    """The exact decoder of these settings: the same blocks and attention, no cache, one token a pass."""
+    return resolve(one_by_one(resolve(settings, traits)), traits)
 
 
 def autoregressive(settings: Settings) -> Settings:
@@ -83,12 +89,9 @@ class References:
 def with_gate(trace: Trace, gate: Gate, engine: "Engine") -> Trace:
     """A trace with a comparison in it, and with the text of every token of the references."""
     ids = {i for answer in gate.references.values() for i in answer} - set(trace.pieces)
-    fresh, parts = dict[int, str](), dict(trace.fragments or {})
-    if engine.tokenizer is not None:
-        fresh = {i: engine.tokenizer.piece(i) for i in sorted(ids)}
-        parts |= {i: part.hex() for i in sorted(ids) if (part := engine.tokenizer.fragment(i))}
-    pieces = {"pieces": {**trace.pieces, **fresh}, "fragments": parts or None}
-    return trace.model_copy(update={"gate": gate, **pieces})
+    pieces, fragments = ({}, {}) if engine.tokenizer is None else engine.tokenizer.texts(ids)
+    texts = {"pieces": trace.pieces | pieces, "fragments": (trace.fragments or {}) | fragments or None}
+    return trace.model_copy(update={"gate": gate, **texts})
 
 
 def _key(settings: Settings) -> str:

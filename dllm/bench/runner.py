@@ -12,11 +12,12 @@ from pathlib import Path
 
 from dllm.bench import suite as suites
 from dllm.bench.document import AR, BENCH_SCHEMA, Benchmark, ModelName, Row, SuiteName
-from dllm.bench.references import one_by_one, with_gate
-from dllm.bench.suite import Item, Suite
+from dllm.bench.plan import BenchPlan, first_of_each_kind, length
+from dllm.bench.references import exact_settings, with_gate
+from dllm.bench.suite import Suite
 from dllm.bench.summary import Answer, summarize
 from dllm.bench.ways import select, ways
-from dllm.decode import ModelTraits, resolve
+from dllm.decode import resolve
 from dllm.engine import Engine
 from dllm.engine.batch import decode_together
 from dllm.engine.race import rotated
@@ -25,43 +26,12 @@ from dllm.files import write_file
 from dllm.settings import Settings
 from dllm.trace import Trace
 from dllm.trace.schema import Gate
-from dllm.trace.throughput import Meter, Throughput, median_repeat
+from dllm.trace.throughput import median_repeat
 
 _INTERVAL = 16  # prompts between two results
 _EXACT_BATCH = 16  # prompts that an exact decoder answers together
-_MAX_BATCH = 256
-CHECKED_LENGTH = 48  # tokens of an answer that is checked, and of an open one
-OPEN_LENGTH = 64
 
 Ids = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is measured.
-
-    Attributes:
-        only: words that the names of ways must contain, see `dllm.bench.ways.select`.
-        batches: how many prompts are decoded together, each size once.
-        rounds: how often everything is decoded and timed; 0: decoded once, not timed.
-        limit: at most this many prompts of each kind.
-        traces: whether the trace of a sample prompt is kept for each way; of timed runs at batch 1.
-    """
-
-    only: str = ""
-    batches: tuple[int, ...] = (1,)
-    rounds: int = 3
-    limit: int | None = None
-    traces: bool = False
-
-    def __post_init__(self) -> None:
-        wrong = [b for b in self.batches if not 1 <= b <= _MAX_BATCH]
-        if wrong or not self.batches or len(set(self.batches)) < len(self.batches):
-            raise ValueError(f"batches are {list(self.batches)}; allowed: numbers from 1 to {_MAX_BATCH}, each once")
-        if not 0 <= self.rounds <= 1000:
-            raise ValueError(f"rounds is {self.rounds}; allowed: 0 to 1000")
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit is {self.limit}; allowed: 1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +54,7 @@ class Bench:
     """One benchmark under way: iterate for its results, each of which contains the ones before."""
 
     def __init__(
-        self, engine: Engine, suite: Suite, plan: Plan, *, report: Callable[[str], None] = lambda _: None
+        self, engine: Engine, suite: Suite, plan: BenchPlan, *, report: Callable[[str], None] = lambda _: None
     ) -> None:
         """AR is decoded in any case: it is what the other ways are compared with.
 
@@ -158,7 +128,7 @@ class Bench:
                 self._alone[name] += self._check(name, [place], [runs[name]])
         for name, run in runs.items():
             answer = self._alone[name][place]
-            self._alone[name][place] = replace(answer, seconds=(*answer.seconds, measured(run).seconds))
+            self._alone[name][place] = replace(answer, seconds=(*answer.seconds, run.throughput().seconds))
             if place == self.sample and self.plan.traces:
                 self._samples[name].append(run.trace())
 
@@ -250,31 +220,9 @@ class Bench:
         return self.engine.run(item.prompt, replace(self.ways[name], gen_length=length(item)))
 
 
-def first_of_each_kind(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """At most `limit` items of each kind, in their order; all of them if it is None."""
-    kinds = [item.kind for item in items]
-    return [item for n, item in enumerate(items) if limit is None or kinds[:n].count(item.kind) < limit]
-
-
-def exact_settings(settings: Settings, traits: ModelTraits) -> Settings:
-    """The exact decoder of these settings: the same blocks and attention, no cache, one token a pass."""
-    return resolve(one_by_one(resolve(settings, traits)), traits)
-
-
 def layout(resolved: Settings) -> tuple[str | int | None, ...]:
     """What a way of decoding and its exact decoder have in common."""
     return resolved.attention, resolved.block_size, resolved.sub_block_size
-
-
-def length(item: Item) -> int:
-    """Most tokens of an item's answer."""
-    return OPEN_LENGTH if item.check is None else CHECKED_LENGTH
-
-
-def measured(run: Run) -> Throughput:
-    """The numbers of a decoded run, as in its trace and on the page."""
-    start, settings = len(run.prompt), run.settings
-    return Meter(start, start + settings.gen_length, settings.stop_ids or ()).measure(run.records)
 
 
 def wall(runs: Sequence[Sequence[float]], batch: int) -> float:

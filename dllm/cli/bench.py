@@ -55,7 +55,8 @@ def _bench(args: argparse.Namespace) -> int:
 
 def _bench_suite(args: argparse.Namespace) -> int:
     """Ways of decoding on the prompts of a suite."""
-    from dllm.bench.runner import Bench, Plan
+    from dllm.bench.plan import BenchPlan
+    from dllm.bench.runner import Bench
     from dllm.bench.suite import Suite
     from dllm.bench.summary import table
 
@@ -64,7 +65,7 @@ def _bench_suite(args: argparse.Namespace) -> int:
         raise ValueError(f"traces is {str(args.traces)!r} without out; allowed: both, because the numbers name them")
     sizes = (args.batch or ("1" if args.rounds else _UNTIMED_BATCH)).split(",")
     batches = tuple(int(size) if size.isdecimal() else 0 for size in sizes)
-    plan = Plan(args.only, batches, args.rounds, args.limit, traces=folder is not None)
+    plan = BenchPlan(args.only, batches, args.rounds, args.limit, traces=folder is not None)
     suite = Suite.load(args.suite)
     result = None
     for result in Bench(_engine(args), suite, plan, report=report):

@@ -11,7 +11,7 @@ from dllm.step import Plan, Readout, Step
 from dllm.trace.cost import Sizes, cost
 from dllm.trace.records import StepRecord, record
 from dllm.trace.schema import Environment, ModelRecord, Timing, Trace
-from dllm.trace.throughput import Meter
+from dllm.trace.throughput import Meter, Throughput
 from dllm.verify import VerifiedDecoder
 
 if TYPE_CHECKING:
@@ -128,20 +128,25 @@ class Run:
         """The answer so far."""
         return "" if self.model.tokenizer is None else self.model.tokenizer.decode(self.canvas.output)
 
+    def throughput(self) -> Throughput:
+        """The numbers of the run so far, as in its trace and on the page."""
+        return Meter(len(self.prompt), self.canvas.end, self.canvas.stop_ids).measure(self.records)
+
     def trace(self) -> Trace:
         """The record so far; "cancelled" where the answer is not complete."""
         ids = {*self.prompt, *(t for r in self.records for t in r.tokens)}
         ids |= {t for r in self.records for row in r.alternatives or () for t, _ in row}
         ids |= {t for r in self.records for case in r.cases or () for t in case.tokens}
-        numbers = Meter(len(self.prompt), self.canvas.end, self.canvas.stop_ids).measure(self.records)
+        numbers, tokenizer = self.throughput(), self.model.tokenizer
+        pieces, fragments = ({}, {}) if tokenizer is None else tokenizer.texts(ids)
         return Trace(
             schema="blockscope.trace/1",
             model=model_record(self.model),
             settings=self.settings.as_json(),
             environment=self.environment.model_copy(update={"rows": self.rows, **self._noted}),
             prompt=self.prompt,
-            pieces={} if self.model.tokenizer is None else {i: self.piece(i) for i in sorted(ids)},
-            bytes={i: part.hex() for i in sorted(ids) if (part := self.fragment(i))} or None,  # type: ignore[call-arg]
+            pieces=pieces,
+            bytes=fragments or None,  # type: ignore[call-arg]
             output=self.canvas.output,
             stop_reason=self.canvas.stop_reason or "cancelled",
             steps=self.records,

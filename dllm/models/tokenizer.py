@@ -97,6 +97,11 @@ class Tokenizer:
         found = self.bytes_of(token)
         return None if found.decode("utf-8", "ignore").encode() == found else found
 
+    def texts(self, ids: Iterable[int]) -> tuple[dict[int, str], dict[int, str]]:
+        """`piece` by id, and `fragment` in hex of the ids that have one: as a trace keeps them."""
+        known = sorted(set(ids))
+        return {i: self.piece(i) for i in known}, {i: part.hex() for i in known if (part := self.fragment(i))}
+
     def _harmless(self, text: str) -> str:
         """A user's text with spelled-out control tokens broken up, so that it cannot end its own turn."""
         normalizer = self.backend.backend_tokenizer.normalizer

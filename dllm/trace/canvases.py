@@ -1,5 +1,6 @@
 """The canvas as a trace tells it: which token stands at which position after each step."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -36,7 +37,5 @@ def write(cells: Cells, step: StepRecord) -> None:
 
 def canvas_after(steps: Iterable[StepRecord]) -> Cells:
     """The canvas after the last of these steps; empty without steps."""
-    cells: Cells = {}
-    for step in steps:
-        write(cells, step)
-    return cells
+    last = deque(canvases(steps), maxlen=1)
+    return last[0] if last else {}

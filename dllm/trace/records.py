@@ -132,7 +132,7 @@ class StepRecord(_Record):
         return {} if case is None else dict(enumerate(zip(case.tokens, case.confidence, strict=True), case.position))
 
 
-def spans(positions: Iterable[int]) -> list[Span]:
+def position_spans(positions: Iterable[int]) -> list[Span]:
     """Ascending positions as half-open ranges."""
     if isinstance(positions, range) and positions.step == 1:
         return [(positions.start, positions.stop)] if positions else []
@@ -150,7 +150,7 @@ def record(step: Step, *, rollout: bool = False, flops: int = 0, bytes: int = 0)
         kind=plan.kind,
         block=step.block,
         window=step.window,
-        queries=spans(plan.queries[: len(plan.queries) - masks]),
+        queries=position_spans(plan.queries[: len(plan.queries) - masks]),
         visible=plan.visible - masks,
         positions=list(readout.positions),
         tokens=list(readout.tokens),

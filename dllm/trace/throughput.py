@@ -146,7 +146,7 @@ def throughput(trace: Trace, *, eos: bool = True, decode_only: bool = False) -> 
     """
     passes = _passes(trace, eos=eos, decode_only=decode_only)
     total = passes[-1] if passes else Throughput()
-    return replace(total, ttft=_ttft(trace, eos=eos)) if decode_only else total
+    return replace(total, ttft=throughput(trace, eos=eos).ttft) if decode_only else total
 
 
 def timeline(trace: Trace, *, eos: bool = True, decode_only: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -235,11 +235,6 @@ def _end(trace: Trace, *, eos: bool) -> int:
     whole.measure(trace.steps)
     stopped = whole.last in whole.stops
     return whole.last + 1 - (stopped and not eos)
-
-
-def _ttft(trace: Trace, *, eos: bool) -> float | None:
-    first = first_step(trace, eos=eos)
-    return None if first is None else sum(step.seconds for step in trace.steps[: first + 1])
 
 
 def _passes(trace: Trace, *, eos: bool, decode_only: bool) -> list[Throughput]:

@@ -15,7 +15,8 @@ from app.questions import ask
 from app.runs import Runs
 from dllm.bench.document import Benchmark, BenchmarkError
 from dllm.bench.hardware import Hardware, Measured
-from dllm.bench.runner import Bench, Plan
+from dllm.bench.plan import BenchPlan
+from dllm.bench.runner import Bench
 from dllm.bench.targets import targets
 from dllm.models.families import FAST_DLLM_V2
 from tests.dllm.bench.test_hardware import BOTH, DOCUMENT, LARGE
@@ -44,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two benchmarks and their traces, and a file that is none."""
     folder = tmp_path_factory.mktemp("bench")
     for name, only in (("one", "8/8, block cache, 0.9"), ("two", "8/8, block cache")):
-        plan = Plan(only=only, batches=(1, 2), rounds=1, traces=True)
+        plan = BenchPlan(only=only, batches=(1, 2), rounds=1, traces=True)
         *_, result = Bench(engine(FAST_DLLM_V2), SUITE, plan)
         result.save(folder / f"{name}.json", folder / name)
     (folder / "bad.json").write_text('{"schema": "<b>"}')

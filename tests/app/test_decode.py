@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 
 import app.decode
 from app.controls import Controls
-from app.decode import FAULT, TYPED, autoregressive, facts, handler, messages, play, stage_of, stopper
+from app.decode import (
+    FAULT,
+    TYPED,
+    autoregressive,
+    decode_events,
+    handler,
+    messages,
+    provenance_line,
+    stage_of,
+    stopper,
+)
 from app.engines import Engines
 from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
 from app.runs import Runs
@@ -215,11 +225,11 @@ def test_ar_is_the_same_request_one_token_at_a_time() -> None:
 
 def test_the_facts_name_machine_and_method() -> None:
     about = {"id": "default", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2}
-    assert facts({**about, "warm_up": 3}, lanes=2, seed=7) == (
+    assert provenance_line({**about, "warm_up": 3}, lanes=2, seed=7) == (
         f"Measured live: {MODELS['default'].title} (135 M parameters, bfloat16), on cpu: X, 2 threads, seed 7, "
         f"3 warm-up passes. The lanes were measured one after another. {MODELS['default'].about}"
     )
-    bare = facts({**about, "id": "x", "threads": 1, "warm_up": 0}, lanes=1, seed=0)
+    bare = provenance_line({**about, "id": "x", "threads": 1, "warm_up": 0}, lanes=1, seed=0)
     assert bare.endswith("on cpu: X, 1 thread, seed 0, no warm-up.")
 
 
@@ -268,7 +278,7 @@ def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> Non
     settings = Settings(gen_length=16, block_size=8)
     lanes = both(Watched(), settings)
     stage = stage_of(engine, QUESTION, lanes, "run")
-    sent = sent_by(messages(stage, one_by_one(play(engine, QUESTION, lanes))))
+    sent = sent_by(messages(stage, one_by_one(decode_events(engine, QUESTION, lanes))))
     for lane, run in zip(sent[-1]["lanes"], runs, strict=True):
         assert lane["frames"][-1]["totals"] == throughput(run.trace()).as_json()
         assert [set(frame["new"]) for frame in lane["frames"]] == [set(r.committed) for r in run.records]
@@ -341,7 +351,7 @@ def test_a_run_is_a_list_of_events() -> None:
     """In the order in which they are shown, with quiet before the lane that is timed next."""
     engine: Any = ScriptedEngine(PIECES[:2])
     lanes = {name: engine.run("Count", Settings(gen_length=3)) for name in ("diffusion", "ar")}
-    events = list(play(engine, "Count", lanes))
+    events = list(decode_events(engine, "Count", lanes))
     records = {name: run.records for name, run in lanes.items()}
     expected: list[type] = []
     for name, run in lanes.items():
@@ -378,7 +388,7 @@ def test_what_d2_computes_anyway_is_not_asked_of_ar(asked: tuple[str, ...], ar: 
     settings = Settings(gen_length=8, block_size=8, cache=Choice("d2"), record=("alternatives", *asked))
     lanes = app.decode._lanes(engine, QUESTION, settings, ar=True)
     stage = stage_of(engine, QUESTION, lanes, "run")
-    last = sent_by(messages(stage, one_by_one(play(engine, QUESTION, lanes))))[-1]
+    last = sent_by(messages(stage, one_by_one(decode_events(engine, QUESTION, lanes))))[-1]
     kept = {name: set(trace.settings["record"]) - {"alternatives"} for name, trace in stage.traces.items()}
     assert kept == {"diffusion": {"rollout"}, "ar": ar}
     assert ("tokens per second" in last["verdict"]) == (not asked)

@@ -31,6 +31,9 @@ class Letters:
     def fragment(self, token: int) -> bytes | None:
         return None
 
+    def texts(self, ids: set[int]) -> tuple[dict[int, str], dict[int, str]]:
+        return {i: self.piece(i) for i in ids}, {}
+
 
 def engine(spec: Any) -> Engine:
     return with_letters(engine_of(spec))

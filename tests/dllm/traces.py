@@ -9,7 +9,7 @@ from dllm.cache import CACHES
 from dllm.models.families import DREAM, FAST_DLLM_V2, LLADA, ModelSpec
 from dllm.settings import Choice, Settings
 from dllm.trace import Trace
-from dllm.trace.records import StepRecord, spans
+from dllm.trace.records import StepRecord, position_spans
 from dllm.trace.schema import Environment, ModelRecord, Timing
 from tests.dllm.nets import engine_of
 from tests.visualize.records import PROMPT, SETTINGS
@@ -70,7 +70,7 @@ def large() -> Trace:
             StepRecord(
                 **fields,
                 index=index,
-                queries=spans(queries),
+                queries=position_spans(queries),
                 positions=list(asked),
                 tokens=[7] * len(asked),
                 confidence=chance.random(len(asked)).round(6).tolist(),

@@ -8,14 +8,14 @@ import pytest
 from dllm.bench.suite import SUITES, Suite
 from dllm.training import topics
 from dllm.training.tasks import SKILLS
-from dllm.training.tasks.exam import OPEN_PROMPTS, PER_SKILL, exam, main, text
+from dllm.training.tasks.exam import OPEN_PROMPTS, PER_SKILL, exam, exam_text, main
 from dllm.training.tasks.task import Question
 
 SHIPPED = SUITES / "tasks.json"
 
 
 def test_the_shipped_suite_is_what_its_seed_gives() -> None:
-    assert SHIPPED.read_text(encoding="utf-8") == text(exam(2, PER_SKILL))
+    assert SHIPPED.read_text(encoding="utf-8") == exam_text(exam(2, PER_SKILL))
 
 
 def test_the_shipped_suite_is_large_enough_and_asks_nothing_twice() -> None:

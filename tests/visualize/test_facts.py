@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dllm.unmask import Verify
-from visualize.facts import DRAFTS, decoder_words, facts, short_words
+from visualize.facts import DRAFTS, decoder_words, provenance, short_words
 
 ABOUT: dict[str, Any] = {
     "id": "m", "parameters": 134_515_008, "dtype": "bfloat16", "device": "cpu: X", "threads": 2, "torch": "2.13.0",
@@ -14,7 +14,7 @@ ABOUT: dict[str, Any] = {
 
 
 def test_all_that_is_known_is_said_in_one_line() -> None:
-    assert facts(ABOUT, title="SmolLM2-135M", seed=7) == (
+    assert provenance(ABOUT, title="SmolLM2-135M", seed=7) == (
         "Measured live: SmolLM2-135M (135 M parameters, bfloat16), on cpu: X, 2 threads, torch 2.13.0, commit abc1234, "
         "seed 7, 24 warm-up passes."
     )
@@ -22,15 +22,15 @@ def test_all_that_is_known_is_said_in_one_line() -> None:
 
 @pytest.mark.parametrize("commit", [None, ""])
 def test_what_is_not_known_is_left_out(commit: str | None) -> None:
-    said = facts({**ABOUT, "commit": commit, "threads": 1, "warm_up": 1}, opening="Recorded")
+    said = provenance({**ABOUT, "commit": commit, "threads": 1, "warm_up": 1}, opening="Recorded")
     assert said == "Recorded: m (135 M parameters, bfloat16), on cpu: X, 1 thread, torch 2.13.0, 1 warm-up pass."
-    assert facts({k: v for k, v in ABOUT.items() if k not in ("commit", "torch")}).endswith(
+    assert provenance({k: v for k, v in ABOUT.items() if k not in ("commit", "torch")}).endswith(
         "2 threads, 24 warm-up passes."
     )
 
 
 def test_a_seed_of_nothing_is_a_seed() -> None:
-    assert ", seed 0, " in facts(ABOUT, seed=0)
+    assert ", seed 0, " in provenance(ABOUT, seed=0)
 
 
 @pytest.mark.parametrize(

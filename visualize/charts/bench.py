@@ -30,7 +30,7 @@ class Drawn:
     figure: go.Figure
 
 
-def charts(bench: Benchmark, published: Published) -> list[Drawn]:
+def benchmark_charts(bench: Benchmark, published: Published) -> list[Drawn]:
     """All charts of a benchmark; none if nothing was timed."""
     if not any(row.tps for row in bench.rows):
         return []
@@ -52,7 +52,7 @@ def charts(bench: Benchmark, published: Published) -> list[Drawn]:
             "Speed by batch size",
             f"All prompts in batches of each size, at threshold {_USUAL} or the highest below it. Bars reach from "
             "the slowest to the fastest round.",
-            throughput(bench),
+            speed_by_batch(bench),
         ),
         Drawn(
             "Times AR by batch size",
@@ -138,7 +138,7 @@ def relative(bench: Benchmark, published: Published) -> go.Figure:
     return figure.update_layout(showlegend=True)
 
 
-def throughput(bench: Benchmark) -> go.Figure:
+def speed_by_batch(bench: Benchmark) -> go.Figure:
     """Tokens per second by batch size, a line for each family."""
     figure = _by_batch("tokens per second")
     for members, style in _usual(bench):

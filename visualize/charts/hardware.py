@@ -15,7 +15,7 @@ _BESIDE = "NVIDIA H100"  # of published curves, those of this device are drawn
 _MS = 1e3
 
 
-def charts(found: Hardware, published: Published) -> list[Drawn]:
+def hardware_charts(found: Hardware, published: Published) -> list[Drawn]:
     """All charts of what was measured; none without a number in it."""
     drawn: list[Drawn] = []
     if any(network.passes for network in found.networks):
@@ -35,7 +35,7 @@ def charts(found: Hardware, published: Published) -> list[Drawn]:
                     f"Speed by batch size: {network.title}",
                     "Tokens a second of all answers decoded together. Filled: measured here. Hollow: published by the "
                     "authors of Fast-dLLM v2, with trained weights on their own machine.",
-                    throughput(network, published),
+                    network_speed_by_batch(network, published),
                 )
             )
     if any(rate.batch == 1 for network in found.networks for rate in network.rates):
@@ -84,7 +84,7 @@ def passes(found: Hardware) -> go.Figure:
     return figure.update_yaxes(rangemode="tozero").update_layout(showlegend=True)
 
 
-def throughput(network: Network, published: Published) -> go.Figure:
+def network_speed_by_batch(network: Network, published: Published) -> go.Figure:
     """Tokens a second by batch size, and the published curves of the same model."""
     figure = base_figure(height=480, xaxis_title="answers decoded together", yaxis_title="tokens per second")
     for series in published.batches:

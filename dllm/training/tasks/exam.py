@@ -110,7 +110,7 @@ def exam(seed: int, per_skill: int, open_count: int = _OPEN_COUNT) -> dict[str, 
     return {"name": _SUITE_NAME, "items": items}
 
 
-def text(document: dict[str, Any]) -> str:
+def exam_text(document: dict[str, Any]) -> str:
     """A suite's file: JSON with a line for each item."""
     lines = ",\n".join(f"  {json.dumps(item, ensure_ascii=False)}" for item in document["items"])
     return f'{{"name": {json.dumps(document["name"])}, "items": [\n{lines}\n]}}\n'
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--open", type=int, default=_OPEN_COUNT, help="items without a check (default: %(default)s)")
     asked = parser.parse_args(arguments)
     try:
-        write_file(asked.out, text(exam(asked.seed, asked.per_skill, asked.open)))
+        write_file(asked.out, exam_text(exam(asked.seed, asked.per_skill, asked.open)))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

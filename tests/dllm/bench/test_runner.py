@@ -13,24 +13,15 @@ from hypothesis import strategies as st
 from dllm import cli
 from dllm.bench import suite
 from dllm.bench.document import Benchmark
-from dllm.bench.runner import (
-    CHECKED_LENGTH,
-    OPEN_LENGTH,
-    Bench,
-    Plan,
-    Result,
-    exact_settings,
-    file_name,
-    first_of_each_kind,
-    layout,
-    measured,
-    wall,
-)
+from dllm.bench.plan import CHECKED_LENGTH, OPEN_LENGTH, BenchPlan, first_of_each_kind
+from dllm.bench.references import exact_settings
+from dllm.bench.runner import Bench, Result, file_name, layout, wall
 from dllm.bench.suite import Item
 from dllm.bench.ways import ways
 from dllm.decode import resolve
 from dllm.engine import Engine
 from dllm.engine.race import rotated
+from dllm.engine.run import Run
 from dllm.models.families import FAST_DLLM_V2, LLADA, LLAMA
 from dllm.models.likelihood import log_probabilities
 from dllm.settings import Choice, Settings
@@ -43,14 +34,14 @@ BOTH = replace(FAST_DLLM_V2, attentions=("block_causal", "bidirectional"))
 LENGTHS = {"a": CHECKED_LENGTH, "b": CHECKED_LENGTH, "c": OPEN_LENGTH}
 
 
-def last(made: Engine, plan: Plan, **more: Any) -> Result:
+def last(made: Engine, plan: BenchPlan, **more: Any) -> Result:
     *_, result = Bench(made, SUITE, plan, **more)
     return result
 
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return last(engine(BOTH), Plan(only="0.9", batches=(1, 2), rounds=3, traces=True))
+    return last(engine(BOTH), BenchPlan(only="0.9", batches=(1, 2), rounds=3, traces=True))
 
 
 def decoded(made: Engine, settings: Settings) -> list[Any]:
@@ -128,7 +119,7 @@ def test_ways_take_each_prompt_in_turn_in_an_order_that_rotates(monkeypatch: pyt
     taken: list[tuple[int, str]] = []
     decode = Bench._decode
     monkeypatch.setattr(Bench, "_decode", lambda self, *a: taken.append((a[1], a[0])) or decode(self, *a))
-    last(engine(FAST_DLLM_V2), Plan(only="8/8, block cache, 0.5", rounds=2))
+    last(engine(FAST_DLLM_V2), BenchPlan(only="8/8, block cache, 0.5", rounds=2))
     names = ["AR", "block 8/8, block cache, 0.5"]
     assert [place for place, _ in taken] == [0, 0, 1, 1, 2, 2] * 2
     turns = [[name for _, name in taken[n : n + 2]] for n in range(0, 12, 2)]
@@ -136,15 +127,15 @@ def test_ways_take_each_prompt_in_turn_in_an_order_that_rotates(monkeypatch: pyt
 
 
 def test_a_prompt_takes_its_median_lap(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = count(1)
-    monkeypatch.setattr("dllm.bench.runner.measured", lambda run: replace(measured(run), seconds=next(clock)))
-    (row,) = last(engine(LLAMA), Plan(rounds=3)).benchmark.rows
+    clock, measured = count(1), Run.throughput
+    monkeypatch.setattr(Run, "throughput", lambda run: replace(measured(run), seconds=next(clock)))
+    (row,) = last(engine(LLAMA), BenchPlan(rounds=3)).benchmark.rows
     assert row.seconds == (1 + 3) + (2 + 3) + (3 + 3)  # repeats of the first prompt are 1, 4 and 7
 
 
 def test_each_result_holds_the_ones_before_and_reads_as_it_was_written(tmp_path: Path) -> None:
     told: list[str] = []
-    plan = Plan(only="8/8, block cache, 0.5", batches=(1, 3), rounds=2, traces=True)
+    plan = BenchPlan(only="8/8, block cache, 0.5", batches=(1, 3), rounds=2, traces=True)
     sizes = []
     for result in Bench(engine(FAST_DLLM_V2), SUITE, plan, report=told.append):
         result.save(tmp_path / "mine.json", tmp_path / "mine")
@@ -161,9 +152,9 @@ def test_each_result_holds_the_ones_before_and_reads_as_it_was_written(tmp_path:
 
 
 def test_a_model_without_ar_or_without_diffusion_is_measured_as_far_as_it_goes() -> None:
-    (row,) = last(engine(LLADA), Plan(only="0.5", rounds=1)).benchmark.rows
+    (row,) = last(engine(LLADA), BenchPlan(only="0.5", rounds=1)).benchmark.rows
     assert (row.name, row.log_prob, row.trace) == ("full attention, d2 cache, 0.5", None, None)
-    (row,) = last(engine(LLAMA), Plan(rounds=1)).benchmark.rows
+    (row,) = last(engine(LLAMA), BenchPlan(rounds=1)).benchmark.rows
     assert (row.name, row.same.value) == ("AR", 1.0)
 
 
@@ -215,12 +206,12 @@ def test_a_limit_is_of_each_kind() -> None:
 )
 def test_a_plan_out_of_range_is_refused(plan: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Plan(**plan)
+        BenchPlan(**plan)
 
 
 def test_words_that_no_way_has_are_refused() -> None:
     with pytest.raises(ValueError, match="only is 'nothing'; allowed: part of AR; block 32/8"):
-        Bench(engine(FAST_DLLM_V2), SUITE, Plan(only="nothing"))
+        Bench(engine(FAST_DLLM_V2), SUITE, BenchPlan(only="nothing"))
 
 
 @pytest.fixture
@@ -273,7 +264,8 @@ def test_rounds_0_compares_without_timing(tmp_path: Path, capsys: pytest.Capture
     assert (found.rounds, found.environment.warm_up) == (0, 0)
     assert {path.name for path in tmp_path.iterdir()} == {"mine.json"}
     timed = {
-        row.name: row for row in last(engine(FAST_DLLM_V2), Plan(only="8/8, block cache, 0.9", rounds=1)).benchmark.rows
+        row.name: row
+        for row in last(engine(FAST_DLLM_V2), BenchPlan(only="8/8, block cache, 0.9", rounds=1)).benchmark.rows
     }
     assert [row.name for row in found.rows] == list(timed)
     for row in found.rows:
@@ -286,7 +278,7 @@ def test_same_as_ar_is_the_share_of_answers_that_ar_writes() -> None:
     made = engine(FAST_DLLM_V2)
     ar = [run.canvas.output for run in decoded(made, ways(made.traits)["AR"])]
     for batches, rounds in (((1,), 1), ((2,), 1), ((2,), 0)):
-        rows = last(made, Plan(only="8/8, block cache, 0.5", batches=batches, rounds=rounds)).benchmark.rows
+        rows = last(made, BenchPlan(only="8/8, block cache, 0.5", batches=batches, rounds=rounds)).benchmark.rows
         assert rows[0].same_as_ar is None
         for row in rows[1:]:
             outputs = [run.canvas.output for run in decoded(made, Settings.from_json(row.settings))]
@@ -306,6 +298,6 @@ def test_the_command_takes_a_folder_of_adapters(monkeypatch: pytest.MonkeyPatch,
 
 def test_verified_decoding_is_compared_with_ar() -> None:
     made = with_letters(hybrid_engine(echo=True))
-    rows = {row.name: row for row in last(made, Plan(only="verified, 2 drafts", rounds=1)).benchmark.rows}
+    rows = {row.name: row for row in last(made, BenchPlan(only="verified, 2 drafts", rounds=1)).benchmark.rows}
     assert set(rows) == {"AR", "verified, 2 drafts"}
     assert rows["verified, 2 drafts"].same.value == 1

@@ -15,7 +15,7 @@ from dllm.settings import Choice, Settings
 from dllm.step import Plan
 from dllm.trace import Trace, TraceError
 from dllm.trace.cost import cost
-from dllm.trace.records import spans
+from dllm.trace.records import position_spans
 from dllm.trace.schema import MAX_POSITIONS, MAX_STEPS, MAX_TRACE_BYTES
 from dllm.trace.throughput import throughput
 from tests.dllm.nets import engine_of, prompts
@@ -248,10 +248,10 @@ def test_files(tmp_path: Path) -> None:
 
 @given(st.sets(st.integers(0, 40)))
 def test_spans_are_the_positions(positions: set[int]) -> None:
-    ranges = spans(sorted(positions))
+    ranges = position_spans(sorted(positions))
     assert [p for a, b in ranges for p in range(a, b)] == sorted(positions)
     assert all(b < c for (_, b), (c, _) in pairwise(ranges))
-    assert spans(range(3, 9)) == [(3, 9)]
+    assert position_spans(range(3, 9)) == [(3, 9)]
 
 
 def test_cost_counts_what_a_pass_does() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dllm.bench.document import Benchmark
 from dllm.bench.published import Published
 from tests.dllm.bench.test_document import ROW, WHOLE
-from visualize.charts.bench import charts, front, pareto, relative, speedup, throughput
+from visualize.charts.bench import benchmark_charts, front, pareto, relative, speed_by_batch, speedup
 from visualize.charts.figure import spec
 
 PUBLIC = Published.load(Path(__file__).parents[3] / "assets/bench/published.json")
@@ -102,11 +102,11 @@ def test_rows_that_were_not_checked_have_no_score_to_draw() -> None:
     alone = bench(row("AR", 30, None), row("block 32/8, block cache, 0.9", 40, None))
     assert names(pareto(alone)) == ["nothing is faster and better"]
     assert all(name.startswith("published") for name in names(relative(alone, PUBLIC)))
-    assert list(drawn(throughput(alone), "AR").y) == [30]
+    assert list(drawn(speed_by_batch(alone), "AR").y) == [30]
 
 
 def test_speed_by_batch_size_is_at_the_usual_threshold() -> None:
-    figure: Any = throughput(bench())
+    figure: Any = speed_by_batch(bench())
     line = drawn(figure, "block 32/8, block cache, 0.9")
     assert (list(line.x), list(line.y)) == ([1, 4], [40, 55])
     assert list(line.error_y.array) == [10, 0]  # no interval of one round
@@ -114,7 +114,7 @@ def test_speed_by_batch_size_is_at_the_usual_threshold() -> None:
         "AR", "block 32/8, block cache, 0.9", "full attention, d2 cache, 0.9",
     }  # fmt: skip
     assert figure.layout.xaxis.type == "log"
-    only: Any = throughput(bench(row("block 32/8, block cache, 1.0", 40, 0.6, threshold=1.0)))
+    only: Any = speed_by_batch(bench(row("block 32/8, block cache, 1.0", 40, 0.6, threshold=1.0)))
     assert names(only) == ["block 32/8, block cache, 1.0"]
 
 
@@ -128,7 +128,7 @@ def test_the_lead_over_ar_is_at_the_same_batch_size() -> None:
 
 
 def test_charts_are_plain_data_in_the_page_s_colours() -> None:
-    for chart in charts(bench(), PUBLIC):
+    for chart in benchmark_charts(bench(), PUBLIC):
         data = spec(chart.figure)
         assert data["layout"]["font"]["color"] == "var(--ink)"
         assert chart.title

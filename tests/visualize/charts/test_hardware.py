@@ -10,7 +10,7 @@ from dllm.bench.hardware import Hardware
 from dllm.bench.published import Published
 from tests.dllm.bench.test_hardware import BOTH, DOCUMENT, LARGE, RATE, SMALL
 from visualize.charts.figure import spec
-from visualize.charts.hardware import alone, charts, passes, throughput
+from visualize.charts.hardware import alone, hardware_charts, network_speed_by_batch, passes
 
 PUBLIC = Published.load(Path(__file__).parents[3] / "assets/bench/published.json")
 BATCHES = {**LARGE, "rates": [
@@ -53,7 +53,7 @@ def test_without_a_bandwidth_there_is_no_bound() -> None:
 
 
 def test_a_line_by_batch_size_for_each_decoding() -> None:
-    figure: Any = throughput(document(BATCHES).networks[0], PUBLIC)
+    figure: Any = network_speed_by_batch(document(BATCHES).networks[0], PUBLIC)
     found = drawn(figure)
     assert (list(found["AR"].x), list(found["AR"].y)) == ([1, 4], [400, 800])
     assert (list(found["AR"].error_y.array), list(found["AR"].error_y.arrayminus)) == ([0, 200], [0, 300])
@@ -67,7 +67,7 @@ def test_a_line_by_batch_size_for_each_decoding() -> None:
 
 
 def test_the_paper_s_curves_are_hollow_and_only_beside_the_model_they_are_of() -> None:
-    found = drawn(throughput(document(BATCHES).networks[0], PUBLIC))
+    found = drawn(network_speed_by_batch(document(BATCHES).networks[0], PUBLIC))
     published = {name: line for name, line in found.items() if name.startswith("published")}
     assert list(published) == [
         "published, Fig. 5, NVIDIA H100:<br>Fast-dLLM v2 7B",
@@ -80,7 +80,7 @@ def test_the_paper_s_curves_are_hollow_and_only_beside_the_model_they_are_of() -
     assert not any(line.marker.symbol.endswith("-open") for name, line in found.items() if name not in published)
     for name in ("random:Efficient-Large-Model/Fast_dLLM_v2_1.5B", "Qwen2.5-7B"):
         other = document({**BATCHES, "name": name}).networks[0]
-        assert not any(line.startswith("published") for line in drawn(throughput(other, PUBLIC)))
+        assert not any(line.startswith("published") for line in drawn(network_speed_by_batch(other, PUBLIC)))
 
 
 def test_one_answer_at_a_time_by_engine_and_way() -> None:
@@ -95,19 +95,21 @@ def test_one_answer_at_a_time_by_engine_and_way() -> None:
 
 
 def test_what_was_not_measured_is_not_drawn() -> None:
-    titles = [each.title for each in charts(document(BATCHES, SMALL, BOTH), PUBLIC)]
+    titles = [each.title for each in hardware_charts(document(BATCHES, SMALL, BOTH), PUBLIC)]
     assert titles == [
         "A forward pass beside its bandwidth bound",
         "Speed by batch size: Fast_dLLM_v2_7B",
         "Speed by batch size: small",
         "One answer at a time",
     ]
-    assert [each.title for each in charts(document(BOTH), PUBLIC)] == ["One answer at a time"]
+    assert [each.title for each in hardware_charts(document(BOTH), PUBLIC)] == ["One answer at a time"]
     only = {**LARGE, "rates": []}
-    assert [each.title for each in charts(document(only), PUBLIC)] == ["A forward pass beside its bandwidth bound"]
-    assert charts(document({**only, "passes": []}), PUBLIC) == []
+    assert [each.title for each in hardware_charts(document(only), PUBLIC)] == [
+        "A forward pass beside its bandwidth bound"
+    ]
+    assert hardware_charts(document({**only, "passes": []}), PUBLIC) == []
 
 
 def test_it_is_plain_data() -> None:
-    for each in charts(document(BATCHES, SMALL, BOTH), PUBLIC):
+    for each in hardware_charts(document(BATCHES, SMALL, BOTH), PUBLIC):
         json.dumps(spec(each.figure), allow_nan=False)
