@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 import gradio as gr
@@ -13,7 +13,6 @@ from dllm.settings import Settings, SettingsError
 from dllm.unmask import UNMASKS
 
 AUTO = "auto"
-_AUTO_LABEL = "Default"
 _RECORDED = ("rollout", "attention")  # what a visitor may have recorded besides the alternatives
 _DEFAULT_RULE = (
     "Which guesses become tokens. Default: verified decoding, where the model has hybrid attention (the default model "
@@ -24,7 +23,7 @@ NOTES = {
     "block_size": "Verified decoding does not use it.",
     "sub_block_size": "Verified decoding does not use it.",
 }
-_SLIDER_STOPS = 5000  # a slider with more stops than this cannot be aimed
+_SLIDER_STOPS = 5000  # a slider with more stops is too fine to set by hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +34,16 @@ class Controls:
     components: tuple[Any, ...]
 
     def request(self, values: Sequence[Any]) -> dict[str, Any]:
-        """A request's fields (the form `Settings.from_json` takes) from the components' values."""
+        """A request's fields (the form `Settings.from_json` takes) from the components' values.
+
+        Raises:
+            SettingsError: what is to be recorded is not a list of what the page offers.
+        """
         given = dict(zip(self.paths, values, strict=True))
-        request = {path[0]: _chosen(value) for path, value in given.items() if len(path) == 1}
-        request["record"] = _recorded(request.get("record"))
+        request = {path[0]: None if value == AUTO else value for path, value in given.items() if len(path) == 1}
+        record = request.get("record")
+        if not isinstance(record, list) or not all(name in _RECORDED for name in record):
+            raise SettingsError(f"record is {record!r:.80}; allowed: a list of {', '.join(_RECORDED)}")
         for what, classes in (("cache", CACHES), ("unmask", UNMASKS)):
             name = request.get(what)
             if name is None:
@@ -57,9 +62,9 @@ def settings_controls() -> Controls:
             built[(field.name,)] = control(field)
     with gr.Row():
         with gr.Column(min_width=280):
-            built |= _choice("cache", "Cache", "Which positions a pass recomputes.", CACHES, default=None)
+            built |= _choice("cache", "Cache", "Which positions a pass recomputes.", CACHES)
         with gr.Column(min_width=280):
-            built |= _choice("unmask", "Unmasking rule", _DEFAULT_RULE, UNMASKS, default=None)
+            built |= _choice("unmask", "Unmasking rule", _DEFAULT_RULE, UNMASKS)
     built[("record",)] = gr.CheckboxGroup(
         list(_RECORDED),
         label="Record for the inspector",
@@ -75,7 +80,7 @@ def knobs(cls: type) -> list[Field[Any]]:
 
 
 def control(field: Field[Any]) -> Any:
-    """One component for one field: a dropdown for choices, else a slider where its stops can be aimed at.
+    """One component for one field: a dropdown for choices, else a slider, or a number box where it would be too fine.
 
     A number that may be left to the model becomes a choice of round values: an empty number box would read as 0.
     """
@@ -84,20 +89,19 @@ def control(field: Field[Any]) -> Any:
     words = {"label": meta["label"], "info": info, "min_width": 250}
     default: Any = field.default
     if "choices" in meta:
-        choices = [(_words(c), c) for c in meta["choices"]]
-        return _dropdown(choices, default, **words)
+        return _dropdown([(c.replace("_", " "), c) for c in meta["choices"]], default, **words)
     low, high, step = meta["bounds"]
     high = min(high, MAXIMA.get(field.name, high))
     if default is None:
         return _dropdown([(str(v), v) for v in round_values(low, high, step)], default, **words)
     bounds = {"minimum": low, "maximum": high, "step": step}
     if (high - low) / step > _SLIDER_STOPS:
-        return gr.Number(default, **bounds, **words)  # no precision: gradio would round 1.5 without a word
+        return gr.Number(default, **bounds, **words)  # without precision: gradio would round 1.5 silently
     return gr.Slider(value=default, **bounds, **words)
 
 
 def round_values(low: float, high: float, step: float) -> list[float]:
-    """Values to choose from: powers of two for whole numbers, tenths of the range for others."""
+    """Values to choose from: powers of two for integers, tenths of the range for others."""
     if isinstance(step, int):
         return [2**e for e in range(31) if low <= 2**e <= high]
     return [round(low + (high - low) * tenth / 10, 6) for tenth in range(1, 11)]
@@ -106,56 +110,25 @@ def round_values(low: float, high: float, step: float) -> list[float]:
 def _dropdown(choices: Sequence[tuple[str, Any]], default: Any, **words: Any) -> gr.Dropdown:
     """A dropdown; without a default the model chooses unless the visitor does."""
     if default is None:
-        return gr.Dropdown([(_AUTO_LABEL, AUTO), *choices], value=AUTO, **words)
+        return gr.Dropdown([("Default", AUTO), *choices], value=AUTO, **words)
     return gr.Dropdown(list(choices), value=default, **words)
 
 
-def _choice(
-    what: str, label: str, info: str, classes: Mapping[str, type], *, default: str | None
-) -> dict[tuple[str, ...], Any]:
+def _choice(what: str, label: str, info: str, classes: Mapping[str, type]) -> dict[tuple[str, ...], Any]:
     """A dropdown of named classes, and per class its own controls, shown only while it is chosen."""
-    picker = _dropdown([(_words(name), name) for name in classes], default, label=label, info=info)
+    picker = _dropdown([(name.replace("_", " "), name) for name in classes], None, label=label, info=info)
     built: dict[tuple[str, ...], Any] = {(what,): picker}
     groups = []
     for name, cls in classes.items():
-        with gr.Column(visible=name == default) as group:
+        with gr.Column(visible=False) as group:
             gr.Markdown(first_sentence(cls), elem_classes="bs-rule")
             built |= {(what, name, f.name): control(f) for f in knobs(cls)}
         groups.append(group)
     picker.change(
-        lambda chosen: [gr.Column(visible=name == chosen) for name in classes],
-        picker,
-        groups,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+        lambda chosen: [gr.Column(visible=name == chosen) for name in classes], picker, groups,
+        queue=False, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
     return built
-
-
-def _default(cls: type, name: str) -> Any:
-    default = next(f.default for f in fields(cls) if f.name == name)
-    assert default is not MISSING
-    return default
-
-
-def _chosen(value: Any) -> Any:
-    return None if value == AUTO else value
-
-
-def _recorded(value: Any) -> list[str]:
-    """What is to be recorded.
-
-    Raises:
-        SettingsError: not a list of what the page offers.
-    """
-    if not isinstance(value, list) or not all(name in _RECORDED for name in value):
-        raise SettingsError(f"record is {value!r:.80}; allowed: a list of {', '.join(_RECORDED)}")
-    return value
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def first_sentence(cls: type) -> str:

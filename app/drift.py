@@ -1,4 +1,4 @@
-"""The handler behind “Measure the drift”: a shadow pass beside every step of a run that is on show."""
+"""The handler behind “Measure the drift”: beside every step of a run on show, a pass that recomputes everything."""
 
 from collections.abc import Callable, Iterator
 
@@ -32,12 +32,12 @@ def measurer(engines: Engines, runs: Runs) -> Callable[[gr.EventData, gr.Request
                     yield notice(run, text)
                 if visit.engine is None:
                     return
-                shadow = DriftReplay(visit.engine, trace)
-                for done in visit.drive(iter(shadow)):
+                replay = DriftReplay(visit.engine, trace)
+                for done in visit.drive(iter(replay)):
                     yield notice(run, f"Measuring the drift: step {done[-1]} of {len(trace.steps)}…")
                 if visit.halted.is_set():
                     return
-            kept.drifts[lane] = shadow.drift
+            kept.drifts[lane] = replay.drift
             yield notice(run, "", measured=True)
         except (QuestionError, SettingsError, LoadError) as error:
             yield notice(run, "")

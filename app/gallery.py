@@ -1,9 +1,9 @@
 """Recorded runs: the gallery, deep links into it, and a visitor's own traces."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from shutil import copy, rmtree
 from typing import Any
@@ -18,7 +18,6 @@ from app.runs import Runs, Saved
 from dllm.trace import TraceError
 from visualize.replay import Replay
 
-_READ = 6  # gallery runs held in memory
 FOLDER = Path(__file__).resolve().parent.parent / "assets/traces"
 
 
@@ -38,37 +37,21 @@ def gallery(folder: Path = FOLDER) -> dict[str, Recorded]:
     return {name: Recorded(**{**entry, "traces": tuple(entry["traces"])}) for name, entry in listed.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A view of a gallery run: its files are read when it is asked about, once for all visitors."""
-
-    name: str
-    read: Callable[[str], Replay]
-    shared: bool = True
-
-    def replay(self) -> Replay:
-        """The recorded run."""
-        return self.read(self.name)
-
-    def bytes(self) -> int:
-        """Nothing of its own."""
-        return 0
-
-
 class Gallery:
-    """Handlers that put recorded runs on show."""
+    """Handlers that show recorded runs."""
 
     def __init__(self, kept: Runs, device: Device, folder: Path = FOLDER) -> None:
         self.kept, self.device, self.folder = kept, device, folder
         self.runs = gallery(folder)
-        self.read = lru_cache(_READ)(self._read)
+        self.read = cache(self._read)  # all of them take less memory than one long run
 
     def show(self, name: str, request: gr.Request, *, at: int | None = None) -> tuple[str, str]:
         """A run of the gallery, as a message to the viewer, and its prompt."""
         if name not in self.runs:
             raise refusal(f"trace is {name!r}; allowed: {', '.join(self.runs)}")
-        run = self.kept.open(Listed(name, self.read), request.session_hash)
-        return self.read(name).message(run, at=at), self.runs[name].prompt
+        replay = self.read(name)
+        run = self.kept.open(Saved(replay, shared=True), request.session_hash)
+        return replay.message(run, at=at), self.runs[name].prompt
 
     def follow(self, request: gr.Request) -> Any:
         """What the page's address asks for, `?trace=NAME&step=N` with steps counted from 1: as `show`, and its name."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.limits import check_request, number, whole
+from app.limits import check_request, integer, number
 from dllm.engine.race import LANE_COUNTS
 from dllm.settings import Settings, SettingsError
 
@@ -31,42 +31,35 @@ WAYS: dict[str, LaneSettings] = {
     "dual": LaneSettings("Full attention, DualCache", {"attention": "bidirectional", "cache": "dual"}),
     "d2": LaneSettings("Full attention, d²Cache", {"attention": "bidirectional", "cache": "d2"}),
 }
-_PLAIN = ("ar", "verified")  # ways that no threshold changes
+_WITHOUT_THRESHOLD = ("ar", "verified", NO_LANE)
 START = (("ar", 0.9), ("verified", 0.9), ("sub-block", 0.9), (NO_LANE, 0.9))
-_SHARED = ("gen_length", "block_size", "sub_block_size")
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The components of the race in handler order: shared, repeats, live, then way and threshold of each lane."""
+def race_settings(values: Sequence[Any]) -> tuple[dict[str, Settings], int, bool]:
+    """Settings by lane, repeats, and whether to show the warm-up live, from the values of `lane_controls`.
 
-    components: tuple[Any, ...]
-
-    @staticmethod
-    def lanes(values: Sequence[Any]) -> tuple[dict[str, Settings], int, bool]:
-        """Settings by lane, repeats, and whether to show the warm-up live.
-
-        Raises:
-            SettingsError: names the value and what is allowed.
-        """
-        shared = {name: whole(name, value) for name, value in zip(_SHARED, values, strict=False)}
-        (repeats, live), rest = values[3:5], values[5:]
-        check_request(shared)
-        found: dict[str, Settings] = {}
-        for way, threshold in zip(rest[::2], rest[1::2], strict=True):
-            if way == NO_LANE:
-                continue
-            if not isinstance(way, str) or way not in WAYS:
-                raise SettingsError(f"lane is {way!r:.80}; allowed: {', '.join([*WAYS, NO_LANE])}")
-            name = way if way in _PLAIN else f"{way}-{number('threshold', threshold):g}"
-            if name in found:
-                raise SettingsError(f"two lanes are {name}; allowed: ways that differ")
-            found[name] = Settings.from_json({**shared, **_request(way, threshold, shared), "record": ["alternatives"]})
-        return found, whole("repeats", repeats), bool(live)
+    Raises:
+        SettingsError: names the value and what is allowed.
+    """
+    names = ("gen_length", "block_size", "sub_block_size")
+    shared = {name: integer(name, value) for name, value in zip(names, values, strict=False)}
+    (repeats, live), rest = values[3:5], values[5:]
+    check_request(shared)
+    found: dict[str, Settings] = {}
+    for way, threshold in zip(rest[::2], rest[1::2], strict=True):
+        if way == NO_LANE:
+            continue
+        if not isinstance(way, str) or way not in WAYS:
+            raise SettingsError(f"lane is {way!r:.80}; allowed: {', '.join([*WAYS, NO_LANE])}")
+        name = way if way in _WITHOUT_THRESHOLD else f"{way}-{number('threshold', threshold):g}"
+        if name in found:
+            raise SettingsError(f"two lanes are {name}; allowed: ways that differ")
+        found[name] = Settings.from_json({**shared, **_request(way, threshold, shared), "record": ["alternatives"]})
+    return found, integer("repeats", repeats), bool(live)
 
 
-def grid() -> Grid:
-    """Build the controls where the layout stands."""
+def lane_controls() -> list[Any]:
+    """Build the controls where the layout stands: the shared ones, then way and threshold of each lane."""
     with gr.Row():
         length = gr.Slider(8, 128, 48, step=1, label="Answer length", info="Most tokens to write.", min_width=200)
         block = gr.Dropdown(
@@ -83,15 +76,14 @@ def grid() -> Grid:
                 if number > LANE_COUNTS[0]:
                     choices.append(("(none)", NO_LANE))
                 picked = gr.Dropdown(choices, value=way, label=f"Lane {number}")
-                slider = gr.Slider(
-                    0.1, 1.0, threshold, step=0.05, label=f"Threshold of lane {number}", visible=_has_rule(way)
-                )
+                label, visible = f"Threshold of lane {number}", way not in _WITHOUT_THRESHOLD
+                slider = gr.Slider(0.1, 1.0, threshold, step=0.05, label=label, visible=visible)
                 picked.change(
-                    lambda chosen: gr.Slider(visible=_has_rule(chosen)), picked, slider,
+                    lambda chosen: gr.Slider(visible=chosen not in _WITHOUT_THRESHOLD), picked, slider,
                     queue=False, show_progress="hidden", api_visibility="private",
                 )  # fmt: skip
                 built += [picked, slider]
-    return Grid(tuple(built))
+    return built
 
 
 def _request(way: str, threshold: Any, shared: dict[str, int]) -> dict[str, Any]:
@@ -101,7 +93,3 @@ def _request(way: str, threshold: Any, shared: dict[str, int]) -> dict[str, Any]
     request = {"unmask": {"name": "threshold", "threshold": threshold}, **WAYS[way].request}
     full = request.get("attention") == "bidirectional"
     return {**request, "sub_block_size": shared["block_size"]} if full else request
-
-
-def _has_rule(way: str) -> bool:
-    return way not in (*_PLAIN, NO_LANE)

@@ -9,15 +9,15 @@ from dllm.settings import SettingsError
 PROMPT_CHARS = 4000
 PROMPT_TOKENS = 1024
 SECONDS = 300.0  # one lane, or one race; it ends with what it has
-TOGETHER = 8  # runs decoded together; more wait in line
-JUDGING = 30.0  # seconds for the references of one answer; beyond them nothing is said of it
+TOGETHER = 8  # runs decoded together; others wait in line
+JUDGING = 30.0  # seconds for the references of one answer; those that take longer are left out
 KEPT = 64  # runs kept for the inspector, of all visitors
 KEPT_EACH = 8  # of one session
 KEPT_BYTES = 512 * 2**20  # their memory, about
 QUEUE = 128  # requests that wait for a handler, and handlers that wait for the device
 DRAWING = 20.0  # seconds for which a picture waits until a race has ended
 RACING = "A race is being timed, which this would disturb: ask again when it has ended."
-MAPS_BYTES = 32 * 2**20  # of attention maps a lane, unpacked; what comes after is not kept, and that is said
+MAPS_BYTES = 32 * 2**20  # of attention maps a lane, unpacked; what comes after is not kept, and the trace says so
 MAXIMA = {"gen_length": 256, "block_size": 64, "sub_block_size": 64, "k": 256, "inflate": 256, "seed": 2**32 - 1}
 
 
@@ -55,23 +55,23 @@ def check_request(request: Mapping[str, Any]) -> None:
     for part in (request, request.get("cache"), request.get("unmask")):
         for name, maximum in MAXIMA.items():
             value = part.get(name) if isinstance(part, Mapping) else None
-            if value is not None and whole(name, value) > maximum:
+            if value is not None and integer(name, value) > maximum:
                 raise SettingsError(f"{name} is {value}; allowed on this page: up to {maximum}")
 
 
 def number(name: str, value: Any) -> float:
-    """A number as given.
+    """A finite number as given.
 
     Raises:
         SettingsError: it is none; names the value.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+    if type(value) not in (int, float) or not isfinite(value):
         raise SettingsError(f"{name} is {value!r:.80}; allowed: a number")
     return value
 
 
-def whole(name: str, value: Any) -> int:
-    """A whole number.
+def integer(name: str, value: Any) -> int:
+    """An integer, which may come as a float.
 
     Raises:
         SettingsError: it is none; names the value.

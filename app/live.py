@@ -16,12 +16,12 @@ class Live:
 
     shared = False
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         """folder: for attention maps."""
         self.folder = folder
         self._runs: dict[str, Run] = {}
         self._traces: dict[str, Trace] = {}
-        self._maps: dict[str, Path] = {}  # of lanes whose file is whole
+        self._maps: dict[str, Path] = {}  # of lanes whose file is complete
 
     def begin(self, name: str, run: Run) -> None:
         """A lane begins."""
@@ -34,19 +34,11 @@ class Live:
 
     def settle(self) -> None:
         """No lane goes on: what was decoded of those that did not end is kept, and their models are not."""
-        for name, run in list(self._runs.items()):
-            if run.records:
-                self._traces[name] = run.trace()
+        self._record()
         self._runs.clear()
 
     def observer(self, name: str, stack: ExitStack) -> MapsWriter:
-        """Writes the attention maps of a lane until the stack ends.
-
-        Raises:
-            QuestionError: there is no folder for them.
-        """
-        if self.folder is None:
-            raise QuestionError("attention cannot be recorded without a folder for it")
+        """Writes the attention maps of a lane until the stack ends."""
         path = self.folder / f"{name}.attention.npz"
         stack.callback(self._maps.__setitem__, name, path)
         return stack.enter_context(MapsWriter(path, MAPS_BYTES))
@@ -57,10 +49,7 @@ class Live:
         Raises:
             QuestionError: no step was made.
         """
-        for name, run in list(self._runs.items()):
-            known = self._traces.get(name)
-            if run.records and (known is None or len(run.records) != len(known.steps)):
-                self._traces[name] = run.trace()
+        self._record()
         if not self._traces:
             raise QuestionError("This run ended before its first step.")
         maps = {name: Maps.open(path) for name, path in self._maps.items()}
@@ -69,3 +58,10 @@ class Live:
     def bytes(self) -> int:
         """Memory of its traces, about."""
         return sum(trace.nbytes for trace in list(self._traces.values()))
+
+    def _record(self) -> None:
+        """Traces of the lanes that go on, where they have new steps."""
+        for name, run in list(self._runs.items()):
+            known = self._traces.get(name)
+            if run.records and (known is None or len(run.records) != len(known.steps)):
+                self._traces[name] = run.trace()

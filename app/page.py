@@ -11,7 +11,7 @@ from app.decode import handler, stopper
 from app.drift import measurer
 from app.engines import Engines
 from app.gallery import Gallery
-from app.lanes import grid
+from app.lanes import lane_controls
 from app.limits import QUEUE
 from app.questions import answerer
 from app.race import racer
@@ -84,7 +84,7 @@ def build(engines: Engines | None = None) -> Page:
                 with gr.Row(elem_classes="bs-go"):
                     start = gr.Button("Race", variant="primary", min_width=120, scale=0)
                     leave = gr.Button("Stop", min_width=90, scale=0, interactive=False)
-                lanes = grid()
+                lanes = lane_controls()
                 _examples(DEPENDENT, prompt, "Prompts whose tokens depend on each other: here parallel decoding breaks")
             with gr.Tab("Benchmark"):
                 gr.Markdown(BENCHMARK, elem_classes="bs-intro")
@@ -105,7 +105,7 @@ def build(engines: Engines | None = None) -> Page:
         start.click(None, None, [start, leave], js=ASKED, queue=False)
         race = start.click(
             racer(engines, runs),
-            [prompt, model, *lanes.components],
+            [prompt, model, *lanes],
             stage,
             show_progress="hidden",
             **LINE,

@@ -21,30 +21,21 @@ _SHARED_VIEWS = 1000  # views of the gallery that are kept; they take no memory
 
 
 class RunSource(Protocol):
-    """Where a kept run comes from: a replay that never changes, or a run that is being decoded.
+    """A replay that never changes, or a run that is being decoded.
 
     shared: whether it is of the gallery, whose files are read once for all visitors.
+    `replay` is the run as it stands now (QuestionError: there is nothing of it yet), `bytes` its memory, about.
     """
 
     @property
     def shared(self) -> bool: ...
-
-    def replay(self) -> Replay:
-        """The run as it stands now.
-
-        Raises:
-            QuestionError: there is nothing of it yet.
-        """
-        ...
-
-    def bytes(self) -> int:
-        """Memory that it takes, about."""
-        ...
+    def replay(self) -> Replay: ...
+    def bytes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A replay of a visitor's own files, or of a benchmark's."""
+    """A replay of recorded files."""
 
     found: Replay
     shared: bool = False
@@ -54,8 +45,8 @@ class Saved:
         return self.found
 
     def bytes(self) -> int:
-        """Memory of its traces."""
-        return sum(trace.nbytes for trace in self.found.traces.values())
+        """Memory of its traces; nothing for a view of shared ones."""
+        return 0 if self.shared else sum(trace.nbytes for trace in self.found.traces.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,19 +59,15 @@ class KeptRun:
     drifts: dict[str, Drift] = field(default_factory=dict)
 
     def replay(self) -> Replay:
-        """The run as it stands now.
-
-        Raises:
-            QuestionError: there is nothing of it yet.
-        """
+        """The run as it stands now, as `RunSource.replay`."""
         replay = self.source.replay()
         return replace(replay, drifts={**replay.drifts, **self.drifts})
 
 
 class Runs:
-    """Keeps the last runs by their ids, which nobody can guess. A closed tab frees its own.
+    """Keeps the last runs by their ids, which cannot be guessed. A closed tab frees its own.
 
-    What is above a limit goes: first the session's own oldest runs, then those of the session with most memory or runs,
+    Above a limit, the session's own oldest runs are freed first, then those of the session with most memory or runs,
     so that one visitor cannot take everything from the others.
     """
 

@@ -20,6 +20,7 @@ from playwright.sync_api import Page, expect
 
 from app.controls import Controls, settings_controls
 from app.engines import Engines
+from dllm.engine import Engine
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -132,8 +133,14 @@ def scripted() -> Iterator[Server]:
 def engines() -> Engines:
     """The default model in this process, loaded once."""
     engines = Engines()
-    engines.get("default")
+    engines.load("default").result()
     return engines
+
+
+@pytest.fixture(scope="session")
+def engine(engines: Engines) -> Engine:
+    """The default model itself."""
+    return engines.load("default").result()
 
 
 @pytest.fixture(scope="session")

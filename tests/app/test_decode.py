@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import escape
 from itertools import groupby, pairwise
+from pathlib import Path
 from threading import Semaphore
 from time import sleep
 from types import SimpleNamespace
@@ -31,7 +32,9 @@ from app.decode import (
 )
 from app.engines import Engines
 from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
+from app.live import Live
 from app.runs import Runs
+from dllm.engine import Engine
 from dllm.engine.registry import MODELS
 from dllm.settings import Choice, Settings, SettingsError
 from dllm.trace.throughput import throughput
@@ -40,6 +43,11 @@ from visualize.stage import MANY, Stage
 
 QUESTION = "What is the capital of France?"
 PIECES = ["One", " two", " three", " four", " five", " six"]
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    return Live(tmp_path)
 
 
 def values(controls: Controls, **changes: Any) -> list[Any]:
@@ -261,8 +269,7 @@ def test_stop_ends_a_visitor_s_run_and_leaves_the_others(controls: Controls) -> 
     assert not any(message.get("done") for message in sent)
 
 
-def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> None:
-    engine = engines.get("default")
+def test_the_numbers_on_the_page_are_those_of_the_trace(engine: Engine, live: Live) -> None:
     runs = []
 
     class Watched:
@@ -278,7 +285,7 @@ def test_the_numbers_on_the_page_are_those_of_the_trace(engines: Engines) -> Non
     settings = Settings(gen_length=16, block_size=8)
     lanes = both(Watched(), settings)
     stage = stage_of(engine, QUESTION, lanes, "run")
-    sent = sent_by(messages(stage, one_by_one(decode_events(engine, QUESTION, lanes))))
+    sent = sent_by(messages(stage, one_by_one(decode_events(engine, QUESTION, lanes, live))))
     for lane, run in zip(sent[-1]["lanes"], runs, strict=True):
         assert lane["frames"][-1]["totals"] == throughput(run.trace()).as_json()
         assert [set(frame["new"]) for frame in lane["frames"]] == [set(r.committed) for r in run.records]
@@ -347,11 +354,11 @@ def test_closing_the_messages_closes_what_the_events_come_from() -> None:
     assert closed == [1]
 
 
-def test_a_run_is_a_list_of_events() -> None:
+def test_a_run_is_a_list_of_events(live: Live) -> None:
     """In the order in which they are shown, with quiet before the lane that is timed next."""
     engine: Any = ScriptedEngine(PIECES[:2])
     lanes = {name: engine.run("Count", Settings(gen_length=3)) for name in ("diffusion", "ar")}
-    events = list(decode_events(engine, "Count", lanes))
+    events = list(decode_events(engine, "Count", lanes, live))
     records = {name: run.records for name, run in lanes.items()}
     expected: list[type] = []
     for name, run in lanes.items():
@@ -382,13 +389,14 @@ def test_every_event_but_quiet_is_a_message() -> None:
 
 
 @pytest.mark.parametrize(("asked", "ar"), [((), set()), (("rollout",), {"rollout"})])
-def test_what_d2_computes_anyway_is_not_asked_of_ar(asked: tuple[str, ...], ar: set[str], engines: Engines) -> None:
+def test_what_d2_computes_anyway_is_not_asked_of_ar(
+    asked: tuple[str, ...], ar: set[str], engine: Engine, live: Live
+) -> None:
     """Recorded, it makes AR's attention eager and so slower, and there was no verdict."""
-    engine = engines.get("default")
     settings = Settings(gen_length=8, block_size=8, cache=Choice("d2"), record=("alternatives", *asked))
     lanes = app.decode._lanes(engine, QUESTION, settings, ar=True)
     stage = stage_of(engine, QUESTION, lanes, "run")
-    last = sent_by(messages(stage, one_by_one(decode_events(engine, QUESTION, lanes))))[-1]
+    last = sent_by(messages(stage, one_by_one(decode_events(engine, QUESTION, lanes, live))))[-1]
     kept = {name: set(trace.settings["record"]) - {"alternatives"} for name, trace in stage.traces.items()}
     assert kept == {"diffusion": {"rollout"}, "ar": ar}
     assert ("tokens per second" in last["verdict"]) == (not asked)

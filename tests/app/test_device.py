@@ -53,10 +53,9 @@ def test_a_picture_waits_for_a_race_but_not_for_runs() -> None:
 def test_waiting_ends_when_the_place_moves_up_or_comes_in_or_is_given_up() -> None:
     device = Device(capacity=1)
     first, second, third = (device.place() for _ in range(3))
-    assert not third.wait(0.0)
+    assert not third.wait(0.0, ahead=1)
     for leaver, waiter, comes_in in ((second, third, False), (first, third, True)):
-        with device.changed:  # the change comes while the other waits, or before; both must end the wait
-            before = waiter.ahead
-        leaver.leave()
+        before = waiter.ahead
+        leaver.leave()  # before the other waits, which must end at once
         assert waiter.ahead <= before
-        assert waiter.wait(0.0) == comes_in
+        assert waiter.wait(0.0, ahead=before) == comes_in

@@ -30,6 +30,11 @@ def engines_of(load: Any = Loaded) -> Engines:
     return Engines(load)
 
 
+def get(engines: Engines, name: str = "default") -> Any:
+    """The loaded engine."""
+    return engines.load(name).result(timeout=60)
+
+
 @pytest.fixture
 def second(monkeypatch: pytest.MonkeyPatch) -> str:
     """Another model that this server offers."""
@@ -59,13 +64,13 @@ def test_a_load_says_how_far_it_is() -> None:
         return Loaded(name)
 
     engines = engines_of(load)
-    sentences = engines.loading("default")
-    engines.begin("default")
+    sentences = engines.visit().ready("default")
+    engines.load("default")
     assert told.wait(60)
     assert next(sentences) == "Fetching the model: 25 of 100 MB"
     go_on.set()
     assert all(isinstance(sentence, str) for sentence in sentences)
-    assert engines.get("default").warmed == 1  # type: ignore[attr-defined]
+    assert get(engines).warmed == 1
 
 
 def test_a_model_is_loaded_once() -> None:
@@ -76,8 +81,8 @@ def test_a_model_is_loaded_once() -> None:
         return Loaded(name)
 
     engines = engines_of(load)
-    assert engines.get("default") is engines.get("default")
-    assert list(engines.loading("default")) == []
+    assert get(engines) is get(engines)
+    assert list(engines.visit().ready("default")) == []
     assert loads == ["default"]
 
 
@@ -92,40 +97,40 @@ def test_a_failed_load_says_why_and_is_tried_again() -> None:
 
     engines = engines_of(load)
     with pytest.raises(LoadError, match="the model could not be loaded: no room on the disk"):
-        list(engines.loading("default"))
-    assert list(engines.loading("default")) == []
+        list(engines.visit().ready("default"))
+    assert list(engines.visit().ready("default")) == []
     assert len(attempts) == 2
 
 
 def test_only_the_model_in_use_is_kept(second: str) -> None:
     engines = engines_of()
-    first = engines.get("default")
-    assert engines.get(second).name == second  # type: ignore[attr-defined]
-    assert engines.get("default") is not first
+    first = get(engines)
+    assert get(engines, second).name == second
+    assert get(engines) is not first
 
 
 def test_preloading_leaves_a_loaded_model_alone(second: str) -> None:
     engines = engines_of()
-    loaded = engines.get(second)
+    loaded = get(engines, second)
     engines.preload()
-    assert engines.get(second) is loaded
+    assert get(engines, second) is loaded
     fresh = engines_of()
     fresh.preload()
-    assert fresh.get("default").name == "default"  # type: ignore[attr-defined]
+    assert get(fresh).name == "default"
 
 
 @pytest.mark.parametrize("name", ["gpt", None, ["default"], "Qwen/Qwen2.5-32B-Instruct"])
 def test_an_unknown_model_is_named(name: Any) -> None:
     """A visitor cannot make the server fetch what its owner does not offer."""
     with pytest.raises(SettingsError, match=r"model is .*; allowed: default$") as error:
-        engines_of().begin(name)
+        engines_of().load(name)
     assert repr(name) in str(error.value)
 
 
 def test_what_the_owner_offers_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "Qwen/Qwen2.5-32B-Instruct"
     monkeypatch.setenv("BLOCKSCOPE_MODELS", name)
-    assert engines_of().get(name).name == name  # type: ignore[attr-defined]
+    assert get(engines_of(), name).name == name
 
 
 def test_work_never_waits_for_who_listens_and_nothing_of_it_is_lost() -> None:
@@ -163,7 +168,7 @@ def test_a_model_is_loaded_while_a_work_is_driven(second: str) -> None:
     with engines.visit() as visit:
         driven = visit.drive(forever())
         next(driven)
-        assert engines.begin(second).result(timeout=30).name == second  # type: ignore[attr-defined]
+        assert engines.load(second).result(timeout=30).name == second  # type: ignore[attr-defined]
         before = next(driven)[-1]
         assert next(driven)[-1] > before
 
@@ -188,7 +193,7 @@ def test_a_listener_that_is_closed_while_a_model_loads_does_not_stop_the_server(
     async def serve() -> str:
         stream = SyncToAsyncIterator(listen(), CapacityLimiter(1))
         await stream.__anext__()
-        engines.begin(second)
+        engines.load(second)
         while not loads.is_set():
             await asyncio.sleep(0.01)
         await stream.aclose()
@@ -203,8 +208,8 @@ def test_a_listener_that_is_closed_while_a_model_loads_does_not_stop_the_server(
         assert engines.device.inside  # its last pass may not have ended
     finally:
         go_on.set()
-    settle(engines.worker)
-    settle(engines.worker)
+    settle(engines.network)
+    settle(engines.network)
     assert not engines.device.inside
 
 

@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.engines import Engines
-from app.lanes import NO_LANE, START, WAYS, Grid
+from app.lanes import NO_LANE, START, WAYS, race_settings
 from app.race import racer
 from app.runs import Runs
 from dllm.decode import ModelTraits, resolve
+from dllm.engine import Engine
 from dllm.settings import SettingsError
 from dllm.trace import Trace
 from tests.app.scripted import ScriptedEngine
@@ -31,10 +32,9 @@ def messages(engines: Engines, runs: Runs, *values: Any, prompt: str = QUESTION)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_is_one_that_the_default_model_decodes(way: str, engines: Engines) -> None:
-    engine = engines.get("default")
+def test_every_way_is_one_that_the_default_model_decodes(way: str, engine: Engine) -> None:
     other = "ar" if way != "ar" else "d2"
-    lanes, _, _ = Grid.lanes([*SHARED, other, 0.9, way, 0.6])
+    lanes, _, _ = race_settings([*SHARED, other, 0.9, way, 0.6])
     settings = list(lanes.values())[1]
     assert resolve(settings, engine.traits)
     assert settings.gen_length == 16
@@ -65,21 +65,21 @@ def test_a_race_that_makes_no_sense_is_refused(values: list[Any], message: str, 
         messages(engines, Runs(), *values)
 
 
-def test_verified_decoding_races_without_a_threshold(engines: Engines) -> None:
-    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.3, "sub-block", 0.9, NO_LANE, 0.9])
+def test_verified_decoding_races_without_a_threshold(engine: Engine) -> None:
+    lanes, _, _ = race_settings([*SHARED, "ar", 0.9, "verified", 0.3, "sub-block", 0.9, NO_LANE, 0.9])
     assert list(lanes) == ["ar", "verified", "sub-block-0.9"]
-    settings = {name: resolve(each, engines.get("default").traits) for name, each in lanes.items()}
+    settings = {name: resolve(each, engine.traits) for name, each in lanes.items()}
     assert settings["verified"].rule.name == "verify"
     assert {each.attention for each in settings.values()} == {"hybrid"}
     assert settings["sub-block-0.9"].rule.options == {"threshold": 0.9}
     with pytest.raises(SettingsError, match="two lanes are verified"):
-        Grid.lanes([*SHARED, "verified", 0.9, "verified", 0.3])
+        race_settings([*SHARED, "verified", 0.9, "verified", 0.3])
 
 
-def test_the_lanes_to_begin_with_are_a_race(engines: Engines) -> None:
-    lanes, _, _ = Grid.lanes([16, 8, 4, 1, False, *(value for lane in START for value in lane)])
+def test_the_lanes_to_begin_with_are_a_race(engine: Engine) -> None:
+    lanes, _, _ = race_settings([16, 8, 4, 1, False, *(value for lane in START for value in lane)])
     assert list(lanes) == ["ar", "verified", "sub-block-0.9"]
-    titles = titles_of({name: resolve(each, engines.get("default").traits).as_json() for name, each in lanes.items()})
+    titles = titles_of({name: resolve(each, engine.traits).as_json() for name, each in lanes.items()})
     assert [title.title for title in titles.values()] == [
         "Autoregressive",
         "Verified decoding",
@@ -90,9 +90,9 @@ def test_the_lanes_to_begin_with_are_a_race(engines: Engines) -> None:
 def test_a_model_without_hybrid_attention_races_under_its_own() -> None:
     """The ways of block diffusion name no attention, because published checkpoints have another."""
     traits = ModelTraits("v2", 100, 100, 1, ("block_causal",), 5, ())
-    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "none", 0.9, "block", 0.9, "sub-block", 0.9])
+    lanes, _, _ = race_settings([*SHARED, "ar", 0.9, "none", 0.9, "block", 0.9, "sub-block", 0.9])
     assert {resolve(each, traits).attention for each in lanes.values()} == {"block_causal"}
-    lanes, _, _ = Grid.lanes([*SHARED, "ar", 0.9, "verified", 0.9])
+    lanes, _, _ = race_settings([*SHARED, "ar", 0.9, "verified", 0.9])
     with pytest.raises(SettingsError, match="allowed: for a model with hybrid attention"):
         resolve(lanes["verified"], traits)
 
@@ -204,8 +204,8 @@ def test_leaving_a_race_frees_the_device() -> None:
             break
     assert engines.device.racing
     race.close()  # type: ignore[attr-defined]
-    settle(engines.worker)
-    settle(engines.worker)
+    settle(engines.network)
+    settle(engines.network)
     assert engine.closed.is_set()
     assert not engines.device.inside
 
