@@ -51,13 +51,16 @@ threshold and batch size, with confidence intervals. Click a dot to open its tra
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # All are handled at once and wait in the device's line, which tells each their place; gradio's own queue does not
 LINE: dict[str, Any] = {"concurrency_limit": QUEUE, "concurrency_id": "line"}
-# Each tab's button is off while its work goes on, and only then its Stop is on
-_BUSY = "[{__type__: 'update', interactive: false}, {__type__: 'update', interactive: true}]"
-_IDLE = "[{__type__: 'update', interactive: true}, {__type__: 'update', interactive: false}]"
+# "multiple", because after Stop gradio still counts the ended run for a moment, and would ignore the next click
+RUN: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "multiple", **LINE}
 ASKED, REFUSED = (
-    f"() => {{ document.dispatchEvent(new CustomEvent('blockscope:{name}')); return {buttons}; }}"
-    for name, buttons in (("asked", _BUSY), ("refused", _IDLE))
+    f"() => {{ document.dispatchEvent(new CustomEvent('blockscope:{name}')); }}" for name in ("asked", "refused")
 )
+# Decode and Race are off while the viewer has a run that has not ended, and only then each Stop is on
+BUTTONS = """() => {
+  const busy = document.querySelector('#viewer .bs').dataset.busy === 'true';
+  return [!busy, busy, !busy, busy].map((interactive) => ({__type__: 'update', interactive}));
+}"""
 
 
 def build(engines: Engines | None = None) -> Page:
@@ -91,32 +94,12 @@ def build(engines: Engines | None = None) -> Page:
                 chart = board()
         stage = viewer(answerer(runs, engines.device), elem_id="viewer")
         asked = [decode.click, prompt.submit]
-        gr.on(asked, None, None, [decode, halt], js=ASKED, queue=False)  # first: what comes after waits for the run
-        run = gr.on(
-            asked,
-            handler(engines, controls, runs),
-            [prompt, model, ar, *controls.components],
-            stage,
-            show_progress="hidden",
-            **LINE,
-            trigger_mode="once",
-            api_name="decode",
-        )
-        start.click(None, None, [start, leave], js=ASKED, queue=False)
-        race = start.click(
-            racer(engines, runs),
-            [prompt, model, *lanes],
-            stage,
-            show_progress="hidden",
-            **LINE,
-            trigger_mode="once",
-            api_name="race",
-        )
-        ending = [halt.click, leave.click, picker.input, upload.upload, chart.open]  # type: ignore[attr-defined]
-        for done, buttons in ((run, [decode, halt]), (race, [start, leave])):
-            for ended in (done.then, *ending):
-                ended(None, None, buttons, js=f"() => {_IDLE}", queue=False)
-            done.failure(None, None, buttons, js=REFUSED, queue=False)
+        # first, because what comes after waits for the run
+        gr.on([*asked, start.click], None, js=ASKED, queue=False)
+        stage.busy(None, None, [decode, halt, start, leave], js=BUTTONS, queue=False)  # type: ignore[attr-defined]
+        values = [prompt, model, ar, *controls.components]
+        run = gr.on(asked, handler(engines, controls, runs), values, stage, **RUN, api_name="decode")
+        race = start.click(racer(engines, runs), [prompt, model, *lanes], stage, **RUN, api_name="race")
         # Whoever opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)
         measuring = stage.measure(  # type: ignore[attr-defined]
@@ -126,9 +109,13 @@ def build(engines: Engines | None = None) -> Page:
         gr.on([halt.click, leave.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
         demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
         demo.load(opened, None, chart, **QUIET)
-        picker.input(recorded.show, picker, [stage, prompt], cancels=working, **QUIET)
-        upload.upload(recorded.upload, upload, stage, cancels=working, **QUIET)
-        chart.open(opener(runs), None, stage, cancels=working, **QUIET)  # type: ignore[attr-defined]
+        shown = [
+            picker.input(recorded.show, picker, [stage, prompt], cancels=working, **QUIET),
+            upload.upload(recorded.upload, upload, stage, cancels=working, **QUIET),
+            chart.open(opener(runs), None, stage, cancels=working, **QUIET),  # type: ignore[attr-defined]
+        ]
+        for event in (run, race, *shown):
+            event.failure(None, js=REFUSED, queue=False)
         demo.unload(leaver(engines, runs))
     demo.queue(max_size=QUEUE, api_open=False)
     return demo

@@ -28,6 +28,7 @@ viewer.mount(element.querySelector('.bs'), {{
   read: () => props.value,
   listen: (receive) => watch('value', receive),
   ask: (question) => server.answer(question),
+  busy: () => trigger('busy'),
   measure: (run) => trigger('measure', run),
   plotly: {PLOTLY_LOADER},
 }});

@@ -649,6 +649,8 @@ var viewer = (() => {
     cancelled = false;
     waiting = "";
     // what is waited for before another run begins
+    halted = false;
+    // Stop was pressed: what its run still sends is ignored until another run is asked for
     /** @type {number | null} the step that a deep link asked for */
     at = null;
     race = false;
@@ -674,6 +676,20 @@ var viewer = (() => {
     get ended() {
       return this.run !== null && (this.done || this.cancelled);
     }
+    /** Whether a run was asked for and has not ended: what the page's buttons follow. */
+    get busy() {
+      return Boolean(this.waiting) || this.run !== null && !this.ended;
+    }
+    /** A run was asked for. */
+    ask() {
+      this.halted = false;
+      this.waiting = "Waiting for a turn…";
+    }
+    /** What was asked for was refused, or the run on show has failed. */
+    refuse() {
+      if (this.waiting) this.waiting = "";
+      else if (!this.ended) this.stop();
+    }
     /**
      * Take one message; returns whether it began a new run.
      * @param {Message} message
@@ -682,10 +698,11 @@ var viewer = (() => {
       this.received += 1;
       if ("stopped" in message) return this.stop();
       if ("waiting" in message) {
-        this.waiting = message.waiting;
+        if (!this.halted) this.waiting = message.waiting;
         return false;
       }
       const begins = message.run !== this.run;
+      if (begins && this.halted && !message.done) return false;
       if (begins && (!message.planned || this.past.has(message.run))) return false;
       if (begins) this.begin(message.run, message.planned ?? []);
       this.learn(message);
@@ -693,6 +710,7 @@ var viewer = (() => {
     }
     /** Stop was pressed: the run on show ends where it is. */
     stop() {
+      this.halted = true;
       this.waiting = "";
       this.note = "";
       this.cancelled = this.run !== null && !this.done;
@@ -2044,6 +2062,7 @@ var viewer = (() => {
         cursor.reset();
         stage(store.planned);
       }
+      follow();
       cursor.grow();
       if (store.at !== null) cursor.seek(store.at);
       if (store.race) race();
@@ -2057,13 +2076,23 @@ var viewer = (() => {
       cursor.seek(0);
       cursor.play(1);
     }
-    const wait = (waiting) => () => {
-      store.waiting = waiting;
-      if (waiting) bringIntoView(root, find(root, ".bs-lanes"));
+    function follow() {
+      const busy = String(store.busy);
+      if (root.dataset.busy === busy) return;
+      root.dataset.busy = busy;
+      options.busy?.();
+    }
+    listenWhile(root, life, "blockscope:asked", () => {
+      store.ask();
+      follow();
+      bringIntoView(root, find(root, ".bs-lanes"));
       schedule();
-    };
-    listenWhile(root, life, "blockscope:asked", wait("Waiting for a turn…"));
-    listenWhile(root, life, "blockscope:refused", wait(""));
+    });
+    listenWhile(root, life, "blockscope:refused", () => {
+      store.refuse();
+      follow();
+      schedule();
+    });
     life.signal.addEventListener("abort", () => cursor.halt());
     find(root, ".bs-ramp").style.background = ramp();
     stage(Object.keys(options.titles));

@@ -6,6 +6,24 @@ from tests.app.conftest import Server
 from tests.app.scripted import HOSTILE, SCRIPTS
 
 SCRIPT_LENGTH = len(SCRIPTS["gated"])
+# the server's streams, without the events that end a run
+WITHOUT_END = """() => {
+  const real = window.fetch;
+  window.fetch = async (...given) => {
+    const answer = await real(...given);
+    if (!String(given[0].url ?? given[0]).includes("queue/data")) return answer;
+    let text = "";
+    const kept = new TransformStream({
+      transform(chunk, out) {
+        const events = (text + chunk).split("\\n\\n");
+        text = events.pop();
+        for (const event of events) if (!event.includes('"process_completed"')) out.enqueue(event + "\\n\\n");
+      },
+    });
+    const body = answer.body.pipeThrough(new TextDecoderStream()).pipeThrough(kept);
+    return new Response(body.pipeThrough(new TextEncoderStream()), answer);
+  };
+}"""
 
 
 def decode(page: Page, server: Server, script: str) -> None:
@@ -82,6 +100,20 @@ def test_decode_is_off_while_it_goes_on_and_a_refusal_costs_nothing(page: Page, 
     expect(button).to_be_enabled()
     assert page.locator(".bs").get_attribute("data-run") == run
     expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+
+
+def test_the_buttons_follow_the_viewer_even_if_the_end_of_the_stream_never_comes(page: Page, scripted: Server) -> None:
+    page.add_init_script(f"({WITHOUT_END})()")
+    decode(page, scripted, "hostile")
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+    button, stop = (page.get_by_role("button", name=name, exact=True) for name in ("Decode", "Stop"))
+    expect(stop).to_be_disabled()
+    expect(button).to_be_enabled()
+    run = page.locator(".bs").get_attribute("data-run") or ""
+    button.click()
+    expect(page.locator(".bs")).not_to_have_attribute("data-run", run)
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+    expect(stop).to_be_disabled()
 
 
 def test_a_closed_tab_frees_its_run(page: Page, scripted: Server) -> None:

@@ -15,7 +15,7 @@ from tests.visualize.runs import verified
 from tests.visualize.test_stage import trace
 from visualize.charts.figure import VIRIDIS
 from visualize.export.html import viewer_script, viewer_template, viewer_texts
-from visualize.stage import Stage, stopped
+from visualize.stage import Stage, stopped, waiting
 
 MOUNT = """([source, words]) => {
   window.feed = { value: null };
@@ -724,3 +724,40 @@ def test_shading_grows_lighter_with_confidence() -> None:
         sum(w * int(v) for w, v in zip((0.2126, 0.7152, 0.0722), rgb(c)[4:-1].split(), strict=True)) for c in VIRIDIS
     ]
     assert luminance == sorted(luminance)
+
+
+def test_a_run_is_busy_from_the_click_until_it_ends_is_stopped_or_refused(page: Page, send: Send) -> None:
+    def tell(name: str) -> None:
+        page.evaluate("(name) => document.dispatchEvent(new Event(name))", f"blockscope:{name}")
+
+    def busy() -> str | None:
+        return page.locator(".bs").get_attribute("data-busy")
+
+    assert busy() is None
+    tell("asked")
+    assert busy() == "true"
+    tell("refused")
+    assert busy() == "false"
+    tell("asked")
+    send(waiting("Loading the model…"))
+    expect(page.locator(".bs-status")).to_have_text("Loading the model…")
+    send(stopped("a"))
+    assert busy() == "false"
+    for late in (waiting("Warming up…"), run()[0]):  # were on their way when Stop was pressed
+        send(late)
+        assert busy() == "false"
+    tell("asked")
+    for message in run():
+        assert busy() == "true"
+        send(message)
+    assert busy() == "false"
+    tell("refused")
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done")
+
+
+def test_a_run_that_fails_without_a_last_message_is_not_busy(page: Page, send: Send) -> None:
+    page.evaluate("document.dispatchEvent(new Event('blockscope:asked'))")
+    send(run()[1])
+    page.evaluate("document.dispatchEvent(new Event('blockscope:refused'))")
+    assert page.locator(".bs").get_attribute("data-busy") == "false"
+    expect(page.locator(".bs")).to_have_attribute("data-state", "stopped")

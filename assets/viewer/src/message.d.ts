@@ -254,6 +254,8 @@ export interface Options {
   plotly(): Promise<Plotly>;
   /** Descriptions by format, where a run can be saved. */
   exports?: Record<string, string>;
+  /** `data-busy` has changed: whether a run was asked for and has not ended. */
+  busy?(): void;
   /** Measure the drift of a lane, where that is possible. */
   measure?(lane: { run: string | null; lane: string | null }): void;
 }

@@ -44,6 +44,7 @@ export class Store {
   done = false;
   cancelled = false;
   waiting = ""; // what is waited for before another run begins
+  halted = false; // Stop was pressed: what its run still sends is ignored until another run is asked for
   /** @type {number | null} the step that a deep link asked for */
   at = null;
   race = false; // whether the run has just ended and is to be played on one clock
@@ -70,6 +71,23 @@ export class Store {
     return this.run !== null && (this.done || this.cancelled);
   }
 
+  /** Whether a run was asked for and has not ended: what the page's buttons follow. */
+  get busy() {
+    return Boolean(this.waiting) || (this.run !== null && !this.ended);
+  }
+
+  /** A run was asked for. */
+  ask() {
+    this.halted = false;
+    this.waiting = "Waiting for a turn…";
+  }
+
+  /** What was asked for was refused, or the run on show has failed. */
+  refuse() {
+    if (this.waiting) this.waiting = "";
+    else if (!this.ended) this.stop();
+  }
+
   /**
    * Take one message; returns whether it began a new run.
    * @param {Message} message
@@ -78,10 +96,11 @@ export class Store {
     this.received += 1;
     if ("stopped" in message) return this.stop();
     if ("waiting" in message) {
-      this.waiting = message.waiting; // the run on show stays
+      if (!this.halted) this.waiting = message.waiting; // the run on show stays
       return false;
     }
     const begins = message.run !== this.run;
+    if (begins && this.halted && !message.done) return false;
     if (begins && (!message.planned || this.past.has(message.run))) return false; // of a run that is no longer on show
     if (begins) this.begin(message.run, message.planned ?? []);
     this.learn(message);
@@ -90,6 +109,7 @@ export class Store {
 
   /** Stop was pressed: the run on show ends where it is. */
   stop() {
+    this.halted = true;
     this.waiting = "";
     this.note = "";
     this.cancelled = this.run !== null && !this.done;

@@ -120,6 +120,7 @@ export function mount(root, options) {
       cursor.reset();
       stage(store.planned);
     }
+    follow();
     cursor.grow();
     if (store.at !== null) cursor.seek(store.at);
     if (store.race) race();
@@ -136,13 +137,25 @@ export function mount(root, options) {
     cursor.play(1);
   }
 
-  const wait = (/** @type {string} */ waiting) => () => {
-    store.waiting = waiting;
-    if (waiting) bringIntoView(root, find(root, ".bs-lanes"));
+  /** Let the page's buttons follow. At once, because a page in the background draws nothing. */
+  function follow() {
+    const busy = String(store.busy);
+    if (root.dataset.busy === busy) return;
+    root.dataset.busy = busy;
+    options.busy?.();
+  }
+
+  listenWhile(root, life, "blockscope:asked", () => {
+    store.ask();
+    follow();
+    bringIntoView(root, find(root, ".bs-lanes"));
     schedule();
-  };
-  listenWhile(root, life, "blockscope:asked", wait("Waiting for a turn…"));
-  listenWhile(root, life, "blockscope:refused", wait(""));
+  });
+  listenWhile(root, life, "blockscope:refused", () => {
+    store.refuse();
+    follow();
+    schedule();
+  });
   life.signal.addEventListener("abort", () => cursor.halt());
   find(root, ".bs-ramp").style.background = ramp();
   stage(Object.keys(options.titles));
