@@ -12,7 +12,7 @@ import gradio as gr
 
 from app.controls import Controls
 from app.engines import Engines, check_model
-from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
+from app.events import Event, Passed, Quiet, bundled, note
 from app.folders import new_folder
 from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
@@ -90,14 +90,14 @@ def stage_of(
     return stage
 
 
-def messages(stage: Stage, bundles: Generator[list[Event], None, None]) -> Iterator[str]:
+def messages(stage: Stage, bundles: Generator[list[Any], None, None]) -> Iterator[str]:
     """The viewer's messages for events as they come. Closing it closes `bundles`; a fault ends the run on the page."""
     with closing(bundles):
         try:
             yield stage.note("Preparing…")
             for events in bundles:
                 for event in bundled(events):
-                    yield message(stage, event)
+                    yield event(stage)
         except Exception:
             yield stage.finish(FAULT)
             raise
@@ -109,13 +109,13 @@ def decode_events(engine: Engine, text: str, lanes: Mapping[str, Run], live: Liv
     try:
         for name, run in lanes.items():
             live.begin(name, run)
-            yield Opened(name, tuple(run.prompt), run.settings.as_json())
+            yield partial(Stage.open, name=name, prompt=run.prompt, settings=run.settings.as_json())
             yield from _passes(engine, name, run, live)
             traces[name] = run.trace()
             if traces[name].stop_reason == "cancelled":
                 late = f"Stopped at the time limit, {SECONDS:.0f} s."
             live.end(name, traces[name])
-            yield Closed(name, traces[name])
+            yield partial(Stage.close, name=name, trace=traces[name])
             yield Quiet()  # the whole lane is much to draw, and the next one is timed
         rows = max(trace.environment.rows for trace in traces.values())
         observed = any(slowed(run.settings.as_json()) for run in lanes.values())
@@ -124,8 +124,8 @@ def decode_events(engine: Engine, text: str, lanes: Mapping[str, Run], live: Liv
             judged = yield from compared(references, traces["diffusion"], "diffusion")
             for name, trace in (("diffusion", judged), ("ar", references.compared(traces["ar"]))):
                 live.end(name, trace)
-                yield Closed(name, trace)
-        yield Finished(late, _facts(engine, text, lanes, rows=rows))
+                yield partial(Stage.close, name=name, trace=trace)
+        yield partial(Stage.finish, note=late, facts=_facts(engine, text, lanes, rows=rows))
     finally:
         live.settle()
 
@@ -155,7 +155,7 @@ def compared(references: References, trace: Trace, name: str) -> Generator[Event
             break
         if monotonic() - noted > NOTE_EVERY:
             noted = monotonic()
-            yield Note("comparing the answer with the exact decoders'…", name)
+            yield note(name, "comparing the answer with the exact decoders'…")
     return references.compared(trace)
 
 

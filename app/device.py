@@ -44,8 +44,12 @@ class Slot:
         return self.inside
 
     def leave(self) -> None:
-        """Free the slot, inside or in the line. A second call does nothing."""
-        self._device.leave(self)
+        """Free the slot, inside or in the line, and admit others. A second call does nothing."""
+        with self._device.changed:
+            for slots in (self._device.inside, self._device.line):
+                if self in slots:
+                    slots.remove(self)
+            self._device.admit()
 
 
 class Device:
@@ -70,7 +74,7 @@ class Device:
         slot = Slot(self, use)
         with self.changed:
             self.line.append(slot)
-            self._admit()
+            self.admit()
         return slot
 
     @contextmanager
@@ -84,16 +88,8 @@ class Device:
         finally:
             slot.leave()
 
-    def leave(self, slot: Slot) -> None:
-        """Free a slot, and admit whom that makes room for."""
-        with self.changed:
-            for slots in (self.inside, self.line):
-                if slot in slots:
-                    slots.remove(slot)
-            self._admit()
-
-    def _admit(self) -> None:
-        """Let in all who may come in. A race that waits keeps out who came after it, else it would never begin."""
+    def admit(self) -> None:
+        """Let in all that may come in. A waiting race keeps out what came after it, else it would never begin."""
         for slot in list(self.line):
             if self.racing or (slot.use is Use.RACE and self.inside):
                 break

@@ -67,16 +67,15 @@ class Engines:
 
         The visit must be closed, e.g. by a `with` statement.
         """
-        if owner is not None:
-            self.halt(owner)
+        self.halt(owner)
         visit = Visit(self, owner, Use.RACE if alone else Use.RUN)
         self.visits.append(visit)
         return visit
 
-    def halt(self, owner: str) -> None:
+    def halt(self, owner: str | None) -> None:
         """End what a session does: a listener who is waiting cannot be closed before something comes."""
         for visit in list(self.visits):
-            if visit.owner == owner:
+            if owner is not None and visit.owner == owner:
                 visit.halt()
 
     def _warm_engine(self, name: str) -> Engine:

@@ -1,6 +1,5 @@
 """The page as a whole, and its look."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -15,7 +14,7 @@ from app.lanes import lane_controls
 from app.limits import QUEUE
 from app.questions import answerer
 from app.race import racer
-from app.runs import Runs, session_of
+from app.runs import Runs
 from app.serving import Page
 from app.viewer import viewer
 from dllm.engine.registry import offered_models
@@ -86,7 +85,7 @@ def build(engines: Engines | None = None) -> Page:
                 gr.Markdown(RACE, elem_classes="bs-intro")
                 with gr.Row(elem_classes="bs-go"):
                     start = gr.Button("Race", variant="primary", min_width=120, scale=0)
-                    leave = gr.Button("Stop", min_width=90, scale=0, interactive=False)
+                    stop = gr.Button("Stop", min_width=90, scale=0, interactive=False)
                 lanes = lane_controls()
                 _examples(DEPENDENT, prompt, "Prompts whose tokens depend on each other: here parallel decoding breaks")
             with gr.Tab("Benchmark"):
@@ -96,7 +95,7 @@ def build(engines: Engines | None = None) -> Page:
         asked = [decode.click, prompt.submit]
         # first, because what comes after waits for the run
         gr.on([*asked, start.click], None, js=ASKED, queue=False)
-        stage.busy(None, None, [decode, halt, start, leave], js=BUTTONS, queue=False)  # type: ignore[attr-defined]
+        stage.busy(None, None, [decode, halt, start, stop], js=BUTTONS, queue=False)  # type: ignore[attr-defined]
         values = [prompt, model, ar, *controls.components]
         run = gr.on(asked, handler(engines, controls, runs), values, stage, **RUN, api_name="decode")
         race = start.click(racer(engines, runs), [prompt, model, *lanes], stage, **RUN, api_name="race")
@@ -106,7 +105,7 @@ def build(engines: Engines | None = None) -> Page:
             measurer(engines, runs), None, stage, **LINE, **QUIET
         )
         working = [run, race, measuring]
-        gr.on([halt.click, leave.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
+        gr.on([halt.click, stop.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
         demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
         demo.load(opened, None, chart, **QUIET)
         shown = [
@@ -116,22 +115,15 @@ def build(engines: Engines | None = None) -> Page:
         ]
         for event in (run, race, *shown):
             event.failure(None, js=REFUSED, queue=False)
-        demo.unload(leaver(engines, runs))
+
+        def leave(request: gr.Request) -> None:
+            """A closed tab: end what the visitor runs, and free what they have decoded."""
+            engines.halt(request.session_hash)
+            runs.leave(request.session_hash)
+
+        demo.unload(leave)
     demo.queue(max_size=QUEUE, api_open=False)
     return demo
-
-
-def leaver(engines: Engines, runs: Runs) -> Callable[[gr.Request], None]:
-    """The handler of a closed tab."""
-
-    def leave(request: gr.Request) -> None:
-        """End what the visitor runs, and free what they have decoded."""
-        session = session_of(request)
-        if session is not None:
-            engines.halt(session)
-        runs.leave(session)
-
-    return leave
 
 
 def _examples(texts: list[str], prompt: gr.Textbox, label: str) -> None:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.decode import NOTE_EVERY, Prepared, compared, play
 from app.engines import Engines
-from app.events import Event, Finished, Note, Opened, Passed, Quiet
+from app.events import Event, Passed, Quiet, note
 from app.lanes import race_settings
 from app.limits import SECONDS, check_prompt
 from app.live import Live
@@ -18,7 +18,9 @@ from app.runs import Runs
 from dllm.bench.references import References, item_of
 from dllm.engine import Engine
 from dllm.engine.race import Race
+from dllm.trace import Trace
 from visualize.lane import titles_of
+from visualize.stage import Stage
 
 
 def racer(engines: Engines, runs: Runs) -> Callable[..., Iterator[str]]:
@@ -49,9 +51,15 @@ def race_events(engine: Engine, text: str, contest: Race, live: Live, *, watched
             live.end(name, judged[name])
         ended = [trace for trace in traces.values() if len(trace.timing.laps) == contest.repeats]
         late = f"Stopped at the time limit, {SECONDS:.0f} s: not every lane has all repeats."
-        yield Finished("" if len(ended) == len(contest.runs) else late, race=judged)
+        yield partial(_finish, judged=judged, note="" if len(ended) == len(contest.runs) else late)
     finally:
         live.settle()
+
+
+def _finish(stage: Stage, judged: dict[str, Trace], note: str) -> str:
+    for name, trace in judged.items():
+        stage.replay(name, trace)
+    return stage.finish(note, clock=bool(judged))
 
 
 def _repeats(contest: Race, live: Live, watched: bool) -> Iterator[Event]:
@@ -65,14 +73,14 @@ def _repeats(contest: Race, live: Live, watched: bool) -> Iterator[Event]:
         if turn.repeat == 0:
             live.begin(lane, run)
             if watched and len(run.records) == 1:
-                yield Opened(lane, tuple(run.prompt), run.settings.as_json())
+                yield partial(Stage.open, name=lane, prompt=run.prompt, settings=run.settings.as_json())
             if watched:
                 yield Passed(lane, (run.records[-1],))
             if watched and run.canvas.stop_reason:  # the last of its warm-up: what comes next may be timed
                 yield Quiet()
         if monotonic() - noted > NOTE_EVERY:
             noted = monotonic()
-            yield Note(f"repeat {turn.repeat} of {contest.repeats}…" if turn.repeat else "warm-up…", lane)
+            yield note(lane, f"repeat {turn.repeat} of {contest.repeats}…" if turn.repeat else "warm-up…")
             yield Quiet()
         if monotonic() > deadline:
             return

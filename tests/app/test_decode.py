@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from html import escape
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -31,7 +32,7 @@ from app.decode import (
     stopper,
 )
 from app.engines import Engines
-from app.events import Closed, Event, Finished, Note, Opened, Passed, Quiet, bundled, message
+from app.events import Event, Passed, Quiet, bundled, note
 from app.live import Live
 from app.runs import Runs
 from dllm.engine import Engine
@@ -343,13 +344,13 @@ def test_closing_the_messages_closes_what_the_events_come_from() -> None:
 
     def news() -> Generator[list[Event], None, None]:
         try:
-            yield [Note("a"), Note("b")]
-            yield [Note("c")]
+            yield [note("x", "a"), note("x", "b")]
+            yield [note("x", "c")]
         finally:
             closed.append(1)
 
     stream = messages(Stage("run", []), news())
-    assert [json.loads(next(stream))["note"] for _ in range(3)] == ["Preparing…", "a", "b"]
+    assert [json.loads(next(stream))["note"] for _ in range(3)] == ["Preparing…", "x: a", "x: b"]
     stream.close()  # type: ignore[attr-defined]
     assert closed == [1]
 
@@ -360,15 +361,14 @@ def test_a_run_is_a_list_of_events(live: Live) -> None:
     lanes = {name: engine.run("Count", Settings(gen_length=3)) for name in ("diffusion", "ar")}
     events = list(decode_events(engine, "Count", lanes, live))
     records = {name: run.records for name, run in lanes.items()}
-    expected: list[type] = []
-    for name, run in lanes.items():
+    expected: list[object] = []
+    for name in lanes:
         passes = [event for event in events if isinstance(event, Passed) and event.lane == name]
         assert passes == [Passed(name, (record,)) for record in records[name]]
-        assert Opened(name, tuple(run.prompt), run.settings.as_json()) in events
-        expected += [Opened, *[Passed] * len(passes), Closed, Quiet]
-    kinds = [type(event) for event in events]
-    assert kinds[: len(expected)] == expected
-    assert kinds[-1] is Finished
+        expected += [Stage.open, *passes, Stage.close, Quiet()]
+    calls = [event.func if isinstance(event, partial) else event for event in events]
+    assert calls[: len(expected)] == expected
+    assert calls[-1] == Stage.finish
     together = list(bundled(events[:4]))
     assert together == [events[0], Passed("diffusion", tuple(records["diffusion"]))]
 
@@ -382,10 +382,8 @@ def test_a_special_token_that_was_typed_is_told(typed: str, said: bool, controls
 
 def test_every_event_but_quiet_is_a_message() -> None:
     stage = Stage("run", ["diffusion"], str)
-    assert json.loads(message(stage, Note("Wait.")))["note"] == "Wait."
-    assert json.loads(message(stage, Note("repeat 1…", "diffusion")))["note"] == "diffusion: repeat 1…"
-    with pytest.raises(TypeError, match=r"event is Quiet\(\)"):
-        message(stage, Quiet())
+    assert json.loads(note("diffusion", "repeat 1…")(stage))["note"] == "diffusion: repeat 1…"
+    assert not callable(Quiet())
 
 
 @pytest.mark.parametrize(("asked", "ar"), [((), set()), (("rollout",), {"rollout"})])
