@@ -19,7 +19,7 @@ _DEFAULT_RULE = (
     "has) and no other setting rules it out; else a threshold."
 )
 # what the page adds to the help of a setting
-NOTES = {
+_EXTRA_HELP = {
     "block_size": "Verified decoding does not use it.",
     "sub_block_size": "Verified decoding does not use it.",
 }
@@ -85,7 +85,7 @@ def control(field: Field[Any]) -> Any:
     A number that may be left to the model becomes a choice of round values: an empty number box would read as 0.
     """
     meta: Mapping[str, Any] = field.metadata
-    info = " ".join(filter(None, [meta["help"], NOTES.get(field.name)]))
+    info = " ".join(filter(None, [meta["help"], _EXTRA_HELP.get(field.name)]))
     words = {"label": meta["label"], "info": info, "min_width": 250}
     default: Any = field.default
     if "choices" in meta:

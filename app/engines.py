@@ -13,7 +13,7 @@ from dllm.engine import Engine
 from dllm.engine.registry import offered_models
 from dllm.settings import SettingsError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _POLL = 0.25  # seconds between two sentences about a load
 FRAME = 0.04  # seconds in which all events are sent together: nobody sees more than 25 messages a second
 PATIENCE = 30.0  # seconds in which a visitor in the line is sent at least one sentence
@@ -128,7 +128,7 @@ class Visit:
             raise LoadError(f"the model could not be loaded: {error}") from error
         self.engine = loading.result()
 
-    def drive(self, work: Generator[T, None, None]) -> Generator[list[T], None, None]:
+    def drive(self, work: Generator[_T, None, None]) -> Generator[list[_T], None, None]:
         """The items of a work that is done in the network's thread; closing this ends the work. Once a visit.
 
         The work never waits for its listener: all items of a FRAME come together.

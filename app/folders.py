@@ -1,4 +1,4 @@
-"""Temporary folders of runs, all under one parent: it ends with the server, or else when the next one starts."""
+"""Temporary folders of runs, all under one parent, which is removed with the server, else when the next one starts."""
 
 import atexit
 import os
@@ -18,7 +18,7 @@ def new_folder() -> Path:
 
 @cache
 def parent() -> Path:
-    """This server's own folder, called after its process; those of servers that are gone are removed."""
+    """This server's own folder, named after its process; those of servers that have ended are removed."""
     every = Path(gettempdir()) / f"{_PARENT}-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     every.mkdir(mode=0o700, exist_ok=True)
     clean(every)
@@ -36,7 +36,7 @@ def clean(every: Path) -> None:
 
 
 def clean_when_terminated() -> None:
-    """Remove this server's folder also on SIGTERM, which otherwise ends a process without a word. For main threads."""
+    """Remove this server's folder on SIGTERM too, which otherwise skips `atexit`. For main threads."""
 
     def end(number: int, _: object) -> None:
         rmtree(parent(), ignore_errors=True)
@@ -51,6 +51,6 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except PermissionError:  # another user's
+        pass
     return True

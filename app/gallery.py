@@ -1,7 +1,6 @@
 """Recorded runs: the gallery, deep links into it, and a visitor's own traces."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,21 +27,16 @@ class Recorded:
     title: str
     about: str
     prompt: str
-    traces: tuple[str, ...]
-
-
-def gallery(folder: Path = FOLDER) -> dict[str, Recorded]:
-    """The recorded runs by the names that links use."""
-    listed = json.loads((folder / "gallery.json").read_text())
-    return {name: Recorded(**{**entry, "traces": tuple(entry["traces"])}) for name, entry in listed.items()}
+    traces: list[str]
 
 
 class Gallery:
-    """Handlers that show recorded runs."""
+    """Handlers that show recorded runs. `runs` are those of the gallery, by the names that links use."""
 
-    def __init__(self, kept: Runs, device: Device, folder: Path = FOLDER) -> None:
-        self.kept, self.device, self.folder = kept, device, folder
-        self.runs = gallery(folder)
+    def __init__(self, kept: Runs, device: Device) -> None:
+        self.kept, self.device = kept, device
+        listed = json.loads((FOLDER / "gallery.json").read_text())
+        self.runs = {name: Recorded(**entry) for name, entry in listed.items()}
         self.read = cache(self._read)  # all of them take less memory than one long run
 
     def show(self, name: str, request: gr.Request, *, at: int | None = None) -> tuple[str, str]:
@@ -55,7 +49,7 @@ class Gallery:
 
     def follow(self, request: gr.Request) -> Any:
         """What the page's address asks for, `?trace=NAME&step=N` with steps counted from 1: as `show`, and its name."""
-        asked: Mapping[str, str] = dict(request.query_params)
+        asked = dict(request.query_params)
         if "trace" not in asked:
             return gr.skip(), gr.skip(), gr.skip()
         step = asked.get("step", "")
@@ -80,7 +74,7 @@ class Gallery:
 
     def _read(self, name: str) -> Replay:
         run = self.runs[name]
-        return Replay.load(*(self.folder / file for file in run.traces), link=name, about=run.about)
+        return Replay.load(*(FOLDER / file for file in run.traces), link=name, about=run.about)
 
 
 def _copied(paths: list[str], folder: Path) -> list[Path]:

@@ -91,7 +91,7 @@ def build(engines: Engines | None = None) -> Page:
             with gr.Tab("Benchmark"):
                 gr.Markdown(BENCHMARK, elem_classes="bs-intro")
                 chart = board()
-        stage = viewer(answerer(runs, engines.device), elem_id="viewer")
+        stage = viewer(answerer(runs, engines.device))
         asked = [decode.click, prompt.submit]
         # first, because what comes after waits for the run
         gr.on([*asked, start.click], None, js=ASKED, queue=False)

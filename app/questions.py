@@ -18,14 +18,13 @@ from visualize.replay import Replay
 from visualize.view import QuestionError
 
 _POLL = 0.1  # seconds between two looks at whether the race has ended
-Answer = Mapping[str, Any]
 
 
-def answerer(runs: Runs, device: Device) -> Callable[[object], Coroutine[Any, Any, Answer]]:
+def answerer(runs: Runs, device: Device) -> Callable[[object], Coroutine[Any, Any, Mapping[str, Any]]]:
     """What the viewer's script calls. One picture at a time: visitors share the cores that runs are timed on."""
     drawing = asyncio.Lock()
 
-    async def answer(question: object) -> Answer:
+    async def answer(question: object) -> Mapping[str, Any]:
         place, until = device.place(Use.PICTURE), monotonic() + DRAWING
         try:
             while not place.inside and monotonic() < until:
@@ -40,7 +39,7 @@ def answerer(runs: Runs, device: Device) -> Callable[[object], Coroutine[Any, An
     return answer
 
 
-def ask(runs: Runs, question: object) -> Answer:
+def ask(runs: Runs, question: object) -> Mapping[str, Any]:
     """{"run", "lane", "view", …} → a picture, a file, or {"error": why not}."""
     try:
         if not isinstance(question, Mapping):

@@ -1,4 +1,4 @@
-"""How the page is served: which hosts it answers to, what a browser may do with it, and refusals in words."""
+"""How the page is served: which hosts it answers to, what a browser may do with it, and errors as sentences."""
 
 import os
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ _HEADERS = {
 
 
 class Page(gr.Blocks):
-    """Blocks that are always launched as `launch_kwargs` says, and that refuse a value in words."""
+    """Blocks that are launched as `launch_kwargs` says, and that refuse a bad value with a sentence."""
 
     def launch(self, **kwargs: Any) -> Any:  # type: ignore[override]
         """Serve the page; a name given here wins over `launch_kwargs`."""
@@ -62,35 +62,27 @@ class Page(gr.Blocks):
         try:
             return await super().preprocess_data(block_fn, inputs, *rest, **more)
         except Error as error:
-            raise gr.Error(printable(error.message), print_exception=False) from None
+            text = str(error.message).encode("utf-8", "replace").decode()  # half a character could not be sent
+            raise gr.Error(text, print_exception=False) from None
         except Exception:
-            raise gr.Error("A value has not the form that its control gives.", print_exception=False) from None
-
-
-def printable(text: object) -> str:
-    """Text that can be sent as UTF-8: halves of characters are replaced."""
-    return str(text).encode("utf-8", "replace").decode()
+            raise gr.Error("A value does not have the form that its control gives.", print_exception=False) from None
 
 
 class Guard:
     """Answers only requests to known hosts, because a foreign name may have been bound to this address (DNS rebinding).
 
-    To every answer it adds _HEADERS.
+    To every answer it adds _HEADERS. hosts: as `allowed` takes them.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        """hosts: as `allowed` takes them."""
         self.app, self.hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        host = Request(scope).headers.get("host", "")
-        if not allowed(host, self.hosts):
-            return await PlainTextResponse(f"The host is not known here; allowed: see {_HOSTS}.", 400)(
-                scope, receive, send
-            )
+        if not allowed(Request(scope).headers.get("host", ""), self.hosts):
+            refused = PlainTextResponse(f"The host is not known here; allowed: see {_HOSTS}.", 400)
+            return await refused(scope, receive, send)
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -120,7 +112,7 @@ def hosts(server_name: str) -> list[str]:
 
 
 def plotly(request: Request) -> FileResponse:
-    """The charts' library, from this server so that nothing is loaded from elsewhere, and without its path here."""
+    """plotly.js from this server: nothing is loaded from elsewhere, and its path here stays private."""
     return FileResponse(PLOTLY, media_type="text/javascript", headers={"Cache-Control": "public, max-age=86400"})
 
 
@@ -135,7 +127,7 @@ def launch_kwargs() -> dict[str, Any]:
         "enable_monitoring": False,
         "state_session_capacity": 200,
         "max_file_size": "32mb",
-        "max_threads": 2 * QUEUE,  # every visitor in the line has a thread that sleeps
+        "max_threads": 2 * QUEUE,  # every visitor in the line occupies a sleeping thread
         "ssr_mode": False,
         "server_name": name,
         "server_port": int(os.environ.get("GRADIO_SERVER_PORT") or os.environ.get("PORT") or 7860),

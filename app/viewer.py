@@ -13,7 +13,7 @@ from visualize.export.formats import EXPORTS
 from visualize.export.html import viewer_script, viewer_template, viewer_texts
 
 PLOTLY_URL = "plotly.min.js"  # relative to the page; app.serving answers it
-# what a component's script passes on for plotly.js: fetched when the first chart is drawn, once for the page
+# how a component's script gets plotly.js: fetched when the first chart is drawn, once for the page
 PLOTLY_LOADER = """() => (window.blockscopePlotly ??= new Promise((done, failed) => {
     const node = document.createElement('script');
     node.onload = () => done(window.Plotly);
@@ -35,24 +35,19 @@ viewer.mount(element.querySelector('.bs'), {{
 """
 
 
-def viewer(ask: Callable[[Any], Awaitable[Any]], **kwargs: Any) -> gr.HTML:
-    """The stage. Its value is a message of schema `blockscope.view/1`; `ask` answers the inspector's questions.
+def viewer(answer: Callable[[Any], Awaitable[Any]]) -> gr.HTML:
+    """The stage. Its value is a message of schema `blockscope.view/1`; `answer` answers the inspector's questions.
 
     Not a subclass: gradio writes a stub file beside the source of every component class.
     """
-
-    async def answer(question: Any) -> Any:
-        """What the script calls as `server.answer`; gradio sets an attribute on it."""
-        return await ask(question)
-
     return gr.HTML(
         value=None,
         html_template=viewer_template(),
         js_on_load=viewer_script() + _MOUNT,
         apply_default_css=False,
-        server_functions=[answer],
+        server_functions=[answer],  # the script calls it by this name
         words=viewer_texts(),
         exports={name: export.about for name, export in EXPORTS.items()},
         plotly=PLOTLY_URL,
-        **kwargs,
+        elem_id="viewer",
     )

@@ -8,25 +8,25 @@ from typing import Generic, TypeVar
 
 from app.events import Quiet
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class Work(Generic[T]):
+class Work(Generic[_T]):
     """A generator that is run in the network's thread, and its items that were not taken yet.
 
     One item a turn; then the thread does what else was submitted, so that works that run at once go on in step and
     share passes. Items that are not taken wait here: a run makes some hundred passes, and a time limit ends it.
     """
 
-    def __init__(self, work: Generator[T, None, None], network: Executor) -> None:
+    def __init__(self, work: Generator[_T, None, None], network: Executor) -> None:
         self._work, self._network = work, network
-        self._items: deque[T] = deque()
+        self._items: deque[_T] = deque()
         self._ready, self.ended = Event(), Event()
         self._error: BaseException | None = None
         self._rests = False  # until all items have been sent
         network.submit(self._go_on)
 
-    def take(self) -> list[T]:
+    def take(self) -> list[_T]:
         """All items since the last call, at least one; an empty list when the work has ended.
 
         Raises:
