@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_suite_and_another_another() -> None:
 
 def test_open_prompts_ask_for_every_kind_of_writing_before_a_topic_comes_again() -> None:
     prompts = [item["prompt"] for item in exam(0, 1, 60)["items"] if item["kind"] == "open"]
-    for topic in (topic for _, topics_ in OPEN_PROMPTS.values() for topic in topics_):
+    for topic in (topic for kind in OPEN_PROMPTS.values() for topic in kind["topics"]):
         assert sum(topic in prompt for prompt in prompts) == 1
 
 

@@ -2,42 +2,24 @@
 
 import random
 
-from dllm.training.tasks.task import Operand, Question, Skill, Solved
-from dllm.training.tasks.vocabulary import CATEGORIES, NOUNS, article, listed, upper_first
+from dllm.training.tasks.task import Operand, Question, Skill, Solved, wordings
+from dllm.training.tasks.vocabulary import CATEGORIES, NOUNS, WORDS, article, listed, upper_first
 
 _COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 # Categories no member of which is a member of another, once the orange is left out
-_APART = ("fruits", "vegetables", "animals", "musical instruments", "vehicles", "clothes", "pieces of furniture",
-         "countries", "languages", "planets", "drinks", "tools", "body parts", "jobs", "colors", "sports")  # fmt: skip
-# Categories whose members take no article
-_BARE = ("board games", "cheeses", "colors", "dances", "desserts", "drinks", "emotions", "gases", "holidays", "metals",
-        "school subjects", "seasons", "spices", "sports")  # fmt: skip
-_PLURAL_ONLY = ("pants", "drums", "socks", "gloves", "shoes", "pliers")
-_TWICE = ("orange",)
+_APART: list[str] = WORDS["categories_apart"]
+_PLURAL_ONLY: list[str] = WORDS["plural_only"]
 # Right answers beyond the members that tasks name, for checks alone
-_MORE: dict[str, tuple[str, ...]] = {
-    "jobs": ("accountant", "actor", "artist", "architect", "carpenter", "chef", "dentist", "electrician", "firefighter",
-             "journalist", "manager", "mechanic", "musician", "plumber", "police officer", "programmer", "scientist",
-             "writer", "waiter", "designer", "singer", "dancer", "surgeon", "judge", "librarian"),
-    "languages": ("Latin", "Greek", "Dutch", "Swedish", "Danish", "Norwegian", "Finnish", "Polish", "Turkish",
-                  "Hebrew", "Bengali", "Urdu", "Vietnamese", "Thai", "Swahili", "Mandarin", "Indonesian", "Irish"),
-    "tools": ("pliers", "level", "chainsaw", "file", "tape measure", "scissors", "knife", "hoe", "crowbar", "mallet",
-              "clamp", "sander", "lathe", "ruler", "spade", "plane", "vise", "anvil", "ax"),
-    "continents": ("Oceania",),
-    "rooms": ("study", "library", "pantry", "nursery", "cellar", "laundry room", "guest room", "closet", "den",
-              "classroom", "lobby", "playroom", "hall", "hallway"),
-    "holidays": ("Passover", "Ramadan", "Eid", "Kwanzaa", "Labor Day", "Memorial Day", "Mother's Day", "Father's Day",
-                 "Veterans Day", "Good Friday", "Boxing Day", "Holi", "Fourth of July", "Yom Kippur"),
-}  # fmt: skip
+_MORE: dict[str, list[str]] = WORDS["more_members"]
 
 
 def _members(category: str) -> tuple[str, ...]:
-    return tuple(word for word in CATEGORIES[category][1] if word not in _TWICE)
+    return tuple(word for word in CATEGORIES[category][1] if word not in WORDS["in_two_categories"])
 
 
 def _one(member: str) -> str:
     """A member as one says it: an apple, but soccer, France and shoes."""
-    bare = any(member in CATEGORIES[category][1] for category in _BARE)
+    bare = any(member in CATEGORIES[category][1] for category in WORDS["categories_without_article"])
     return member if bare or member in _PLURAL_ONLY or member[0].isupper() else article(member)
 
 
@@ -45,16 +27,18 @@ def _numbers(rng: random.Random) -> Operand:
     return tuple(rng.sample(range(1, rng.choice((10, 30, 100))), rng.randint(3, 5)))
 
 
-def _ascending(operand: Operand) -> Solved:
-    numbers = [str(n) for n in sorted(operand)]
-    answer = f"Sorted from smallest to largest: {', '.join(numbers)}."
+def _sorted(operand: Operand, order: str, *, reverse: bool) -> Solved:
+    numbers = [str(n) for n in sorted(operand, reverse=reverse)]
+    answer = f"Sorted from {order}: {', '.join(numbers)}."
     return Solved({"list": ", ".join(map(str, operand))}, answer, {"sequence": numbers})
+
+
+def _ascending(operand: Operand) -> Solved:
+    return _sorted(operand, "smallest to largest", reverse=False)
 
 
 def _descending(operand: Operand) -> Solved:
-    numbers = [str(n) for n in sorted(operand, reverse=True)]
-    answer = f"Sorted from largest to smallest: {', '.join(numbers)}."
-    return Solved({"list": ", ".join(map(str, operand))}, answer, {"sequence": numbers})
+    return _sorted(operand, "largest to smallest", reverse=True)
 
 
 def _some_words(rng: random.Random) -> Operand:
@@ -137,50 +121,28 @@ def _example(operand: Operand) -> Solved:
     return Solved({"single": article(single)}, answer, {"any": [*members, *_MORE.get(operand[0], ())]})
 
 
-SORTING = Skill("sorting", (
-    Question((
-        "Sort these numbers from smallest to largest: {list}", "Put these numbers in order: {list}",
-        "Sort these numbers: {list}", "Order these numbers from low to high: {list}",
-        "Arrange these numbers from smallest to largest: {list}", "Write these numbers in ascending order: {list}",
-        "Sort from smallest to largest: {list}", "Sort the list {list} in ascending order.",
-    ), _numbers, _ascending, weight=2),
-    Question((
-        "Sort these numbers from largest to smallest: {list}", "Put these numbers in descending order: {list}",
-        "Order these numbers from high to low: {list}", "Arrange these numbers from largest to smallest: {list}",
-        "Sort from largest to smallest: {list}",
-    ), _numbers, _descending),
-    Question((
-        "Sort these words alphabetically: {list}", "Put these words in alphabetical order: {list}",
-        "Write these words in alphabetical order: {list}", "Order these words from A to Z: {list}",
-        "Arrange these words alphabetically: {list}",
-    ), _some_words, _alphabetical),
-))  # fmt: skip
+SORTING = Skill(
+    "sorting",
+    (
+        Question(wordings("sorting", "ascending"), _numbers, _ascending, weight=2),
+        Question(wordings("sorting", "descending"), _numbers, _descending),
+        Question(wordings("sorting", "alphabetical"), _some_words, _alphabetical),
+    ),
+)
 
-MEMBERSHIP = Skill("membership", (
-    Question((
-        "Is {word} in this list: {list}?", "Does this list contain {word}: {list}?",
-        "Yes or no: is {word} one of these: {list}?", "Is {word} one of these words: {list}?",
-        "Look at this list: {list}. Is {word} in it?", "Is the word {word} in the list {list}?",
-    ), _in_or_not, _is_in),
-    Question((
-        "Which of these is {a single}: {a, b or c}?", "Which word is {a single}: {list}?",
-        "Find the {single} in this list: {list}", "Pick the {single} from this list: {list}",
-        "Which one is {a single}: {a, b or c}?", "What is the {single} in this list: {list}?",
-    ), _odd_ones, _which),
-    Question((
-        "{Is} {one} {single}?", "{Is} {one} {single}? Answer yes or no.", "Yes or no: {is} {one} {single}?",
-        "Answer with yes or no: {is} {one} {single}?", "Would you say that {one} {is} {single}?",
-    ), _belonging, _is_a),
-))  # fmt: skip
+MEMBERSHIP = Skill(
+    "membership",
+    (
+        Question(wordings("membership", "is_in"), _in_or_not, _is_in),
+        Question(wordings("membership", "which"), _odd_ones, _which),
+        Question(wordings("membership", "is_a"), _belonging, _is_a),
+    ),
+)
 
-LISTS = Skill("lists", (
-    Question((
-        "Name {n} {category}.", "List {n} {category}.", "Tell me {n} {category}.", "Give me {n} {category}.",
-        "Can you name {n} {category}?", "What are {n} {category}?", "Give {n} examples of {category}.",
-        "Write down {n} {category}.", "I need {n} {category}.", "Please list {n} {category}.",
-    ), _some_members, _list, by=1, weight=3),
-    Question((
-        "Give me an example of {single}.", "What is an example of {single}?", "Name one example of {single}.",
-        "Tell me an example of {single}.", "Can you give an example of {single}?",
-    ), lambda rng: (rng.choice(tuple(CATEGORIES)),), _example),
-))  # fmt: skip
+LISTS = Skill(
+    "lists",
+    (
+        Question(wordings("lists", "list"), _some_members, _list, by=1, weight=3),
+        Question(wordings("lists", "example"), lambda rng: (rng.choice(tuple(CATEGORIES)),), _example),
+    ),
+)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from dllm.training.tasks.task import Operand, Question, Skill, Solved
+from dllm.training.tasks.task import Operand, Question, Skill, Solved, wordings
 from dllm.training.tasks.vocabulary import PERSONS, THINGS
 
 
@@ -24,60 +24,60 @@ def _larger_first(rng: random.Random, pair: Callable[[random.Random], Operand] =
     return (a, b) if a > b else (a + b, b)
 
 
-def _told(operand: Operand) -> tuple[int, int, str, str]:
-    a, b, name, thing = operand
-    return a, b, name, thing
+def _reckoned(operand: Operand, sign: str, result: int) -> Solved:
+    a, b = operand
+    return Solved({"a": a, "b": b}, f"{a} {sign} {b} = {result}.", {"number": str(result)})
 
 
 def _sum(operand: Operand) -> Solved:
-    a, b = operand
-    return Solved({"a": a, "b": b}, f"{a} + {b} = {a + b}.", {"number": str(a + b)})
+    return _reckoned(operand, "+", operand[0] + operand[1])
+
+
+def _difference(operand: Operand) -> Solved:
+    return _reckoned(operand, "-", operand[0] - operand[1])
+
+
+def _product(operand: Operand) -> Solved:
+    return _reckoned(operand, "x", operand[0] * operand[1])
 
 
 def _gain(operand: Operand) -> Solved:
-    a, b, name, thing = _told(operand)
+    a, b, name, thing = operand
     answer = f"{name} has {a} + {b} = {a + b} {thing}s."
     return Solved({"a": a, "b": b, "name": name, "thing": thing}, answer, {"number": str(a + b)})
 
 
-def _difference(operand: Operand) -> Solved:
-    a, b = operand
-    return Solved({"a": a, "b": b}, f"{a} - {b} = {a - b}.", {"number": str(a - b)})
-
-
 def _loss(operand: Operand) -> Solved:
-    a, b, name, thing = _told(operand)
+    a, b, name, thing = operand
     answer = f"{name} has {a} - {b} = {a - b} {thing}s left."
     return Solved({"a": a, "b": b, "name": name, "thing": thing}, answer, {"number": str(a - b)})
 
 
-def _product(operand: Operand) -> Solved:
-    a, b = operand
-    return Solved({"a": a, "b": b}, f"{a} x {b} = {a * b}.", {"number": str(a * b)})
+def _chosen(operand: Operand, which: str, one: int, other: int) -> Solved:
+    check = {"any": [str(one)], "none": [str(other)]}
+    return Solved({"a": operand[0], "b": operand[1]}, f"The {which} number is {one}.", check)
 
 
 def _bigger(operand: Operand) -> Solved:
-    large, small = max(operand), min(operand)
-    fields = {"a": operand[0], "b": operand[1]}
-    return Solved(fields, f"The larger number is {large}.", {"any": [str(large)], "none": [str(small)]})
+    return _chosen(operand, "larger", max(operand), min(operand))
 
 
 def _smaller(operand: Operand) -> Solved:
-    large, small = max(operand), min(operand)
-    fields = {"a": operand[0], "b": operand[1]}
-    return Solved(fields, f"The smaller number is {small}.", {"any": [str(small)], "none": [str(large)]})
+    return _chosen(operand, "smaller", min(operand), max(operand))
+
+
+def _compared(operand: Operand, relation: str, holds: bool) -> Solved:
+    a, b = operand
+    answer = f"Yes, {a} is {relation} than {b}." if holds else f"No, {a} is not {relation} than {b}."
+    return Solved({"a": a, "b": b}, answer, {"starts": ["yes" if holds else "no"]})
 
 
 def _is_greater(operand: Operand) -> Solved:
-    a, b = operand
-    answer = f"Yes, {a} is greater than {b}." if a > b else f"No, {a} is not greater than {b}."
-    return Solved({"a": a, "b": b}, answer, {"starts": ["yes" if a > b else "no"]})
+    return _compared(operand, "greater", operand[0] > operand[1])
 
 
 def _is_less(operand: Operand) -> Solved:
-    a, b = operand
-    answer = f"Yes, {a} is less than {b}." if a < b else f"No, {a} is not less than {b}."
-    return Solved({"a": a, "b": b}, answer, {"starts": ["yes" if a < b else "no"]})
+    return _compared(operand, "less", operand[0] < operand[1])
 
 
 def _largest(operand: Operand) -> Solved:
@@ -100,23 +100,22 @@ def _range(rng: random.Random) -> Operand:
     return start, start + rng.randint(2, 9)
 
 
+def _counted(operand: Operand, numbers: range, **fields: str) -> Solved:
+    words = [str(n) for n in numbers]
+    return Solved({"a": operand[0], "b": operand[1], **fields}, ", ".join(words) + ".", {"sequence": words})
+
+
 def _up(operand: Operand) -> Solved:
-    a, b = operand
-    numbers = [str(n) for n in range(a, b + 1)]
-    return Solved({"a": a, "b": b}, ", ".join(numbers) + ".", {"sequence": numbers})
+    return _counted(operand, range(operand[0], operand[1] + 1))
 
 
 def _down(operand: Operand) -> Solved:
-    a, b = operand
-    numbers = [str(n) for n in range(b, a - 1, -1)]
-    return Solved({"a": a, "b": b}, ", ".join(numbers) + ".", {"sequence": numbers})
+    return _counted(operand, range(operand[1], operand[0] - 1, -1))
 
 
-def _twos(operand: Operand) -> Solved:
+def _by_steps(operand: Operand) -> Solved:
     a, b, step = operand
-    numbers = [str(n) for n in range(a, b + 1, step)]
-    fields = {"a": a, "b": b, "step": {2: "twos", 5: "fives", 10: "tens"}[step]}
-    return Solved(fields, ", ".join(numbers) + ".", {"sequence": numbers})
+    return _counted(operand, range(a, b + 1, step), step={2: "twos", 5: "fives", 10: "tens"}[step])
 
 
 def _steps(rng: random.Random) -> Operand:
@@ -125,105 +124,66 @@ def _steps(rng: random.Random) -> Operand:
     return start, start + step * rng.randint(2, 6), step
 
 
+def _next_to(number: int, where: str, wanted: int) -> Solved:
+    return Solved({"a": number}, f"The number {where} {number} is {wanted}.", {"number": str(wanted)})
+
+
 def _after(operand: Operand) -> Solved:
-    return Solved(
-        {"a": operand[0]}, f"The number after {operand[0]} is {operand[0] + 1}.", {"number": str(operand[0] + 1)}
-    )
+    return _next_to(operand[0], "after", operand[0] + 1)
 
 
 def _before(operand: Operand) -> Solved:
-    return Solved(
-        {"a": operand[0]}, f"The number before {operand[0]} is {operand[0] - 1}.", {"number": str(operand[0] - 1)}
-    )
+    return _next_to(operand[0], "before", operand[0] - 1)
 
 
-SUMS = Skill("sums", (
-    Question((
-        "What is {a} + {b}?", "What is {a} plus {b}?", "{a} + {b} = ?", "Work out {a} + {b}.", "Add {a} and {b}.",
-        "What do you get if you add {a} and {b}?", "How much is {a} plus {b}?", "What is the sum of {a} and {b}?",
-        "Calculate {a} + {b}.", "Find the sum of {a} and {b}.", "What does {a} plus {b} equal?",
-        "Compute {a} plus {b}.",
-    ), _pair, _sum, weight=3),
-    Question((
-        "{name} has {a} {thing}s and gets {b} more. How many {thing}s does {name} have now?",
-        "{name} has {a} {thing}s and buys {b} more. How many {thing}s does {name} have?",
-        "{name} finds {a} {thing}s, then {b} more. How many {thing}s does {name} have in all?",
-        "{name} had {a} {thing}s and was given {b} more. How many {thing}s does {name} have now?",
-        "{name} owns {a} {thing}s. A friend brings {b} more. How many {thing}s does {name} own now?",
-    ), lambda rng: (*_several(rng), rng.choice(PERSONS), rng.choice(THINGS)), _gain, by=2),
-), weight=1.5)  # fmt: skip
+SUMS = Skill(
+    "sums",
+    (
+        Question(wordings("sums", "sum"), _pair, _sum, weight=3),
+        Question(
+            wordings("sums", "gain"), lambda rng: (*_several(rng), rng.choice(PERSONS), rng.choice(THINGS)), _gain, by=2
+        ),
+    ),
+    weight=1.5,
+)
 
-DIFFERENCES = Skill("differences", (
-    Question((
-        "What is {a} - {b}?", "What is {a} minus {b}?", "{a} - {b} = ?", "Work out {a} - {b}.",
-        "Subtract {b} from {a}.",
-        "Take {b} away from {a}.", "How much is {a} minus {b}?", "What is {b} less than {a}?", "Calculate {a} - {b}.",
-        "What is the difference between {a} and {b}?", "What does {a} minus {b} equal?", "Compute {a} minus {b}.",
-    ), _larger_first, _difference, weight=3),
-    Question((
-        "{name} has {a} {thing}s and gives away {b}. How many {thing}s are left?",
-        "{name} has {a} {thing}s and loses {b}. How many {thing}s does {name} have left?",
-        "{name} had {a} {thing}s and sold {b}. How many {thing}s does {name} still have?",
-        "{name} owned {a} {thing}s, but {b} were stolen. How many {thing}s does {name} have left?",
-        "There were {a} {thing}s in the bag of {name}, and {b} fell out. How many {thing}s are left?",
-    ), lambda rng: (*_larger_first(rng, _several), rng.choice(PERSONS), rng.choice(THINGS)), _loss, by=2),
-), weight=1.5)  # fmt: skip
+DIFFERENCES = Skill(
+    "differences",
+    (
+        Question(wordings("differences", "difference"), _larger_first, _difference, weight=3),
+        Question(
+            wordings("differences", "loss"),
+            lambda rng: (*_larger_first(rng, _several), rng.choice(PERSONS), rng.choice(THINGS)),
+            _loss,
+            by=2,
+        ),
+    ),
+    weight=1.5,
+)
 
-PRODUCTS = Skill("products", (
-    Question((
-        "What is {a} x {b}?", "What is {a} times {b}?", "{a} x {b} = ?", "Work out {a} x {b}.", "Multiply {a} by {b}.",
-        "How much is {a} times {b}?", "What is {a} multiplied by {b}?", "What is the product of {a} and {b}?",
-        "Calculate {a} x {b}.", "Find {a} times {b}.", "What does {a} times {b} equal?", "Compute {a} times {b}.",
-    ), lambda rng: (rng.randint(2, 10), rng.randint(2, 12)), _product),
-))  # fmt: skip
+PRODUCTS = Skill(
+    "products",
+    (Question(wordings("products", "product"), lambda rng: (rng.randint(2, 10), rng.randint(2, 12)), _product),),
+)
 
-COMPARING = Skill("comparing", (
-    Question((
-        "Which number is larger, {a} or {b}?", "Which is bigger, {a} or {b}?", "Which number is greater: {a} or {b}?",
-        "Tell me the larger number: {a} or {b}.", "What is the larger of {a} and {b}?",
-        "Pick the larger number: {a}, {b}",
-    ), _different, _bigger),
-    Question((
-        "Which number is smaller, {a} or {b}?", "Which is less, {a} or {b}?", "Which number is lower: {a} or {b}?",
-        "Tell me the smaller number: {a} or {b}.", "What is the smaller of {a} and {b}?",
-        "Pick the smaller number: {a}, {b}",
-    ), _different, _smaller),
-    Question((
-        "Is {a} greater than {b}?", "Is {a} larger than {b}? Answer yes or no.", "Is {a} more than {b}?",
-        "Yes or no: is {a} greater than {b}?", "Is the number {a} bigger than {b}?", "Is {a} bigger than {b}?",
-    ), _different, _is_greater),
-    Question((
-        "Is {a} less than {b}?", "Is {a} smaller than {b}? Answer yes or no.", "Is {a} below {b}?",
-        "Yes or no: is {a} less than {b}?", "Is the number {a} smaller than {b}?",
-    ), _different, _is_less),
-    Question((
-        "Which is the largest number: {list}?", "What is the largest of these numbers: {list}?",
-        "Find the largest number: {list}", "Which of these numbers is the largest: {list}?",
-        "Pick the biggest number from this list: {list}",
-    ), _three, _largest),
-))  # fmt: skip
+COMPARING = Skill(
+    "comparing",
+    (
+        Question(wordings("comparing", "bigger"), _different, _bigger),
+        Question(wordings("comparing", "smaller"), _different, _smaller),
+        Question(wordings("comparing", "is_greater"), _different, _is_greater),
+        Question(wordings("comparing", "is_less"), _different, _is_less),
+        Question(wordings("comparing", "largest"), _three, _largest),
+    ),
+)
 
-COUNTING = Skill("counting", (
-    Question((
-        "Count from {a} to {b}.", "Write the numbers from {a} to {b}.", "List the numbers from {a} to {b}.",
-        "Count up from {a} to {b}.", "Give the numbers from {a} to {b}, separated by commas.",
-        "Count from {a} up to {b}, please.", "Say the numbers from {a} to {b}.",
-        "Write down all numbers from {a} to {b}.",
-    ), _range, _up, weight=2),
-    Question((
-        "Count down from {b} to {a}.", "Count backwards from {b} to {a}.", "Write the numbers from {b} down to {a}.",
-        "List the numbers from {b} down to {a}.", "Count back from {b} to {a}.",
-    ), _range, _down),
-    Question((
-        "Count by {step} from {a} to {b}.", "Count in {step} from {a} to {b}.", "Count up by {step} from {a} to {b}.",
-        "List the numbers from {a} to {b}, counting by {step}.", "Go from {a} to {b} by {step}.",
-    ), _steps, _twos),
-    Question((
-        "What number comes after {a}?", "Which number comes after {a}?", "What is the next number after {a}?",
-        "Tell me the number after {a}.", "What comes after {a} when you count?",
-    ), lambda rng: (rng.randint(1, 150),), _after),
-    Question((
-        "What number comes before {a}?", "Which number comes before {a}?", "What is the number just before {a}?",
-        "Tell me the number before {a}.", "What comes before {a} when you count?",
-    ), lambda rng: (rng.randint(2, 150),), _before),
-))  # fmt: skip
+COUNTING = Skill(
+    "counting",
+    (
+        Question(wordings("counting", "up"), _range, _up, weight=2),
+        Question(wordings("counting", "down"), _range, _down),
+        Question(wordings("counting", "by_steps"), _steps, _by_steps),
+        Question(wordings("counting", "after"), lambda rng: (rng.randint(1, 150),), _after),
+        Question(wordings("counting", "before"), lambda rng: (rng.randint(2, 150),), _before),
+    ),
+)

@@ -1,10 +1,12 @@
 """A task: a prompt, its right answer and what checks any answer; how wordings and operands are split in two."""
 
+import json
 import random
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -12,6 +14,7 @@ from pydantic import TypeAdapter
 from dllm.bench.suite import CHECKS
 
 Operand = tuple[Any, ...]
+_DATA = Path(__file__).parents[3] / "assets/training"
 _MAX_DRAWS = 2000  # draws until an operand lies on the side that is wanted; one in five is held out
 
 # Operands that are never held out: those of the page's own examples, by skill
@@ -23,6 +26,17 @@ TRAINED: dict[str, tuple[Operand, ...]] = {
     "copying": (("The sun is bright.",),),
     "counting": ((1, 10), (1, 5)),
 }
+
+
+@cache
+def load(name: str) -> Any:
+    """A hand-written file of `assets/training`."""
+    return json.loads((_DATA / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def wordings(skill: str, question: str) -> tuple[str, ...]:
+    """The wordings of a skill's question; at least four, of which every fourth is held out."""
+    return tuple(load("wordings")[skill][question])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +62,7 @@ class Solved:
 class Question:
     """One kind of question in several wordings, all answered in one form.
 
-    `by`: so many of the operand's first parts decide which side it is on; None stands for all. At least four wordings,
-    of which every fourth is held out.
+    `by`: so many of the operand's first parts decide which side it is on; None stands for all.
     """
 
     wordings: tuple[str, ...]
