@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -154,9 +155,9 @@ def controls() -> Controls:
     return run_async(made())
 
 
-@pytest.fixture
-def page(page: Page) -> Iterator[Page]:
-    """A page that must neither ask anyone else for anything nor report an error."""
+@contextmanager
+def clean(page: Page) -> Iterator[Page]:
+    """A page that must neither ask another server for anything nor report an error."""
     outside: list[str] = []
     errors: list[str] = []
     page.on(
@@ -170,3 +171,9 @@ def page(page: Page) -> Iterator[Page]:
     yield page
     assert outside == []
     assert errors == []
+
+
+@pytest.fixture
+def page(page: Page) -> Iterator[Page]:
+    with clean(page):
+        yield page

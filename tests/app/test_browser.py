@@ -1,10 +1,14 @@
-"""The app in a real browser, decoding on the default model."""
+"""The app in a real browser, decoding and racing on the default model."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
+
+from app.lanes import NO_LANE, START
+from tests.app.conftest import clean
 
 PATIENCE = 180_000  # ms; the first decode loads the model, and the machine may be busy
 QUESTION = "What is the capital of France?"
@@ -334,3 +338,50 @@ def test_visitors_who_decode_at_once_share_passes_and_are_told(page: Page, url: 
         expect(each.locator(".bs")).to_have_attribute("data-gaps", "0")
     assert "up to 2 runs in a pass" in page.locator(".bs-facts").inner_text()
     other.close()
+
+
+@pytest.fixture(scope="module")
+def raced(browser: Browser, url: str) -> Iterator[Page]:
+    """A page on which a race has ended; raced once for all that look at it."""
+    with clean(browser.new_page()) as page:
+        race(page, url)
+        yield page
+        page.context.close()
+
+
+def race(page: Page, url: str) -> None:
+    page.goto(url)
+    page.get_by_role("tab", name="Race", exact=True).first.click()
+    page.get_by_label("number input for Answer length").last.fill("8")
+    page.get_by_label("number input for Repeats").fill("2")
+    page.get_by_role("button", name="Race", exact=True).click()
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+
+
+def test_a_race_in_the_browser(raced: Page) -> None:
+    page = raced
+    lanes = page.locator(".bs-lane:visible")
+    expect(lanes).to_have_count(len([way for way, _ in START if way != NO_LANE]))
+    expect(page.locator("select.bs-by")).to_have_value("clock")
+    expect(page.locator(".bs-lane.finished")).to_have_count(lanes.count(), timeout=60_000)  # it played by itself
+    for flag in page.locator(".bs-flag:visible").all_inner_texts():
+        assert re.fullmatch(r"(1st|2nd|3rd) · [\d.]+ s", flag)
+    expect(page.locator(".bs-gate:visible")).to_have_count(lanes.count())
+    expect(page.locator(".bs-verdict")).to_contain_text("tokens per second")
+    expect(page.locator(".bs-facts")).to_contain_text(re.compile(r"threads?, torch .+, seed 0, .+warm-up"))
+    page.locator("#bs-tab-race").click()
+    expect(page.locator(".bs-plot .main-svg").first).to_be_visible()
+    assert page.locator(".bs-figure:visible").count() == 3
+    page.locator("#bs-tab-gate").click()
+    expect(page.locator(".bs-held").first).to_be_visible()
+
+
+def test_the_race_is_there_to_be_scrubbed(raced: Page) -> None:
+    page = raced
+    expect(page.locator(".bs-lane.finished")).to_have_count(3, timeout=60_000)
+    page.locator(".bs-scrub").focus()
+    page.keyboard.press("Home")
+    expect(page.locator(".bs-lane.finished")).to_have_count(0)
+    assert not any(text.strip("░") for text in page.locator(".bs-lane:visible .bs-text").all_inner_texts())
+    page.keyboard.press("End")
+    expect(page.locator(".bs-lane.finished")).to_have_count(3)

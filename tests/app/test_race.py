@@ -1,4 +1,4 @@
-"""The race, called as the page calls it, and raced in a real browser."""
+"""The race, called as the page calls it; test_browser has it in a real browser."""
 
 import json
 import re
@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Page, expect
 
 from app.engines import Engines
 from app.lanes import NO_LANE, START, WAYS, race_settings
@@ -208,43 +207,3 @@ def test_leaving_a_race_frees_the_device() -> None:
     settle(engines.network)
     assert engine.closed.is_set()
     assert not engines.device.inside
-
-
-@pytest.fixture
-def raced(page: Page, url: str) -> Page:
-    page.goto(url)
-    page.get_by_role("tab", name="Race", exact=True).first.click()
-    page.get_by_label("number input for Answer length").last.fill("8")
-    page.get_by_label("number input for Repeats").fill("2")
-    page.get_by_role("button", name="Race", exact=True).click()
-    expect(page.locator(".bs")).to_have_attribute("data-state", "done", timeout=120_000)
-    return page
-
-
-def test_a_race_in_the_browser(raced: Page) -> None:
-    page = raced
-    lanes = page.locator(".bs-lane:visible")
-    expect(lanes).to_have_count(len([way for way, _ in START if way != NO_LANE]))
-    expect(page.locator("select.bs-by")).to_have_value("clock")
-    expect(page.locator(".bs-lane.finished")).to_have_count(lanes.count(), timeout=60_000)  # it played by itself
-    for flag in page.locator(".bs-flag:visible").all_inner_texts():
-        assert re.fullmatch(r"(1st|2nd|3rd) · [\d.]+ s", flag)
-    expect(page.locator(".bs-gate:visible")).to_have_count(lanes.count())
-    expect(page.locator(".bs-verdict")).to_contain_text("tokens per second")
-    expect(page.locator(".bs-facts")).to_contain_text(re.compile(r"threads?, torch .+, seed 0, .+warm-up"))
-    page.locator("#bs-tab-race").click()
-    expect(page.locator(".bs-plot .main-svg").first).to_be_visible()
-    assert page.locator(".bs-figure:visible").count() == 3
-    page.locator("#bs-tab-gate").click()
-    expect(page.locator(".bs-held").first).to_be_visible()
-
-
-def test_the_race_is_there_to_be_scrubbed(raced: Page) -> None:
-    page = raced
-    expect(page.locator(".bs-lane.finished")).to_have_count(3, timeout=60_000)
-    page.locator(".bs-scrub").focus()
-    page.keyboard.press("Home")
-    expect(page.locator(".bs-lane.finished")).to_have_count(0)
-    assert not any(text.strip("░") for text in page.locator(".bs-lane:visible .bs-text").all_inner_texts())
-    page.keyboard.press("End")
-    expect(page.locator(".bs-lane.finished")).to_have_count(3)
