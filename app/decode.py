@@ -116,7 +116,7 @@ def decode_events(engine: Engine, text: str, lanes: Mapping[str, Run], live: Liv
                 late = f"Stopped at the time limit, {SECONDS:.0f} s."
             live.end(name, traces[name])
             yield partial(Stage.close, name=name, trace=traces[name])
-            yield Quiet()  # the whole lane is much to draw, and the next one is timed
+            yield Quiet()  # a complete lane takes long to draw, and the next one is timed
         rows = max(trace.environment.rows for trace in traces.values())
         observed = any(slowed(run.settings.as_json()) for run in lanes.values())
         if len(lanes) > 1 and rows == 1 and not late and not observed:  # the verdict says what speed cost

@@ -15,7 +15,7 @@ from dllm.settings import SettingsError
 
 _T = TypeVar("_T")
 _POLL = 0.25  # seconds between two sentences about a load
-FRAME = 0.04  # seconds in which all events are sent together: nobody sees more than 25 messages a second
+FRAME = 0.04  # seconds in which all events are sent together: an eye sees no more than 25 messages a second
 PATIENCE = 30.0  # seconds in which a visitor in the line is sent at least one sentence
 Loader = Callable[..., Engine]  # Engine.load, or a stand-in with its signature
 
@@ -164,13 +164,13 @@ class Visit:
 
     def _waiting(self) -> str:
         if self._slot.use is Use.RACE:
-            reason = "Waiting until the other runs have ended…"
+            reason = "Waiting for the other runs to end…"
         elif self._engines.device.racing:
-            reason = "Waiting until a race has ended…"
+            reason = "Waiting for a race to end…"
         else:
             reason = "Waiting for a free place…"
         ahead = self._slot.ahead
-        return f"{reason} {ahead} before you in the line." if ahead else reason
+        return f"{reason} {ahead} ahead of you in the line." if ahead else reason
 
 
 def check_model(name: object) -> None:

@@ -58,7 +58,7 @@ class Gallery:
         return *self.show(asked["trace"], request, at=int(step[:9]) - 1 if step else None), asked["trace"]
 
     def upload(self, paths: list[str] | None, request: gr.Request) -> Any:
-        """A visitor's own traces, one a lane, and the files beside them. A bad one leaves the run on show as it is."""
+        """A visitor's own traces, one a lane, and their side files. After a bad one the run on show stays."""
         if not paths:
             return gr.skip()
         folder = new_folder()  # the run's own, because gradio clears its uploads away

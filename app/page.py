@@ -1,4 +1,4 @@
-"""The page as a whole, and its look."""
+"""The page: its layout, and which handler serves which event."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ from dllm.engine.registry import offered_models
 _INTRO = """# Blockscope
 
 Watch a diffusion language model write. Masks guess several tokens ahead at once; the next step tests the guesses
-against the model's own answer, keeps what that confirms and strikes out the rest. Beside it the same model writes one
-token at a time. The settings also have block diffusion, which keeps every guess it is sure of, untested.
+against the model's own answer, keeps those that it confirms and strikes out the rest. Next to it the same model writes
+one token at a time. The settings also offer block diffusion, which keeps every confident guess without a test.
 """
-# what the default model does well, from short to long, no word of it near a tie; its card says what it does badly
+# what the default model does well, from short to long, with no token near a tie; its card says what it does badly
 EXAMPLES = [
     "What is the capital of France?",
     "Repeat after me: The sun is bright.",
@@ -35,8 +35,8 @@ EXAMPLES = [
     "Why is the sky blue?",
 ]
 RACE = """Two to four ways of decoding the same prompt with the same weights, timed in turn, several times each, so
-that none slows another. Then all run again on one clock, from their own recorded times, beside what their speed cost
-the answer.
+that none slows another. Then all are replayed on one clock, from their recorded times, with what their speed cost the
+answer.
 """
 # after ParallelBench (arXiv 2510.04767): tokens committed together do not know of each other
 DEPENDENT = [
@@ -48,7 +48,7 @@ BENCHMARK = """Many prompts instead of one: tokens per second against right answ
 threshold and batch size, with confidence intervals. Click a dot to open its trace below.
 """
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# All are handled at once and wait in the device's line, which tells each their place; gradio's own queue does not
+# All are handled at once and wait in the device's line, which shows each their place, unlike gradio's own queue
 LINE: dict[str, Any] = {"concurrency_limit": QUEUE, "concurrency_id": "line"}
 # "multiple", because after Stop gradio still counts the ended run for a moment, and would ignore the next click
 RUN: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "multiple", **LINE}
@@ -99,7 +99,7 @@ def build(engines: Engines | None = None) -> Page:
         values = [prompt, model, ar, *controls.components]
         run = gr.on(asked, handler(engines, controls, runs), values, stage, **RUN, api_name="decode")
         race = start.click(racer(engines, runs), [prompt, model, *lanes], stage, **RUN, api_name="race")
-        # Whoever opens the page will decode soon: the default model loads while they read
+        # who opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)
         measuring = stage.measure(  # type: ignore[attr-defined]
             measurer(engines, runs), None, stage, **LINE, **QUIET

@@ -22,7 +22,7 @@ def refusal(why: object) -> gr.Error:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Show the errors that tell a visitor what is wrong, and what is allowed."""
+    """Show the errors that name what is wrong, and what is allowed."""
     try:
         yield
     except _REFUSED as error:

@@ -119,7 +119,7 @@ class Runs:
         self._shrink(fresh, lambda source: source.bytes(), self._memory)
 
     def _shrink(self, fresh: str, size: Callable[[RunSource], int], limit: int) -> None:
-        """Free the oldest runs of whoever has most, until all are within the limit."""
+        """Free the oldest runs of the session that has most, until all are within the limit."""
         sizes = {run: count for run, kept in self._kept.items() if (count := size(kept.source))}
         while sum(sizes.values()) > limit and sizes.keys() - {fresh}:
             shares: Counter[str] = Counter()

@@ -149,7 +149,7 @@ var bench = (() => {
     /** @param {Place} place @param {Anchor} anchor */
     show({ step, position }, anchor) {
       if (position === null) return;
-      this.links.card.show(anchor, () => this.links.tell(step ?? this.at, position));
+      this.links.card.show(anchor, () => this.links.lines(step ?? this.at, position));
     }
     /** Mark step `at`, from 0. The mark lies over the chart: moving one of Plotly's shapes draws large heat maps anew. @param {number} at */
     mark(at) {
@@ -364,7 +364,7 @@ var bench = (() => {
       } };
       const links = { plotly, card: idle, seek() {
       }, pick() {
-      }, tell: () => null };
+      }, lines: () => null };
       const places = shown.figures.map(() => element("div"));
       holder.replaceChildren(...places);
       const mine = places.map((place) => new Figure(place, links));

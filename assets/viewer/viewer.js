@@ -80,7 +80,7 @@ var viewer = (() => {
       this.node = node;
       this.root = root;
     }
-    /** Show beside an anchor what `lines` returns at each refresh. @param {Anchor} anchor @param {Lines} lines */
+    /** Show next to an anchor what `lines` returns at each refresh. @param {Anchor} anchor @param {Lines} lines */
     show(anchor, lines) {
       this.release();
       this.anchor = anchor;
@@ -96,7 +96,7 @@ var viewer = (() => {
     release() {
       if (this.anchor instanceof Element) this.anchor.removeAttribute("aria-describedby");
     }
-    /** Fill and place the card again: what it says may have changed with the cursor. */
+    /** Fill and place the card again: its text may have changed with the cursor. */
     refresh() {
       const lines = this.anchor?.isConnected ? this.lines() : null;
       if (!this.anchor || !lines) return this.hide();
@@ -336,13 +336,13 @@ var viewer = (() => {
     const cells = known ? copyOf(stops[known]) : masksOf(lane);
     for (let i = known * STRIDE; i <= last; i++) {
       write(cells, lane, i);
-      if ((i + 1) % STRIDE === 0 && whole(lane, i)) stops[(i + 1) / STRIDE] = copyOf(cells);
+      if ((i + 1) % STRIDE === 0 && complete(lane, i)) stops[(i + 1) / STRIDE] = copyOf(cells);
     }
     return cells;
   }
   var copyOf = (cells) => cells.map((cell) => ({ ...cell }));
   var masksOf = ({ head }) => Array.from({ length: head.end - head.prompt.length }, () => ({ ...MASKED }));
-  function whole(lane, last) {
+  function complete(lane, last) {
     for (let i = Math.max(0, last - STRIDE + 1); i <= last; i++) if (!lane.frames[i]) return false;
     return last < STRIDE || Boolean(lane.stops[(last + 1) / STRIDE - 1]);
   }
@@ -389,10 +389,10 @@ var viewer = (() => {
     const frame = lane.frames[pass];
     const tested = frame?.tested?.find(([at]) => at === position);
     if (!tested) return null;
-    const said = frame.tokens[frame.at.indexOf(position)];
+    const target = frame.tokens[frame.at.indexOf(position)];
     const guess = lane.frames[pass - 1]?.drafts?.find(([at]) => at === position);
-    const fate = !frame.new.includes(position) ? "dropped" : tested[1] === said ? "kept" : "replaced";
-    return { token: tested[1], sure: guess?.[2] ?? null, said, fate };
+    const fate = !frame.new.includes(position) ? "dropped" : tested[1] === target ? "kept" : "replaced";
+    return { token: tested[1], sure: guess?.[2] ?? null, target, fate };
   }
   function stopIndex(lane, cells) {
     const index = cells.findIndex((cell) => cell.token !== null && lane.head.stop_ids.includes(cell.token));
@@ -436,7 +436,7 @@ var viewer = (() => {
   function partLine({ bytes, char, from, of }) {
     const node = line("bs-card-note");
     const count = bytes.length === 1 ? "byte" : "bytes";
-    if (!of) node.append(`${hex(bytes)}: no UTF-8 character together with the tokens beside it.`);
+    if (!of) node.append(`${hex(bytes)}: no UTF-8 character together with its neighbouring tokens.`);
     else if (char === null) node.append(`${hex(bytes)}: ${count} of a character that is not complete yet.`);
     else {
       const numbers = bytes.length === 1 ? from + 1 : `${from + 1} to ${from + bytes.length}`;
@@ -448,7 +448,7 @@ var viewer = (() => {
     if (!draft) return [];
     return [
       line("bs-card-sure", `guessed with ${percent(confidence ?? 0)}`),
-      line("bs-card-note", "The next step tests it if it is likely enough, and keeps it if AR says the same.")
+      line("bs-card-note", "The next step tests it if it is likely enough, and keeps it if AR predicts the same token.")
     ];
   }
   function draftLines(lane, pass, position, store) {
@@ -462,8 +462,8 @@ var viewer = (() => {
     const share = draft.sure === null ? "" : `, ${percent(draft.sure)}`;
     guessed.append("The guess that stood here before: ", quoted(draft.token, store), share, ".");
     const fate = line("bs-card-note");
-    if (draft.fate === "kept") fate.append("Confirmed: AR says the same.");
-    else if (draft.fate === "replaced") fate.append("Struck out: AR says ", quoted(draft.said, store), ".");
+    if (draft.fate === "kept") fate.append("Confirmed: AR predicts the same token.");
+    else if (draft.fate === "replaced") fate.append("Struck out: AR predicts ", quoted(draft.target, store), ".");
     else fate.append("Struck out: a guess before it was wrong.");
     return [guessed, fate];
   }
@@ -639,7 +639,7 @@ var viewer = (() => {
     lanes = /* @__PURE__ */ new Map();
     /** @type {Map<number, string>} */
     pieces = /* @__PURE__ */ new Map();
-    /** @type {Map<number, number[]>} of tokens that are not whole characters, see bytes.js */
+    /** @type {Map<number, number[]>} of tokens that are not complete characters, see bytes.js */
     bytes = /* @__PURE__ */ new Map();
     note = "";
     facts = "";
@@ -948,7 +948,7 @@ var viewer = (() => {
     /** @param {Place} place @param {Anchor} anchor */
     show({ step, position }, anchor) {
       if (position === null) return;
-      this.links.card.show(anchor, () => this.links.tell(step ?? this.at, position));
+      this.links.card.show(anchor, () => this.links.lines(step ?? this.at, position));
     }
     /** Mark step `at`, from 0. The mark lies over the chart: moving one of Plotly's shapes draws large heat maps anew. @param {number} at */
     mark(at) {
@@ -1288,7 +1288,7 @@ var viewer = (() => {
     }
     follow() {
     }
-    // the answers are whole; the cursor changes nothing here
+    // the answers are complete: the cursor changes nothing
     /** @param {Compared} row */
     lane({ title, references, log_prob: logProb, item, right }) {
       const node = element("section", "bs-held");
@@ -1577,7 +1577,7 @@ var viewer = (() => {
           this.position = position;
           this.extra?.pick?.(position);
         },
-        tell: (step, position) => cellLines(store.laneOf(this.lane), step, position, store)
+        lines: (step, position) => cellLines(store.laneOf(this.lane), step, position, store)
       };
     }
     panel() {
@@ -1811,7 +1811,7 @@ var viewer = (() => {
       this.find(".bs-state").textContent = STATES[ended ? "cancelled" : "waiting"];
     }
     /**
-     * The comparison with the reference answer, once there is one; it is about the whole answer, wherever the cursor stands.
+     * The comparison with the reference answer, once there is one; it is about the full answer, wherever the cursor stands.
      * @param {BegunLane} lane
      */
     compare({ gate, same }) {
@@ -1862,8 +1862,8 @@ var viewer = (() => {
      * @param {Store} store
      */
     text(lane, stop, store) {
-      const whole2 = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
-      return cellsText(lane, whole2 ? this.canvas.slice(0, stop + 1) : this.canvas, store);
+      const complete2 = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
+      return cellsText(lane, complete2 ? this.canvas.slice(0, stop + 1) : this.canvas, store);
     }
     /** The tokens that a range of the page touches, as text. @param {Range} range @param {Store} store */
     selected(range, store) {
@@ -1889,7 +1889,7 @@ var viewer = (() => {
       this.spread(lane);
     }
     /**
-     * The range of the timed repeats, beside the number of the whole answer; elsewhere only its room is kept.
+     * The range of the timed repeats, next to the speed of the full answer; elsewhere only its room is kept.
      * @param {BegunLane} lane
      */
     spread({ spread, frames }) {
@@ -2011,7 +2011,7 @@ var viewer = (() => {
       }
       track.follow(store, cursor, finishes);
       bar();
-      say();
+      texts();
       if (card.anchor) card.refresh();
       inspector.follow();
       address.follow(store, cursor.pass);
@@ -2037,7 +2037,7 @@ var viewer = (() => {
       play.setAttribute("aria-label", cursor.playing ? "Pause" : "Play");
       play.classList.toggle("playing", cursor.playing);
     }
-    function say() {
+    function texts() {
       setText(find(root, ".bs-status"), status(store));
       setText(find(root, ".bs-verdict"), store.verdict);
       setText(find(root, ".bs-facts"), facts(store));

@@ -1,8 +1,8 @@
 """How much the page slows a run down: `python -m tests.app.pace`. A command, because time is no test.
 
-A run of 768 tokens is decoded for nobody, for a client of the served page and for a browser, in turn; counted is the
-time from its first pass to its last, in the network's own thread. The network is a stand-in: a pass waits as long as
-one on a GPU would, with the interpreter free meanwhile, and gives what a real one gave before. All else is what the
+A run of 768 tokens is decoded without a page, for a client of the served page and for a browser, in turn. Measured is
+the time from its first pass to its last, in the network's own thread. The network is a stand-in: a pass waits as long
+as one on a GPU would, with the interpreter free meanwhile, and gives what a real one gave before. All else is what the
 page does. The browser, which would have a machine of its own, shares this one's cores with the run.
 """
 
@@ -70,7 +70,7 @@ for _ in sys.stdin:
 """
 
 
-def for_nobody(engine: Clocked, engines: Engines) -> float:
+def without_page(engine: Clocked, engines: Engines) -> float:
     with engines.visit() as visit:
         for _ in visit.drive(engine.steps(engine.run("", SETTINGS))):
             pass
@@ -109,7 +109,7 @@ def main() -> None:
         page.get_by_role("checkbox", name="Then decode with AR as well").uncheck()
         for engine.wait in WAITS:
             laps = [
-                (for_nobody(engine, engines), for_client(engine, client), for_browser(engine, page))
+                (without_page(engine, engines), for_client(engine, client), for_browser(engine, page))
                 for _ in range(ROUNDS + 1)
             ][1:]
             each = 1000 * median(nobody for nobody, _, _ in laps) / len(engine.answers)

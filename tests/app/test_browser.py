@@ -116,7 +116,7 @@ def test_untouched_it_decodes_verified_and_shows_the_drafts(page: Page, url: str
     expect(page.locator("[data-lane=diffusion] .bs-gate")).to_contain_text(re.compile("Same answer as AR|Departs from"))
 
 
-def test_a_token_tells_its_alternatives(page: Page, url: str) -> None:
+def test_a_token_shows_its_alternatives(page: Page, url: str) -> None:
     open_at_once(page, url)
     ask(page, QUESTION, length=8)
     finished(page)
@@ -133,7 +133,7 @@ def test_a_token_tells_its_alternatives(page: Page, url: str) -> None:
         assert 0 < sum(shares) <= 100.3
 
 
-def test_the_numbers_are_there_and_the_verdict_is_said(page: Page, url: str) -> None:
+def test_the_numbers_and_the_verdict_are_shown(page: Page, url: str) -> None:
     open_at_once(page, url)
     ask(page, QUESTION, length=8)
     finished(page)
@@ -191,7 +191,7 @@ def test_the_first_view_is_simple_and_settings_open_on_demand(page: Page, url: s
     expect(page.get_by_label("number input for Drafts")).to_be_hidden()
 
 
-def test_what_is_not_allowed_is_said(page: Page, url: str) -> None:
+def test_what_is_not_allowed_is_named(page: Page, url: str) -> None:
     open_at_once(page, url)
     page.get_by_role("textbox", name="Prompt").fill("<img src=x onerror=alert(1)>" * 200)
     page.get_by_role("button", name="Decode", exact=True).click()
@@ -325,7 +325,7 @@ def test_a_stopped_run_can_be_inspected(page: Page, url: str) -> None:
     inspect(page, "Score sheet")
 
 
-def test_visitors_who_decode_at_once_share_passes_and_are_told(page: Page, url: str) -> None:
+def test_visitors_who_decode_at_once_share_passes_and_are_informed(page: Page, url: str) -> None:
     open_at_once(page, url)
     other = page.context.new_page()
     open_at_once(other, url)

@@ -90,7 +90,7 @@ def test_a_run_has_the_lanes_that_it_names(page: Page, send: Send) -> None:
     expect(page.locator(".bs-lane .bs-title")).to_have_text(["Diffusion"])
 
 
-def test_lanes_get_their_words_when_they_are_known(page: Page, send: Send) -> None:
+def test_lanes_get_their_titles_when_they_are_known(page: Page, send: Send) -> None:
     stage = Stage("run", ["constructor"], piece)
     send(stage.note("Preparing…"))
     expect(page.locator(".bs-lane .bs-title")).to_have_text(["constructor"])
@@ -224,7 +224,7 @@ def test_the_inspector_follows_the_clock(page: Page, send: Send) -> None:
     expect(page.locator("[data-lane=ar] [data-number=nfe] .bs-value")).to_have_text("3")
 
 
-def test_stopping_leaves_nobody_in(page: Page, send: Send) -> None:
+def test_stopping_leaves_no_lane_in_the_race(page: Page, send: Send) -> None:
     stage = Stage("run", ["ar", "slow"], piece, TITLES)
     send(stage.open("ar", PROMPT, SETTINGS))
     send(stage.step("ar", step(0, {4: 5})))
@@ -257,7 +257,7 @@ def test_the_gate_stands_under_the_numbers(page: Page, send: Send, same: bool | 
     assert gate.evaluate("(node) => getComputedStyle(node, '::before').content") == glyph
 
 
-def test_laps_stand_beside_the_speed_of_the_whole_answer(page: Page, send: Send) -> None:
+def test_the_range_of_the_repeats_stands_next_to_the_speed_of_the_full_answer(page: Page, send: Send) -> None:
     send(held(None).replace('"run":"run"', '"run":"laps"'))
     expect(page.locator("[data-number=tps] .bs-spread")).to_have_text("2.0 to 4.0 in 2 repeats")
     send(race())
@@ -281,7 +281,7 @@ def test_four_lanes_fit_the_screen(page: Page, send: Send, width: int, columns: 
 
 
 @pytest.mark.parametrize("moment", [0, *ENDS])
-def test_the_track_tells_at_a_glance_how_far_every_lane_is(page: Page, send: Send, moment: float) -> None:
+def test_the_track_shows_at_a_glance_how_far_every_lane_is(page: Page, send: Send, moment: float) -> None:
     on_clock(page, send, race())
     seek(page, moment)
     rows = page.locator(".bs-track-row")

@@ -39,7 +39,7 @@ def test_a_number_without_a_near_end_becomes_a_box() -> None:
     assert (made("seed").value, made("seed").maximum) == (7, 2**32 - 1)
 
 
-def test_a_box_does_not_round_without_a_word() -> None:
+def test_a_box_does_not_round_silently() -> None:
     assert made("seed").preprocess(1.5) == 1.5  # which the settings refuse
     with pytest.raises(SettingsError, match=r"seed is 1\.5; allowed: an integer"):
         check_request({"seed": made("seed").preprocess(1.5)})
@@ -92,7 +92,7 @@ def rule(controls: Controls) -> Any:
 
 
 @pytest.mark.parametrize("cls", [*UNMASKS.values(), *CACHES.values()])
-def test_a_rule_is_told_without_code(cls: type) -> None:
+def test_a_rule_is_described_without_code(cls: type) -> None:
     assert "`dllm" not in first_sentence(cls)
     assert first_sentence(cls).endswith(".")
 

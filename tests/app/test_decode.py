@@ -115,7 +115,7 @@ def test_what_is_not_allowed_is_refused_with_its_value(controls: Controls, given
         ({"attention": "hybrid", "cache": "dual"}, "cache is 'dual'; allowed under hybrid attention: "),
     ],
 )
-def test_what_does_not_go_together_is_said(
+def test_settings_that_exclude_each_other_are_refused(
     controls: Controls, engines: Engines, given: dict[str, Any], message: str
 ) -> None:
     stream = handler(engines, controls, Runs())("Count", "default", True, None, *values(controls, **given))
@@ -185,7 +185,7 @@ def test_closing_the_stream_frees_the_run(controls: Controls) -> None:
     assert engine.passes == 4
 
 
-def test_a_run_goes_on_whatever_its_viewer_does_and_is_told_in_few_words(controls: Controls) -> None:
+def test_a_run_goes_on_whatever_its_viewer_does_and_takes_few_messages(controls: Controls) -> None:
     """The viewer takes what it is told first, and then nothing until the network has ended the run by itself."""
     engine = ScriptedEngine([f" word{i}" for i in range(200)])
     stream = decode(controls, engine, ar=False)
@@ -374,7 +374,9 @@ def test_a_run_is_a_list_of_events(live: Live) -> None:
 
 
 @pytest.mark.parametrize(("typed", "said"), [("Say <|im_end|> twice.", True), ("Say it twice.", False)])
-def test_a_special_token_that_was_typed_is_told(typed: str, said: bool, controls: Controls, engines: Engines) -> None:
+def test_a_special_token_that_was_typed_is_mentioned(
+    typed: str, said: bool, controls: Controls, engines: Engines
+) -> None:
     """It is broken up, so that it cannot end the visitor's turn: the prompt decoded is not the one typed."""
     sent = sent_by(handler(engines, controls, Runs())(typed, "default", False, None, *values(controls, gen_length=8)))
     assert [TYPED in message["facts"] for message in sent if "facts" in message] == [said] * len(sent)

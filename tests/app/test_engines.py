@@ -213,7 +213,7 @@ def test_a_listener_that_is_closed_while_a_model_loads_does_not_stop_the_server(
     assert not engines.device.inside
 
 
-def test_a_new_visit_ends_the_visitor_s_earlier_one_and_nobody_else_s() -> None:
+def test_a_new_visit_ends_the_visitor_s_earlier_one_and_no_other() -> None:
     engines = engines_of()
     with engines.visit("me") as first, engines.visit("you") as other:
         mine, yours = first.drive(forever()), other.drive(forever())
@@ -226,14 +226,14 @@ def test_a_new_visit_ends_the_visitor_s_earlier_one_and_nobody_else_s() -> None:
             assert ready(second).name == "default"
 
 
-def test_a_visit_that_waits_is_told_its_place_and_can_be_ended() -> None:
+def test_a_waiting_visit_knows_its_place_and_can_be_ended() -> None:
     engines = engines_of()
     with engines.visit("race", alone=True), engines.visit("a") as a, engines.visit("b") as b:
-        assert next(a.ready("default")) == "Waiting until a race has ended…"
+        assert next(a.ready("default")) == "Waiting for a race to end…"
         sentences = b.ready("default")
-        assert next(sentences) == "Waiting until a race has ended… 1 before you in the line."
+        assert next(sentences) == "Waiting for a race to end… 1 ahead of you in the line."
         engines.halt("a")
-        assert next(sentences) == "Waiting until a race has ended…"
+        assert next(sentences) == "Waiting for a race to end…"
         engines.halt("b")
         assert list(sentences) == []
         assert (a.engine, b.engine) == (None, None)
@@ -248,7 +248,7 @@ def test_a_race_waits_for_runs_and_for_their_last_pass() -> None:
     next(driven)
     with engines.visit("race", alone=True) as race:
         sentences = race.ready("default")
-        assert next(sentences) == "Waiting until the other runs have ended…"
+        assert next(sentences) == "Waiting for the other runs to end…"
         run.close()
         assert ready(race).name == "default"
         assert engines.device.racing
@@ -277,7 +277,7 @@ def test_no_model_is_loaded_while_a_race_is_timed(second: str) -> None:
     ("given", "count"),
     [({"BLOCKSCOPE_THREADS": "3", "OMP_NUM_THREADS": "2"}, 3), ({"OMP_NUM_THREADS": "2"}, 2), ({}, 7)],
 )
-def test_the_page_leaves_a_core_unless_it_is_told(
+def test_the_page_leaves_a_core_unless_a_variable_is_set(
     given: dict[str, str], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("BLOCKSCOPE_THREADS", "OMP_NUM_THREADS"):

@@ -99,7 +99,7 @@ def test_a_link_that_leads_nowhere_is_refused(gallery: Gallery, query: Mapping[s
         gallery.follow(asking(**query))
 
 
-def test_a_visitor_opens_a_trace_with_what_lies_beside_it(gallery: Gallery, tmp_path: Path) -> None:
+def test_a_visitor_opens_a_trace_with_its_side_files(gallery: Gallery, tmp_path: Path) -> None:
     paths = []
     for path in saved(recorded(), tmp_path):  # gradio puts each uploaded file into a folder of its own
         (tmp_path / path.suffix[1:]).mkdir()
@@ -138,7 +138,7 @@ def test_two_files_of_one_name_are_refused_with_a_sentence(gallery: Gallery, tmp
         gallery.upload(list(map(str, paths)), ME)
 
 
-def test_views_of_the_gallery_take_no_memory_and_nobody_s_place(gallery: Gallery) -> None:
+def test_views_of_the_gallery_take_no_memory_and_evict_no_run(gallery: Gallery) -> None:
     kept = Runs(most=2)
     mine = kept.open(Saved(recorded()), "me")
     viewers = Gallery(kept, Device())

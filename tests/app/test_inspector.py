@@ -138,7 +138,7 @@ def test_a_click_on_a_cell_seeks_to_its_step(stand: Stand) -> None:
     assert marks(stand) == [4]
 
 
-def test_a_cell_tells_its_guesses_also_where_none_was_kept(stand: Stand) -> None:
+def test_a_cell_shows_its_guesses_also_where_none_was_kept(stand: Stand) -> None:
     stand.show("score")
     trace = stand.replay.traces["diffusion"]
     step = next(s for s in trace.steps if set(s.positions) - set(s.committed))
@@ -217,7 +217,7 @@ def test_a_drift_that_cannot_be_is_not_offered_to_be_measured(page: Page) -> Non
     expect(page.get_by_role("button", name="Measure the drift")).to_be_hidden()
 
 
-def test_what_is_missing_is_said_with_how_to_get_it(page: Page) -> None:
+def test_what_is_missing_is_named_with_how_to_get_it(page: Page) -> None:
     bare = Replay({"diffusion": recorded().traces["diffusion"]})
     stand = Stand(page, bare).show("attention")
     expect(page.locator(".bs-empty")).to_have_text(VIEWS["attention"].empty)
@@ -284,7 +284,7 @@ def test_a_run_and_a_chart_can_be_saved(stand: Stand, tmp_path: Path) -> None:
     assert png.value.path().read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_word_about_a_run_that_is_gone_changes_nothing(stand: Stand) -> None:
+def test_a_message_about_a_run_that_is_gone_changes_nothing(stand: Stand) -> None:
     stand.show()
     stand.send(notice("another", "Measuring…"))
     expect(stand.page.locator(".bs-status")).to_contain_text("Done.")

@@ -176,7 +176,7 @@ def test_blocks_sub_blocks_and_the_prompt_are_drawn(page: Page, send: Send) -> N
     assert page.locator(".window").count() == 2
 
 
-def test_cells_tell_new_from_old_masked_from_written_and_what_lies_beyond(page: Page, send: Send) -> None:
+def test_cells_distinguish_new_from_old_masked_from_written_and_what_lies_beyond(page: Page, send: Send) -> None:
     for message in run():
         send(message)
     cells = page.locator("[data-lane=diffusion] .bs-strip .bs-cell")
@@ -253,7 +253,7 @@ def test_following_stops_when_someone_looks_back_and_goes_on_at_the_end(page: Pa
     expect(where).to_have_text("step 4 of 4, live")
 
 
-def test_the_card_tells_confidence_alternatives_and_step(page: Page, send: Send) -> None:
+def test_the_card_shows_confidence_alternatives_and_step(page: Page, send: Send) -> None:
     for message in run():
         send(message)
     page.keyboard.press("Home")
@@ -307,7 +307,7 @@ def test_every_number_says_what_it_means(page: Page, send: Send, name: str) -> N
     assert box.get_attribute("aria-describedby") == definition.get_attribute("id")
 
 
-def test_stop_is_said_and_the_lane_keeps_what_it_has(page: Page, send: Send) -> None:
+def test_stop_is_shown_and_the_lane_keeps_what_it_has(page: Page, send: Send) -> None:
     for message in run()[:4]:
         send(message)
     send(stopped("now"))
@@ -446,7 +446,7 @@ def percents(card: Locator) -> list[float]:
     return [float(share) for share in re.findall(r"([\d.]+) %", card.text_content() or "")]
 
 
-def test_the_card_tells_what_was_guessed_and_why_it_stayed_or_went(page: Page, send: Send) -> None:
+def test_the_card_shows_what_was_guessed_and_why_it_stayed_or_went(page: Page, send: Send) -> None:
     ran = drafts(page, send)
     card = page.locator(".bs-card")
     for last, record in enumerate(ran.steps):
@@ -469,9 +469,9 @@ def test_the_card_tells_what_was_guessed_and_why_it_stayed_or_went(page: Page, s
                 expect(card).to_contain_text(f"The guess that stood here before: {shown(ran.pieces[token])}, ")
                 assert any(share == pytest.approx(100 * sure, abs=0.06) for share in percents(card))
                 if p not in record.remasked:
-                    expect(card).to_contain_text("Confirmed: AR says the same.")
+                    expect(card).to_contain_text("Confirmed: AR predicts the same token.")
                 elif p in record.committed:
-                    expect(card).to_contain_text(f"Struck out: AR says {shown(ran.pieces[said[p]])}.")
+                    expect(card).to_contain_text(f"Struck out: AR predicts {shown(ran.pieces[said[p]])}.")
                 else:
                     expect(card).to_contain_text("Struck out: a guess before it was wrong.")
             elif p in record.committed:
@@ -565,7 +565,7 @@ def many_bytes(tokens: dict[int, bytes], order: list[int]) -> list[str]:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])  # of 3 bytes each, every letter of Korean is whole
 @pytest.mark.parametrize("text", [EMOJI, ARABIC, KOREAN])
-def test_characters_spread_over_tokens_are_whole_in_the_text_and_in_the_cell_that_ends_them(
+def test_characters_spread_over_tokens_are_complete_in_the_text_and_in_the_cell_that_ends_them(
     page: Page, send: Send, text: str, size: int
 ) -> None:
     tokens = tokens_of(text, size)
@@ -587,7 +587,7 @@ def test_bytes_of_a_character_are_shown_until_it_is_complete(page: Page, send: S
     assert cells.nth(1).locator(".bs-glyph").inner_text() == "98 80"
     card = page.locator(".bs-card")
     cells.nth(1).hover()
-    expect(card).to_contain_text("98 80: no UTF-8 character together with the tokens beside it.")
+    expect(card).to_contain_text("98 80: no UTF-8 character together with its neighbouring tokens.")
     for message in rest:
         send(message)
     expect(card).to_contain_text("98 80: bytes 3 to 4 of the 4 of \U0001f600.")

@@ -98,7 +98,7 @@ def test_every_answer_says_what_a_browser_may_do(served: Served) -> None:
     assert "frame-ancestors 'self' https://huggingface.co https://*.hf.space" in POLICY
 
 
-def test_nothing_tells_where_the_page_is_installed(served: Served) -> None:
+def test_nothing_reveals_where_the_page_is_installed(served: Served) -> None:
     import plotly
 
     places = [str(ROOT), str(Path(plotly.__file__).parent.parent)]

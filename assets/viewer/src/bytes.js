@@ -1,4 +1,4 @@
-// The text of tokens whose bytes alone are not whole UTF-8 characters: an emoji or a letter may be spread over several.
+// The text of tokens whose bytes alone are not complete UTF-8 characters: an emoji or a letter may be spread over several.
 
 import { runsOf } from "./glyphs.js";
 
@@ -11,7 +11,7 @@ import { runsOf } from "./glyphs.js";
  * @property {number[]} bytes the token's own
  * @property {string | null} char null: they are not, or not yet, part of a character
  * @property {number} from the index of the first of them in the character
- * @property {number} of the bytes of the whole character; 0: they can be part of none
+ * @property {number} of the bytes of the complete character; 0: they can be part of none
  */
 
 /** How a token is drawn, and the characters that it has only a part of. @typedef {{runs: Run[], parts: Part[]}} Spelling */
@@ -36,7 +36,7 @@ export function tokenRuns(id, store) {
 }
 
 /**
- * How tokens are drawn that stand beside each other; by index, and only those with part of a character.
+ * How adjacent tokens are drawn; by index, and only those with part of a character.
  * The last of the tokens that share a character shows it, the others show their bytes.
  * @param {(number | null)[]} ids null: not written yet
  * @param {Store} store

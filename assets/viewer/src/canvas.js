@@ -19,7 +19,7 @@
  * @typedef {object} Draft
  * @property {number} token
  * @property {number | null} sure its probability
- * @property {number} said AR's token
+ * @property {number} target AR's token
  * @property {"kept" | "replaced" | "dropped"} fate dropped: a draft before it was wrong
  */
 
@@ -42,7 +42,7 @@ export function canvasAt(lane, last) {
   const cells = known ? copyOf(stops[known]) : masksOf(lane);
   for (let i = known * STRIDE; i <= last; i++) {
     write(cells, lane, i);
-    if ((i + 1) % STRIDE === 0 && whole(lane, i)) stops[(i + 1) / STRIDE] = copyOf(cells);
+    if ((i + 1) % STRIDE === 0 && complete(lane, i)) stops[(i + 1) / STRIDE] = copyOf(cells);
   }
   return cells;
 }
@@ -58,7 +58,7 @@ const masksOf = ({ head }) => Array.from({ length: head.end - head.prompt.length
  * @param {BegunLane} lane
  * @param {number} last
  */
-function whole(lane, last) {
+function complete(lane, last) {
   for (let i = Math.max(0, last - STRIDE + 1); i <= last; i++) if (!lane.frames[i]) return false;
   return last < STRIDE || Boolean(lane.stops[(last + 1) / STRIDE - 1]);
 }
@@ -127,10 +127,10 @@ export function draftAt(lane, pass, position) {
   const frame = lane.frames[pass];
   const tested = frame?.tested?.find(([at]) => at === position);
   if (!tested) return null;
-  const said = frame.tokens[frame.at.indexOf(position)];
+  const target = frame.tokens[frame.at.indexOf(position)];
   const guess = lane.frames[pass - 1]?.drafts?.find(([at]) => at === position);
-  const fate = !frame.new.includes(position) ? "dropped" : tested[1] === said ? "kept" : "replaced";
-  return { token: tested[1], sure: guess?.[2] ?? null, said, fate };
+  const fate = !frame.new.includes(position) ? "dropped" : tested[1] === target ? "kept" : "replaced";
+  return { token: tested[1], sure: guess?.[2] ?? null, target, fate };
 }
 
 /** Index of the first stop token among the cells, or Infinity. @param {BegunLane} lane @param {Cell[]} cells */

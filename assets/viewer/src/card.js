@@ -1,9 +1,9 @@
-// The card of one token: where it stands on the page. What it says is in token.js.
+// The card of one token: where it stands on the page. Its text is in token.js.
 
-/** What a card can stand beside: an element, or anything that knows its rectangle. @typedef {Element | Spot} Anchor */
+/** What a card can stand next to: an element, or anything that knows its rectangle. @typedef {Element | Spot} Anchor */
 /** @typedef {{isConnected: boolean, getBoundingClientRect: () => Rectangle}} Spot */
 /** @typedef {{left: number, right: number, top: number, bottom: number}} Rectangle */
-/** Makes the lines of the card; null: there is nothing to say. @typedef {() => HTMLElement[] | null} Lines */
+/** Makes the lines of the card; null: there is nothing to show. @typedef {() => HTMLElement[] | null} Lines */
 
 export class Card {
   /** @type {Anchor | null} */
@@ -17,7 +17,7 @@ export class Card {
     this.root = root;
   }
 
-  /** Show beside an anchor what `lines` returns at each refresh. @param {Anchor} anchor @param {Lines} lines */
+  /** Show next to an anchor what `lines` returns at each refresh. @param {Anchor} anchor @param {Lines} lines */
   show(anchor, lines) {
     this.release();
     this.anchor = anchor;
@@ -36,7 +36,7 @@ export class Card {
     if (this.anchor instanceof Element) this.anchor.removeAttribute("aria-describedby");
   }
 
-  /** Fill and place the card again: what it says may have changed with the cursor. */
+  /** Fill and place the card again: its text may have changed with the cursor. */
   refresh() {
     const lines = this.anchor?.isConnected ? this.lines() : null;
     if (!this.anchor || !lines) return this.hide();

@@ -1,4 +1,4 @@
-// The cells of a strip: one a token, and what is drawn beside its text and its confidence.
+// The cells of a strip: one a token, and what is drawn next to its text and its confidence.
 
 import { spell, tokenRuns } from "./bytes.js";
 import { element } from "./dom.js";

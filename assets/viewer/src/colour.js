@@ -22,5 +22,5 @@ export function viridis(share) {
   return `rgb(${mix.join(" ")})`;
 }
 
-/** The whole scale from left to right, as a background. */
+/** The full scale from left to right, as a background. */
 export const ramp = () => `linear-gradient(90deg, ${VIRIDIS.map((stop) => `rgb(${stop.join(" ")})`).join(", ")})`;

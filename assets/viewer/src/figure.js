@@ -13,7 +13,7 @@ import { download, element, plainButton } from "./dom.js";
  * @property {{show(anchor: Anchor, lines: Lines): void, hide(): void}} card
  * @property {(step: number) => void} seek a step was clicked
  * @property {(position: number) => void} pick a position was clicked
- * @property {(step: number, position: number) => HTMLElement[] | null} tell the lines of a cell's card
+ * @property {(step: number, position: number) => HTMLElement[] | null} lines those of a cell's card
  */
 
 /** A cell of a chart; null where the chart has no such axis. Steps count from 0. */
@@ -97,7 +97,7 @@ export class Figure {
   /** @param {Place} place @param {Anchor} anchor */
   show({ step, position }, anchor) {
     if (position === null) return;
-    this.links.card.show(anchor, () => this.links.tell(step ?? this.at, position));
+    this.links.card.show(anchor, () => this.links.lines(step ?? this.at, position));
   }
 
   /** Mark step `at`, from 0. The mark lies over the chart: moving one of Plotly's shapes draws large heat maps anew. @param {number} at */

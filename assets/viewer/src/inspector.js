@@ -206,7 +206,7 @@ export class Inspector {
         this.position = position;
         this.extra?.pick?.(position);
       },
-      tell: (step, position) => cellLines(store.laneOf(this.lane), step, position, store),
+      lines: (step, position) => cellLines(store.laneOf(this.lane), step, position, store),
     };
   }
 

@@ -153,7 +153,7 @@ export class LaneView {
   }
 
   /**
-   * The comparison with the reference answer, once there is one; it is about the whole answer, wherever the cursor stands.
+   * The comparison with the reference answer, once there is one; it is about the full answer, wherever the cursor stands.
    * @param {BegunLane} lane
    */
   compare({ gate, same }) {
@@ -207,8 +207,8 @@ export class LaneView {
    * @param {Store} store
    */
   text(lane, stop, store) {
-    const whole = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
-    return cellsText(lane, whole ? this.canvas.slice(0, stop + 1) : this.canvas, store);
+    const complete = this.canvas.slice(0, stop).every((cell) => cell.token !== null);
+    return cellsText(lane, complete ? this.canvas.slice(0, stop + 1) : this.canvas, store);
   }
 
   /** The tokens that a range of the page touches, as text. @param {Range} range @param {Store} store */
@@ -239,7 +239,7 @@ export class LaneView {
   }
 
   /**
-   * The range of the timed repeats, beside the number of the whole answer; elsewhere only its room is kept.
+   * The range of the timed repeats, next to the speed of the full answer; elsewhere only its room is kept.
    * @param {BegunLane} lane
    */
   spread({ spread, frames }) {
@@ -259,7 +259,7 @@ export class LaneView {
 function cellsText(lane, cells, store) {
   const mask = lane.head.autoregressive ? "" : MASK;
   let text = "";
-  /** @type {number[]} tokens beside each other, whose bytes may be those of one character */
+  /** @type {number[]} adjacent tokens, whose bytes may be those of one character */
   let ids = [];
   const flush = () => {
     text += plainText(textOf(ids, store));

@@ -11,7 +11,7 @@ export interface RunMessage {
   titles?: Record<string, Title>;
   /** Text by token id; the token's bytes alone may not be text, see `bytes`. */
   pieces?: Record<string, string>;
-  /** Bytes by token id, for tokens whose bytes alone are not whole UTF-8 characters. */
+  /** Bytes by token id, for tokens whose bytes alone are not complete UTF-8 characters. */
   bytes?: Record<string, number[]>;
   /** What is being waited for. */
   note?: string;
@@ -68,7 +68,7 @@ export interface LaneMessage extends Partial<LaneEnd> {
 export interface LaneEnd {
   /** Seconds spent on recording. */
   recorder: number;
-  /** The answer beside its reference answers, in a sentence. */
+  /** The answer compared with its reference answers, in a sentence. */
   gate: string | null;
   /** Whether the answer is the reference answer; null if there is none. */
   same: boolean | null;
@@ -213,7 +213,7 @@ export interface Change {
   committed: boolean;
 }
 
-/** A lane's answer beside the reference answers. */
+/** A lane's answer compared with the reference answers. */
 export interface Compared {
   title: string;
   references: Reference[];

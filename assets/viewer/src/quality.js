@@ -1,4 +1,4 @@
-// Every lane's answer beside the reference answers: a sentence, and the text with what was struck out and put in.
+// Every lane's answer compared with the reference answers: a sentence, and the text with its deletions and insertions.
 
 import { spell, tokenRuns } from "./bytes.js";
 import { element, line } from "./dom.js";
@@ -26,7 +26,7 @@ export class QualityTable {
     this.holder.replaceChildren(...rows.map((row) => this.lane(row)));
   }
 
-  follow() {} // the answers are whole; the cursor changes nothing here
+  follow() {} // the answers are complete: the cursor changes nothing
 
   /** @param {Compared} row */
   lane({ title, references, log_prob: logProb, item, right }) {

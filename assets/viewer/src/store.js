@@ -35,7 +35,7 @@ export class Store {
   lanes = new Map();
   /** @type {Map<number, string>} */
   pieces = new Map();
-  /** @type {Map<number, number[]>} of tokens that are not whole characters, see bytes.js */
+  /** @type {Map<number, number[]>} of tokens that are not complete characters, see bytes.js */
   bytes = new Map();
   note = "";
   facts = "";

@@ -1,4 +1,4 @@
-// What the card says of a token: what stands there, how sure the model was, what else it considered, and when it was
+// The text of a token's card: what stands there, how sure the model was, what else it considered, and when it was
 // written.
 
 import { hex, tokenRuns } from "./bytes.js";
@@ -58,7 +58,7 @@ function titleLine(token, store, runs) {
 function partLine({ bytes, char, from, of }) {
   const node = line("bs-card-note");
   const count = bytes.length === 1 ? "byte" : "bytes";
-  if (!of) node.append(`${hex(bytes)}: no UTF-8 character together with the tokens beside it.`);
+  if (!of) node.append(`${hex(bytes)}: no UTF-8 character together with its neighbouring tokens.`);
   else if (char === null) node.append(`${hex(bytes)}: ${count} of a character that is not complete yet.`);
   else {
     const numbers = bytes.length === 1 ? from + 1 : `${from + 1} to ${from + bytes.length}`;
@@ -72,7 +72,7 @@ function standingLines({ draft, confidence }) {
   if (!draft) return [];
   return [
     line("bs-card-sure", `guessed with ${percent(confidence ?? 0)}`),
-    line("bs-card-note", "The next step tests it if it is likely enough, and keeps it if AR says the same."),
+    line("bs-card-note", "The next step tests it if it is likely enough, and keeps it if AR predicts the same token."),
   ];
 }
 
@@ -94,8 +94,8 @@ function draftLines(lane, pass, position, store) {
   const share = draft.sure === null ? "" : `, ${percent(draft.sure)}`;
   guessed.append("The guess that stood here before: ", quoted(draft.token, store), share, ".");
   const fate = line("bs-card-note");
-  if (draft.fate === "kept") fate.append("Confirmed: AR says the same.");
-  else if (draft.fate === "replaced") fate.append("Struck out: AR says ", quoted(draft.said, store), ".");
+  if (draft.fate === "kept") fate.append("Confirmed: AR predicts the same token.");
+  else if (draft.fate === "replaced") fate.append("Struck out: AR predicts ", quoted(draft.target, store), ".");
   else fate.append("Struck out: a guess before it was wrong.");
   return [guessed, fate];
 }

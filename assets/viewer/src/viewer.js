@@ -63,7 +63,7 @@ export function mount(root, options) {
     }
     track.follow(store, cursor, finishes);
     bar();
-    say();
+    texts();
     if (card.anchor) card.refresh();
     inspector.follow();
     address.follow(store, cursor.pass);
@@ -93,8 +93,8 @@ export function mount(root, options) {
     play.classList.toggle("playing", cursor.playing);
   }
 
-  /** Words that change seldom, so that a screen reader may speak them. */
-  function say() {
+  /** Texts that change seldom, so that a screen reader may speak them. */
+  function texts() {
     setText(find(root, ".bs-status"), status(store));
     setText(find(root, ".bs-verdict"), store.verdict);
     setText(find(root, ".bs-facts"), facts(store));
