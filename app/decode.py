@@ -14,7 +14,7 @@ from app.controls import Controls
 from app.engines import Engines, check_model
 from app.events import Event, Passed, Quiet, bundled, note
 from app.folders import new_folder
-from app.limits import JUDGING, SECONDS, check_prompt, check_request, check_tokens
+from app.limits import COMPARING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
 from app.refusals import refusals
 from app.runs import Runs, session_of
@@ -149,7 +149,7 @@ def _passes(engine: Engine, name: str, run: Run, live: Live) -> Iterator[Passed]
 
 def compared(references: References, trace: Trace, name: str) -> Generator[Event, None, Trace]:
     """Compare an answer with the exact decoders'; returns its trace with what was found in time."""
-    deadline, noted = monotonic() + JUDGING, 0.0
+    deadline, noted = monotonic() + COMPARING, 0.0
     for _ in references.decode(trace):
         if monotonic() > deadline:
             break

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from enum import Enum
 from threading import Condition
 
-from app.limits import TOGETHER
+from app.limits import MAX_RUNS
 
 
 class Use(Enum):
@@ -58,7 +58,7 @@ class Device:
     inside, line: the slots that use it, and those that wait, in order.
     """
 
-    def __init__(self, capacity: int = TOGETHER) -> None:
+    def __init__(self, capacity: int = MAX_RUNS) -> None:
         self.capacity = capacity
         self.changed = Condition()
         self.inside: list[Slot] = []

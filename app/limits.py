@@ -9,8 +9,8 @@ from dllm.settings import SettingsError
 PROMPT_CHARS = 4000
 PROMPT_TOKENS = 1024
 SECONDS = 300.0  # one lane, or one race; it ends with what it has
-TOGETHER = 8  # runs decoded together; others wait in line
-JUDGING = 30.0  # seconds for the references of one answer; those that take longer are left out
+MAX_RUNS = 8  # runs decoded together; others wait in line
+COMPARING = 30.0  # seconds for the references of one answer; those that take longer are left out
 KEPT = 64  # runs kept for the inspector, of all visitors
 KEPT_EACH = 8  # of one session
 KEPT_BYTES = 512 * 2**20  # their memory, about

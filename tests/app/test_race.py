@@ -129,7 +129,7 @@ def test_the_race_is_measured_first_and_shown_together_afterwards(engines: Engin
 def test_no_speed_up_is_claimed_without_a_comparison_of_the_answers(
     engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.decode.JUDGING", 0.0)  # the references take too long
+    monkeypatch.setattr("app.decode.COMPARING", 0.0)  # the references take too long
     last = messages(engines, Runs(), *SHARED, "ar", 0.9, "sub-block", 0.3)[-1]
     assert all(lane["same"] is None for lane in last["lanes"])
     assert not re.search("faster here: .* times AR", last["verdict"])
