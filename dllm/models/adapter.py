@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from dllm.models.checkpoint import sha256_of
 from dllm.models.linear import LowRank
 from dllm.models.loader import Model, build_network
+from dllm.models.transformer import Transformer
 
 FORMAT = "blockscope.adapter/1"
 MASK = "mask_vector"
@@ -70,13 +71,10 @@ def merge(model: Model, path: str | Path) -> Model:
     """
     path = Path(path)
     adapter = Adapter.read(path, sha256=model.sha256)
-    weight = model.net.norm.weight
-    named = _merged(model, adapter)
-    net = build_network(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=adapter.mask_id)
+    net = _rebuilt(model, _merged(model, adapter), adapter, mask_id=adapter.mask_id)
     if adapter.vector is None:
         both = hashlib.sha256(f"{model.sha256} {sha256_of(path)}".encode()).hexdigest()
         return replace(model, net=net, sha256=both)
-    net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
     return replace(model, spec=replace(model.spec, attentions=adapter.attentions), net=net, mask_id=adapter.mask_id)
 
 
@@ -92,25 +90,29 @@ def attach(model: Model, path: str | Path) -> Model:
     adapter = Adapter.read(path, sha256=model.sha256)
     if adapter.attentions != HYBRID or adapter.vector is None:
         raise ValueError(f"{path.name} is for {', '.join(adapter.attentions)} attention; allowed: {HYBRID[0]}")
-    weight = model.net.norm.weight
-    named = model.net.state_dict().items()
     # a prompt may hold the mask's id, which is a token like any other there: masks are where a pass says
-    net = build_network(model.net.shape, named, device=weight.device, dtype=weight.dtype, mask_id=None)
-    net.mask_vector = adapter.vector.to(weight.device, weight.dtype)
-    left = dict(adapter.pairs)
-    for index, layer in enumerate(net.layers):
+    net = _rebuilt(model, model.net.state_dict().items(), adapter, mask_id=None)
+    dtype = torch.promote_types(net.dtype, torch.float32) if net.device.type == "cpu" else net.dtype
+    names, left = {module: name for name, module in net.named_modules()}, dict(adapter.pairs)
+    for layer in net.layers:
         for product, parts in layer.projections():  # type: ignore[operator]
-            names = [next(name for name, part in layer.named_children() if part is p) for p in parts]
-            pairs = [
-                _pair(left, f"layers.{index}.{name}", part.weight) for name, part in zip(names, parts, strict=True)
-            ]
+            pairs = [_pair(left, names[part], part.weight) for part in parts]
             if any(pair is not None for pair in pairs):
-                sizes = [part.out_features for part in parts]
-                wide = torch.promote_types(weight.dtype, torch.float32) if weight.device.type == "cpu" else weight.dtype
-                product.adapter = LowRank(pairs, sizes, adapter.scale).to(weight.device, wide)
+                low_rank = LowRank(pairs, [part.out_features for part in parts], adapter.scale)
+                product.adapter = low_rank.to(net.device, dtype)
     _all_used(left, model)
     spec = replace(model.spec, attentions=adapter.attentions)
     return replace(model, spec=spec, net=net, mask_id=adapter.mask_id)
+
+
+def _rebuilt(
+    model: Model, named: Iterable[tuple[str, Tensor]], adapter: Adapter, *, mask_id: int | None
+) -> Transformer:
+    """A network of the model's shape with these weights and the adapter's embedding of the mask."""
+    base = model.net
+    net = build_network(base.shape, named, device=base.device, dtype=base.dtype, mask_id=mask_id)
+    net.mask_vector = None if adapter.vector is None else adapter.vector.to(base.device, base.dtype)
+    return net
 
 
 def _merged(model: Model, adapter: Adapter) -> Iterator[tuple[str, Tensor]]:

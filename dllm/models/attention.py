@@ -147,33 +147,32 @@ def choose_attention(
     """
     if requested not in (None, *BACKENDS):
         raise ValueError(f"attention is {requested!r}; allowed: {', '.join(BACKENDS)}")
-    found, refusal = _flash(device, dtype, head_dim)
-    if requested == "flash" and found is None:
-        raise ValueError(f"attention is 'flash', but {refusal}; allowed here: eager, sdpa")
-    if probabilities:
-        return AttentionBackend("eager", eager, "torch", "its probabilities are read")
-    if requested == "eager":
-        return AttentionBackend("eager", eager, "torch", "it was asked for")
-    if requested == "sdpa" or found is None:
-        return AttentionBackend("sdpa", sdpa, "torch", "it was asked for" if requested else str(refusal))
-    return found
+    flash = _flash(device, dtype, head_dim)
+    if requested == "flash" and isinstance(flash, str):
+        raise ValueError(f"attention is 'flash', but {flash}; allowed here: eager, sdpa")
+    if probabilities or requested == "eager":
+        reason = "its probabilities are read" if probabilities else "it was asked for"
+        return AttentionBackend("eager", eager, "torch", reason)
+    if requested == "sdpa" or isinstance(flash, str):
+        return AttentionBackend("sdpa", sdpa, "torch", "it was asked for" if requested else str(flash))
+    return flash
 
 
-def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> tuple[AttentionBackend | None, str | None]:
+def _flash(device: torch.device, dtype: torch.dtype, head_dim: int) -> AttentionBackend | str:
     """The flash kernels that can be used, or why none can."""
     if device.type != "cuda":
-        return None, f"flash kernels need a CUDA device, and this is {device.type}"
+        return f"flash kernels need a CUDA device, and this is {device.type}"
     if dtype not in _HALVES:
-        return None, f"flash kernels compute in bfloat16 and float16, not in {str(dtype).removeprefix('torch.')}"
+        return f"flash kernels compute in bfloat16 and float16, not in {str(dtype).removeprefix('torch.')}"
     if head_dim > 256 or head_dim % 8:
-        return None, f"flash kernels take heads of up to 256 numbers in steps of 8, not {head_dim}"
+        return f"flash kernels take heads of up to 256 numbers in steps of 8, not {head_dim}"
     refusals = []
     for name, flash in _FLASH.items():
-        if refusal := _refusal(name, flash, torch.cuda.get_device_capability(device)):
-            refusals.append(refusal)
-            continue
-        return AttentionBackend("flash", flash.kernel, f"{name} {metadata.version(name)}", f"{name} is installed"), None
-    return None, " and ".join(refusals)
+        refusal = _refusal(name, flash, torch.cuda.get_device_capability(device))
+        if refusal is None:
+            return AttentionBackend("flash", flash.kernel, f"{name} {metadata.version(name)}", f"{name} is installed")
+        refusals.append(refusal)
+    return " and ".join(refusals)
 
 
 def _refusal(name: str, flash: _FlashPackage, capability: tuple[int, int]) -> str | None:

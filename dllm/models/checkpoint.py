@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -32,26 +32,22 @@ def weight_files(path: Path) -> list[Path]:
 
 
 def read_tensors(
-    files: Iterable[Path], place: torch.device, *, rename: Callable[[str], str]
+    files: Sequence[Path], place: torch.device, *, rename: Callable[[str], str], progress: Progress | None
 ) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors, each read on its way to the device and released before the next.
+
+    progress: called before each file, with the bytes of those before it.
 
     Raises:
         ValueError: a file cannot be read.
     """
-    for file in files:
-        with _open(file, place) as f:
-            for name in f.keys():  # noqa: SIM118 - not a dict
-                yield rename(name), f.get_tensor(name)
-
-
-def with_progress(files: Sequence[Path], progress: Progress | None) -> Iterator[Path]:
-    """The files; `progress` is called before each, with the bytes of those before it."""
     sizes = [file.stat().st_size for file in files]
     for i, file in enumerate(files):
         if progress:
             progress("Loading the weights", sum(sizes[:i]), sum(sizes))
-        yield file
+        with _open(file, place) as f:
+            for name in f.keys():  # noqa: SIM118 - not a dict
+                yield rename(name), f.get_tensor(name)
 
 
 def stored_dtype(file: Path) -> str:
@@ -65,8 +61,7 @@ def sha256_of(*files: Path) -> str:
     total = hashlib.sha256()
     for file in files:
         with file.open("rb") as f:
-            while chunk := f.read(1 << 22):
-                total.update(chunk)
+            hashlib.file_digest(f, lambda: total)
     return total.hexdigest()
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -19,8 +18,8 @@ from dllm.models.attention import AttentionMask, Kernel, attention_with_probs
 from dllm.models.kv_cache import KVCache
 from dllm.models.rollout import rollout_influence
 from dllm.models.sampling import Sampler
-from dllm.models.session import ForwardBatch, propose
-from dllm.models.transformer import KVView, Transformer
+from dllm.models.session import ForwardBatch, propose, with_recorded
+from dllm.models.transformer import AttentionOp, KVView, Transformer
 from dllm.step import Readout
 
 VISIBLE_MULTIPLE, ASKED_MULTIPLE = 256, 32  # what the two numbers are rounded up to
@@ -127,19 +126,12 @@ class Graph:
         self._put(asked)
         self._replay()
         found = self.wanted.tolist()  # the sync
-        most = self.key.asked
         readouts = [
-            replace(session.read(plan, _columns(row, most)), computed=self.computed)
+            replace(session.read(plan, _columns(row, self.key.asked)), computed=self.computed)
             for row, (session, plan) in zip(found, asked, strict=True)
         ]
-        synced = perf_counter()
         logits = [own[: len(plan.asked)] for own, (_, plan) in zip(self.logits, asked, strict=True)]
-        readouts = [
-            session.with_recorded(readout, own)
-            for (session, _), readout, own in zip(asked, readouts, logits, strict=True)
-        ]
-        overhead = perf_counter() - synced
-        return [replace(readout, overhead=overhead) for readout in readouts]
+        return with_recorded(asked, readouts, logits)
 
     def _put(self, asked: ForwardBatch) -> None:
         n, most = self.key.queries, self.key.asked
@@ -170,10 +162,10 @@ class Graph:
         wanted = wanted or [visible.view(batch, 1).double()]  # something must be read, so that time means work done
         return torch.cat(wanted, dim=1), logits.view(batch, key.asked, self.net.shape.vocab), len(hidden) // batch
 
-    def _view(self, at: Tensor, visible: Tensor, slots: Tensor, maps: list[Tensor]) -> "KVView | BatchedKVView":
-        key, weight = self.key, self.net.norm.weight
-        beyond = torch.arange(key.visible, device=weight.device) >= visible[:, None, None, None]
-        bias = torch.zeros(beyond.shape, dtype=weight.dtype, device=weight.device).masked_fill(beyond, float("-inf"))
+    def _view(self, at: Tensor, visible: Tensor, slots: Tensor, maps: list[Tensor]) -> AttentionOp:
+        key, device = self.key, self.net.device
+        beyond = torch.arange(key.visible, device=device) >= visible[:, None, None, None]
+        bias = torch.zeros(beyond.shape, dtype=self.net.dtype, device=device).masked_fill(beyond, float("-inf"))
         observe = (lambda _, probs: maps.append(probs.mean(1))) if key.rollout else None
         mask = AttentionMask(bias, visible.int(), slots if key.slot is None else None)
         if key.slot is None:

@@ -36,7 +36,7 @@ class SessionPair:
     def __init__(self, model: Model, capacity: int, *, block_size: int | None, shift: int) -> None:
         """The arguments are those of `Runner.session`."""
         net, sampler = model.net, Sampler(model.mask_id)
-        if torch.finfo(net.norm.weight.dtype).bits < 32:
+        if torch.finfo(net.dtype).bits < 32:
             net = deepcopy(net).float()
         self._runner = Runner(net)
         self.cached, self.fresh = (

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, islice
-from time import perf_counter
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from dllm.models.attention import AttentionMask
 from dllm.models.linear import Rows
 from dllm.models.rollout import rollout_influence
-from dllm.models.session import ForwardBatch, Session, propose
+from dllm.models.session import ForwardBatch, Session, propose, with_recorded
 from dllm.models.transformer import KVView, Transformer
 from dllm.step import Plan, Readout
 
@@ -70,14 +69,11 @@ def eager_forward(net: Transformer, asked: ForwardBatch) -> list[Readout]:
         _fetch([t for element, part in zip(elements, logits, strict=True) for t in element.wanted(part)], device)
     )
     computed = [len(part) for part in hidden.split(sizes)]  # what came out is counted, not what was planned
-    readouts = [element.session.read(element.plan, lambda n: list(islice(values, n))) for element in elements]
-    synced = perf_counter()
     readouts = [
-        element.session.with_recorded(replace(readout, computed=n), part, element.probabilities)
-        for element, readout, n, part in zip(elements, readouts, computed, logits, strict=True)
+        replace(session.read(plan, lambda n: list(islice(values, n))), computed=n)
+        for (session, plan), n in zip(asked, computed, strict=True)
     ]
-    overhead = perf_counter() - synced
-    return [replace(readout, overhead=overhead) for readout in readouts]
+    return with_recorded(asked, readouts, logits, [element.probabilities for element in elements])
 
 
 def _run(rows: Sequence[int], device: torch.device) -> Rows | None:

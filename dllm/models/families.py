@@ -5,7 +5,7 @@ Fast-dLLM v2 (arXiv 2509.26328), LLaDA (2502.09992) and Dream (2508.15487).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -102,51 +102,23 @@ class ModelSpec:
         return name
 
 
-HUGGING_FACE = {
-    "model.embed_tokens.": "embed.",
-    "model.layers.": "layers.",
-    "model.norm.": "norm.",
-    "lm_head.": "head.",
-    ".input_layernorm.": ".attention_norm.",
-    ".post_attention_layernorm.": ".mlp_norm.",
-    ".self_attn.q_proj.": ".q.",
-    ".self_attn.k_proj.": ".k.",
-    ".self_attn.v_proj.": ".v.",
-    ".self_attn.o_proj.": ".o.",
-    ".mlp.gate_proj.": ".gate.",
-    ".mlp.up_proj.": ".up.",
-    ".mlp.down_proj.": ".down.",
+# ours → Hugging Face's names of tensors, those of LLaDA's checkpoints (of the code base they grew from), llama.cpp's
+_TENSORS = {
+    "embed.": ("model.embed_tokens.", "model.transformer.wte.", "token_embd."),
+    "layers.": ("model.layers.", "model.transformer.blocks.", "blk."),
+    "norm.": ("model.norm.", "model.transformer.ln_f.", "output_norm."),
+    "head.": ("lm_head.", "model.transformer.ff_out.", "output."),
+    ".attention_norm.": (".input_layernorm.", ".attn_norm.", ".attn_norm."),
+    ".mlp_norm.": (".post_attention_layernorm.", ".ff_norm.", ".ffn_norm."),
+    ".q.": (".self_attn.q_proj.", ".q_proj.", ".attn_q."),
+    ".k.": (".self_attn.k_proj.", ".k_proj.", ".attn_k."),
+    ".v.": (".self_attn.v_proj.", ".v_proj.", ".attn_v."),
+    ".o.": (".self_attn.o_proj.", ".attn_out.", ".attn_output."),
+    ".gate.": (".mlp.gate_proj.", ".ff_proj.", ".ffn_gate."),
+    ".up.": (".mlp.up_proj.", ".up_proj.", ".ffn_up."),
+    ".down.": (".mlp.down_proj.", ".ff_out.", ".ffn_down."),
 }
-_OLMO = {  # LLaDA's checkpoints keep the names of the code base they grew from
-    "model.transformer.wte.": "embed.",
-    "model.transformer.ln_f.": "norm.",
-    "model.transformer.ff_out.": "head.",
-    "model.transformer.blocks.": "layers.",
-    ".attn_norm.": ".attention_norm.",
-    ".ff_norm.": ".mlp_norm.",
-    ".q_proj.": ".q.",
-    ".k_proj.": ".k.",
-    ".v_proj.": ".v.",
-    ".attn_out.": ".o.",
-    ".ff_proj.": ".gate.",
-    ".up_proj.": ".up.",
-    ".ff_out.": ".down.",
-}
-GGUF = {
-    "token_embd.": "embed.",
-    "output_norm.": "norm.",
-    "output.": "head.",
-    "blk.": "layers.",
-    ".attn_norm.": ".attention_norm.",
-    ".ffn_norm.": ".mlp_norm.",
-    ".attn_q.": ".q.",
-    ".attn_k.": ".k.",
-    ".attn_v.": ".v.",
-    ".attn_output.": ".o.",
-    ".ffn_gate.": ".gate.",
-    ".ffn_up.": ".up.",
-    ".ffn_down.": ".down.",
-}
+HUGGING_FACE, _LLADA, _GGUF = ({theirs[i]: ours for ours, theirs in _TENSORS.items()} for i in range(3))
 
 CHATML = (
     "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
@@ -163,16 +135,13 @@ QWEN2 = ModelSpec(
     "qwen2", ("block_causal",), shift=1, qkv_bias=True, rename=HUGGING_FACE, stop_ids=(151645, 151643),
     template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6}, split="qwen2",
 )  # fmt: skip
-FAST_DLLM_V2 = ModelSpec(
-    "fast_dllm_v2", ("block_causal",), shift=1, qkv_bias=True, rename=HUGGING_FACE, mask_id=151665,
-    stop_ids=(151645,), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6}, split="qwen2",
-)  # fmt: skip
+FAST_DLLM_V2 = replace(QWEN2, name="fast_dllm_v2", mask_id=151665, stop_ids=(151645,))
 LLAMA = ModelSpec(
     "llama", ("block_causal",), shift=1, qkv_bias=False, rename=HUGGING_FACE, stop_ids=(2,), template=CHATML,
     defaults={"rope_theta": 1e4, "rms_norm_eps": 1e-5},
 )  # fmt: skip
 LLADA = ModelSpec(
-    "llada", ("bidirectional",), shift=0, qkv_bias=False, rename=_OLMO, mask_id=126336, stop_ids=(126081, 126348),
+    "llada", ("bidirectional",), shift=0, qkv_bias=False, rename=_LLADA, mask_id=126336, stop_ids=(126081, 126348),
     template=_LLADA_CHAT, defaults={"rope_theta": 5e5, "rms_norm_eps": 1e-5},
     keys={
         "hidden_size": "d_model", "num_attention_heads": "n_heads", "num_key_value_heads": "n_kv_heads",
@@ -180,10 +149,7 @@ LLADA = ModelSpec(
         "max_position_embeddings": "max_sequence_length", "tie_word_embeddings": "weight_tying",
     },
 )  # fmt: skip
-DREAM = ModelSpec(
-    "dream", ("bidirectional",), shift=1, qkv_bias=True, rename=HUGGING_FACE, mask_id=151666,
-    stop_ids=(151643, 151645), template=CHATML, defaults={"rope_theta": 1e6, "rms_norm_eps": 1e-6}, split="qwen2",
-)  # fmt: skip
+DREAM = replace(QWEN2, name="dream", attentions=("bidirectional",), mask_id=151666, stop_ids=(151643, 151645))
 
 # `model_type` in config.json → family
 FAMILIES: dict[str, ModelSpec] = {
@@ -194,4 +160,4 @@ FAMILIES: dict[str, ModelSpec] = {
     "Dream": DREAM,
 }
 # `general.architecture` of a GGUF file → family. Llama files hold q and k with the rows of each head interleaved.
-GGUF_FAMILIES: dict[str, ModelSpec] = {"llama": LLAMA, "qwen2": QWEN2}
+GGUF_FAMILIES = {"llama": replace(LLAMA, rename=_GGUF), "qwen2": replace(QWEN2, rename=_GGUF)}

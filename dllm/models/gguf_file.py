@@ -82,8 +82,7 @@ class GGUFFile:
     @property
     def chat_template(self) -> str | None:
         """The Jinja template, where the file has one."""
-        f = self.reader.get_field("tokenizer.chat_template")
-        return None if f is None else f.contents()
+        return self._get("tokenizer.chat_template", "") or None
 
     def vocabulary(self) -> tuple[list[str], list[str], set[int], str]:
         """Token strings, BPE merges, ids of control tokens, and the name of the pre-tokenizer."""

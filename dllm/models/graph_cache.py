@@ -25,9 +25,8 @@ class GraphCache:
         self._begin()
 
     def _begin(self) -> None:
-        weight = self.net.norm.weight
         self._weights = _addresses(self.net)
-        self.pool = KVPool(self.net.shape, dtype=weight.dtype, device=weight.device)
+        self.pool = KVPool(self.net.shape, dtype=self.net.dtype, device=self.net.device)
         self._rope: Tensor | None = None  # of every position of the storage
         self._seen: Counter[GraphKey] = Counter()
         self._kept: OrderedDict[GraphKey, Graph | None] = OrderedDict()  # None: it could not be captured

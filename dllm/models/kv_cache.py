@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dllm.models.families import Shape
 
-SLOTS = 4  # sessions with room in the storage, unless more are with_progress
+SLOTS = 4  # sessions with room in the storage, unless more are reserved
 MIN_CAPACITY = 512  # positions of a slot; grows by doubling: growing invalidates every graph
 
 
@@ -35,7 +35,7 @@ class KVCache:
 
     def layer_entries(self, visible: int | None) -> list[tuple[Tensor, Tensor]]:
         """By layer, keys and values of entries [0, visible) as views: (batch, kv_heads, visible, head_dim) each."""
-        keys, values = (whole[:, :, :, :visible].unbind() for whole in (self.keys, self.values))
+        keys, values = (stored[:, :, :, :visible].unbind() for stored in (self.keys, self.values))
         return list(zip(keys, values, strict=True))
 
 

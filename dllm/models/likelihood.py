@@ -26,7 +26,7 @@ def log_probabilities(net: Transformer, sequences: Sequence[tuple[Sequence[int],
 
 
 def _group(net: Transformer, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[list[float]]:
-    device = net.norm.weight.device
+    device = net.device
     whole = [[*prompt, *answer] for prompt, answer in sequences]
     sizes = [len(ids) for ids in whole]
     rope = rope_table(net.shape, max(sizes), device)

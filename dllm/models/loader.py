@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dllm.models.checkpoint import read_tensors, sha256_of, stored_dtype, weight_files, with_progress
-from dllm.models.families import FAMILIES, GGUF, GGUF_FAMILIES, ModelSpec, Shape
+from dllm.models.checkpoint import read_tensors, sha256_of, stored_dtype, weight_files
+from dllm.models.families import FAMILIES, GGUF_FAMILIES, ModelSpec, Shape
 from dllm.models.progress import Progress
 from dllm.models.transformer import Transformer
 
@@ -42,12 +42,12 @@ class Model:
     @property
     def dtype(self) -> str:
         """The weights' dtype, as named in `DTYPES`."""
-        return str(self.net.norm.weight.dtype).removeprefix("torch.")
+        return str(self.net.dtype).removeprefix("torch.")
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.net.norm.weight.device
+        return self.net.device
 
     @property
     def parameters(self) -> int:
@@ -114,7 +114,7 @@ def _load_folder(path: Path, device: str | None, dtype: str | None, progress: Pr
     place, kind = choose_device(device, dtype, stored=stored)
     mask_id = config.get("mask_token_id", spec.mask_id)
     shape = spec.shape(config)
-    named = read_tensors(with_progress(files, progress), place, rename=spec.tensor_name)
+    named = read_tensors(files, place, rename=spec.tensor_name, progress=progress)
     net = build_network(shape, named, device=place, dtype=kind, mask_id=mask_id)
     if mask_id is not None and not 0 <= mask_id < shape.vocab:
         raise ValueError(f"mask_token_id is {mask_id}; allowed: below the vocabulary's {shape.vocab}")
@@ -139,7 +139,6 @@ def _load_gguf(path: Path, device: str | None, dtype: str | None) -> Model:
     if spec is None:
         raise ValueError(f"{path.name} holds a {file.architecture!r} model; allowed: {', '.join(GGUF_FAMILIES)}")
     place, kind = choose_device(device, dtype, stored=torch.bfloat16)
-    spec = replace(spec, rename=GGUF)
     shape = spec.shape(file.config())
     named = ((spec.tensor_name(name), tensor) for name, tensor in file.tensors())
     net = build_network(shape, named, device=place, dtype=kind)

@@ -68,11 +68,11 @@ class Runner:
         observe: Observe = _NOTHING,
     ) -> Session:
         """A new sequence. capacity: positions of its canvas. block_size: of block-causal attention, else None."""
-        net, weight = self.net, self.net.norm.weight
+        net = self.net
         attention = self._attention(probabilities=observe.rollout or observe.attention)
         cache = self.executor.allocate(capacity) if self.executor else None
-        cache = cache or KVCache.empty(net.shape, capacity, batch=1, dtype=weight.dtype, device=weight.device)
-        rope = rope_table(net.shape, capacity, weight.device)
+        cache = cache or KVCache.empty(net.shape, capacity, batch=1, dtype=net.dtype, device=net.device)
+        rope = rope_table(net.shape, capacity, net.device)
         return Session(cache, rope, attention, block_size, shift, sampler, observe)
 
     def reserve(self, sessions: int, capacity: int) -> None:
@@ -104,7 +104,7 @@ class Runner:
         forward, chosen = self.executor.choose(asked) if self.executor else (None, [])
         parts: list[tuple[list[int], ForwardFn]] = [(chosen, forward)] if forward else []
         if others := sorted(set(range(len(asked))) - set(chosen)):
-            parts.append((others, self._eager))
+            parts.append((others, lambda batch: eager_forward(self.net, batch)))
         found: dict[int, Readout] = {}
         for part, run in parts:
             found |= zip(part, run([asked[n] for n in part]), strict=True)
@@ -112,17 +112,10 @@ class Runner:
         device = perf_counter() - began - overhead
         return [replace(found[n], overhead=overhead, device=device) for n in range(len(asked))]
 
-    def _eager(self, asked: ForwardBatch) -> list[Readout]:
-        return eager_forward(self.net, asked)
-
     def _attention(self, *, probabilities: bool = False) -> AttentionBackend:
-        weight = self.net.norm.weight
+        net, requested = self.net, self._requested
         return choose_attention(
-            weight.device,
-            weight.dtype,
-            head_dim=self.net.shape.head_dim,
-            probabilities=probabilities,
-            requested=self._requested,
+            net.device, net.dtype, head_dim=net.shape.head_dim, probabilities=probabilities, requested=requested
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 
 import torch
 from torch import Tensor
@@ -86,16 +87,6 @@ class Session:
             rollout=take(plan.visible) if self.observe.rollout else None,
         )
 
-    def with_recorded(self, readout: Readout, logits: Tensor, maps: Sequence[Tensor] = ()) -> Readout:
-        """The readout with alternatives and attention, if they are recorded. logits: (asked, vocab)."""
-        count = self.observe.alternatives
-        rows = self.sampler.alternatives(logits, count) if count and len(logits) else []
-        return replace(
-            readout,
-            alternatives=rows if count else None,
-            attention=torch.stack(list(maps)).cpu().numpy() if maps else None,
-        )
-
     def place(self, queries: Sequence[int]) -> "slice | Tensor":
         """Positions as an index on the device: a slice where they are a range, else int64 (n,)."""
         if isinstance(queries, range):
@@ -111,6 +102,23 @@ class Session:
         q = torch.tensor(list(plan.queries), device=self.device).unsqueeze(1)
         k = torch.arange(plan.visible, device=self.device)
         return q // self.block_size >= k // self.block_size
+
+
+def with_recorded(
+    asked: ForwardBatch, readouts: Sequence[Readout], logits: Sequence[Tensor], maps: Sequence[Sequence[Tensor]] = ()
+) -> list[Readout]:
+    """The readouts with alternatives and attention, where they are recorded, and as `overhead` the seconds of that.
+
+    logits: (asked, vocab) of each. maps: per sequence, by layer (heads, queries, visible).
+    """
+    began, found = perf_counter(), []
+    for (session, _), readout, own, probs in zip(asked, readouts, logits, maps or [()] * len(asked), strict=True):
+        count = session.observe.alternatives
+        rows = session.sampler.alternatives(own, count) if count and len(own) else []
+        attention = torch.stack(list(probs)).cpu().numpy() if probs else None
+        found.append(replace(readout, alternatives=rows if count else None, attention=attention))
+    overhead = perf_counter() - began
+    return [replace(readout, overhead=overhead) for readout in found]
 
 
 def propose(sampler: Sampler, logits: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:

@@ -64,8 +64,7 @@ class Tokenizer:
         """
         if self.template is None:
             raise ValueError("the tokenizer has no chat template; give prompt_ids")
-        text = self._harmless(text)
-        turns = [{"role": "user", "content": text}]
+        turns = [{"role": "user", "content": self._harmless(text)}]
         rendered = self.backend.apply_chat_template(
             turns, chat_template=self.template, tokenize=False, add_generation_prompt=True
         )
@@ -82,12 +81,11 @@ class Tokenizer:
     def bytes_of(self, token: int) -> bytes:
         """The bytes of an id: from byte-level BPE, Llama's byte tokens, or its text."""
         spelled = self.backend.convert_ids_to_tokens(token)
-        if not isinstance(spelled, str) or token in self.backend.added_tokens_decoder:
-            return self.piece(token).encode()
-        if self._byte_level and all(char in BYTES for char in spelled):
-            return bytes(BYTES[char] for char in spelled)
-        if byte := _BYTE_TOKEN.fullmatch(spelled):
-            return bytes.fromhex(byte[1])
+        if isinstance(spelled, str) and token not in self.backend.added_tokens_decoder:
+            if self._byte_level and all(char in BYTES for char in spelled):
+                return bytes(BYTES[char] for char in spelled)
+            if byte := _BYTE_TOKEN.fullmatch(spelled):
+                return bytes.fromhex(byte[1])
         return self.piece(token).encode()
 
     def fragment(self, token: int) -> bytes | None:
@@ -126,11 +124,9 @@ def load_tokenizer(source: Path | GGUFFile, spec: ModelSpec) -> Tokenizer:
         ValueError: an unknown pre-tokenizer, or files of a folder that contradict each other.
         OSError: the folder has no tokenizer.
     """
-    if isinstance(source, GGUFFile):
-        return _from_gguf(source, spec)
-    if source.suffix == ".gguf":
-        return _from_gguf(GGUFFile(source), spec)
-    return _from_folder(source, spec)
+    if isinstance(source, Path) and source.suffix == ".gguf":
+        source = GGUFFile(source)
+    return _from_gguf(source, spec) if isinstance(source, GGUFFile) else _from_folder(source, spec)
 
 
 def _from_gguf(file: GGUFFile, spec: ModelSpec) -> Tokenizer:
@@ -146,8 +142,11 @@ def _from_folder(folder: Path, spec: ModelSpec) -> Tokenizer:
         config["chat_template"] = jinja.read_text(encoding="utf-8")
     added = {i: AddedToken(token, special=True) for token, i in _json(folder / "added_tokens.json").items()}
     added |= {int(i): AddedToken(**token) for i, token in config.get("added_tokens_decoder", {}).items()}
-    if (whole := folder / "tokenizer.json").exists():
-        backend = _whole(whole)
+    if (file := folder / "tokenizer.json").exists():
+        try:
+            backend = Backend.from_file(str(file))
+        except Exception as error:  # the library raises no narrower one
+            raise ValueError(f"{file} cannot be read: {error}") from None
     else:
         vocab = _json(folder / "vocab.json") | {token.content: i for i, token in added.items()}
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
@@ -157,13 +156,6 @@ def _from_folder(folder: Path, spec: ModelSpec) -> Tokenizer:
         if (got := backend.token_to_id(token.content)) != i:
             raise ValueError(f"{token.content!r} has the id {got} in {folder.name}; its tokenizer_config.json says {i}")
     return _tokenizer(backend, config, spec)
-
-
-def _whole(file: Path) -> Backend:
-    try:
-        return Backend.from_file(str(file))
-    except Exception as error:  # the library raises no narrower one
-        raise ValueError(f"{file} cannot be read: {error}") from None
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -130,6 +130,16 @@ class Transformer(nn.Module):
         self.predict = PackedLinear()
         self.register_buffer("mask_vector", None)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.norm.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' dtype."""
+        return self.norm.weight.dtype
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits of hidden states (…, hidden) → (…, vocab)."""
         return self.predict(hidden, self.head)

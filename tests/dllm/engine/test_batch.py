@@ -360,7 +360,7 @@ def test_no_step_contains_the_recording_of_another_row(drive: str, monkeypatch: 
         return record(*args, **more)
 
     monkeypatch.setattr("dllm.engine.run.record", slow)
-    for module in ("engine.run", "decode", "models.runner", "models.eager"):
+    for module in ("engine.run", "decode", "models.runner", "models.session"):
         monkeypatch.setattr(f"dllm.{module}.perf_counter", lambda: now)
     engine = engine_of(FAST_DLLM_V2)
     runs = [engine.run([1, 2, n], Settings(gen_length=8, block_size=4, stop_ids=())) for n in range(4)]
