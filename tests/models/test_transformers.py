@@ -1,8 +1,11 @@
 """Equality with transformers: Qwen2 and Llama at random init, from folders whole and sharded, and the GGUF base."""
 
 import json
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import gguf
 import pytest
 import torch
 import transformers
@@ -110,20 +113,23 @@ def test_weights_are_not_copied() -> None:
 
 
 @pytest.fixture(scope="module")
-def gguf() -> Path:
-    """The embedded base model."""
-    return fetch_base_model(hub=False)
+def base() -> Iterator[Path]:
+    """The base model's file, which transformers would parse, and its names of tensors list, again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GGUFReader", "get_tensor_name_map"):
+            patch.setattr(gguf, name, cache(getattr(gguf, name)))
+        yield fetch_base_model(hub=False)
 
 
-def test_the_gguf_base_equals_transformers_reading_of_it(gguf: Path) -> None:
+def test_the_gguf_base_equals_transformers_reading_of_it(base: Path) -> None:
     theirs = transformers.AutoModelForCausalLM.from_pretrained(
-        gguf.parent,
-        gguf_file=gguf.name,
+        base.parent,
+        gguf_file=base.name,
         quantization_config=transformers.GgufConfig(dequantize=True),
         dtype=torch.float32,
     ).eval()
-    ours = load(gguf, device="cpu", dtype="float32").net
-    tokenizer = load_tokenizer(gguf, LLAMA)
+    ours = load(base, device="cpu", dtype="float32").net
+    tokenizer = load_tokenizer(base, LLAMA)
     assert tokenizer is not None
     ids = torch.tensor([tokenizer.chat("What is the capital of France?")])
     mask = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
@@ -133,9 +139,9 @@ def test_the_gguf_base_equals_transformers_reading_of_it(gguf: Path) -> None:
     torch.testing.assert_close(got, want, rtol=1e-4, atol=2e-3)
 
 
-def test_the_gguf_tokenizer_equals_transformers(gguf: Path) -> None:
-    ours = load_tokenizer(gguf, LLAMA)
-    theirs = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+def test_the_gguf_tokenizer_equals_transformers(base: Path) -> None:
+    ours = load_tokenizer(base, LLAMA)
+    theirs = transformers.AutoTokenizer.from_pretrained(base.parent, gguf_file=base.name)
     assert ours is not None
     for text in ("Hello 12345 wörld's  \n\n\t def f(x):\n    return x+1", "日本語 🎉 <|im_start|>user", " a  b", ""):
         assert ours.encode(text) == theirs.encode(text, add_special_tokens=False)
