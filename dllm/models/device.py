@@ -93,14 +93,16 @@ def _peak_flops(device: torch.device, dtype: torch.dtype) -> float:
 @torch.inference_mode()
 def _peak_bytes(device: torch.device, dtype: torch.dtype) -> float:
     """On a CPU in float32: every dtype is read equally fast, and torch multiplies this one without preparing it."""
-    end, width = perf_counter() + _PEAK_SECONDS, 512
-    dtype = dtype if device.type == "cuda" else torch.float32
-    tall = _filled(_room(device) // width // dtype.itemsize, width, device, dtype)
-    row, size = _filled(1, width, device, dtype), tall.numel() * dtype.itemsize
-    read = size / _best(lambda: row @ tall.mT, device, end)
+    end, width, size = perf_counter() + _PEAK_SECONDS, 512, READ_BYTES[device.type]
+    if device.type == "cuda":  # a model may leave little memory
+        size = min(size, torch.cuda.mem_get_info(device)[0] // 4)
+    else:
+        dtype = torch.float32
+    tall, row = _filled(size // width // dtype.itemsize, width, device, dtype), _filled(1, width, device, dtype)
+    read = tall.nbytes / _best(lambda: row @ tall.mT, device, end)
     if device.type == "cuda":  # a copy reads and writes; this is how vendors state a GPU's bandwidth
         other = torch.empty_like(tall)
-        read = max(read, 2 * size / _best(lambda: other.copy_(tall), device, end))
+        read = max(read, 2 * tall.nbytes / _best(lambda: other.copy_(tall), device, end))
     return read
 
 
@@ -108,13 +110,6 @@ def _filled(rows: int, columns: int, device: torch.device, dtype: torch.dtype) -
     """Random numbers on a GPU, which multiplies ones faster; ones on a CPU, where making random numbers takes long."""
     made = torch.randn if device.type == "cuda" else torch.ones
     return made(rows, columns, dtype=dtype, device=device)
-
-
-def _room(device: torch.device) -> int:
-    """Bytes to read; less where a model leaves little memory on the device."""
-    if device.type != "cuda":
-        return READ_BYTES[device.type]
-    return min(READ_BYTES["cuda"], torch.cuda.mem_get_info(device)[0] // 4)
 
 
 def _best(work: Callable[[], object], device: torch.device, end: float) -> float:

