@@ -1,8 +1,7 @@
 """Attention of one layer: kernels that answer alike (eager, torch's SDPA, FlashAttention), and which one is used.
 
 Grouped-query attention without expanding keys: eager and SDPA lay the heads of a group side by side as queries, the
-flash kernels group by themselves. `choose_attention` decides once, by device, dtype,
-need for probabilities, and installed packages.
+flash kernels group by themselves. `choose_attention` decides by device, dtype, need for probabilities and packages.
 """
 
 from collections.abc import Callable

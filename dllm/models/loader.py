@@ -119,9 +119,8 @@ def _load_folder(path: Path, device: str | None, dtype: str | None, progress: Pr
     if mask_id is not None and not 0 <= mask_id < shape.vocab:
         raise ValueError(f"mask_token_id is {mask_id}; allowed: below the vocabulary's {shape.vocab}")
     stops = _stops(config.get("eos_token_id"), spec, shape.vocab)
-    return Model(
-        path.name, spec, net, mask_id, stops, sha256_of(*files), _tokenizer(path, replace(spec, mask_id=mask_id))
-    )
+    tokenizer = _tokenizer(path, replace(spec, mask_id=mask_id))
+    return Model(path.name, spec, net, mask_id, stops, sha256_of(*files), tokenizer)
 
 
 def _stops(eos: int | list[int] | None, spec: ModelSpec, vocab: int) -> tuple[int, ...]:
@@ -194,23 +193,16 @@ def load_random(
 ) -> Model:
     """A model with random weights and no tokenizer, to measure a shape without its weights; see `choose_device`."""
     place, kind = choose_device(device, dtype, stored=torch.bfloat16)
-    net = _untrained(shape, device=place, dtype=kind, mask_id=spec.mask_id)
-    return Model(name, spec, net, spec.mask_id, spec.stop_ids)
+    return Model(name, spec, _untrained(shape, place, kind, mask_id=spec.mask_id), spec.mask_id, spec.stop_ids)
 
 
 def tiny(shape: Shape, *, seed: int = 0, mask_id: int | None = None) -> Transformer:
     """A random network in float32, for tests."""
-    return _untrained(shape, device=torch.device("cpu"), dtype=torch.float32, mask_id=mask_id, seed=seed, std=0.3)
+    return _untrained(shape, torch.device("cpu"), torch.float32, mask_id=mask_id, seed=seed, std=0.3)
 
 
 def _untrained(
-    shape: Shape,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    mask_id: int | None = None,
-    seed: int = 0,
-    std: float = 0.02,
+    shape: Shape, device: torch.device, dtype: torch.dtype, *, mask_id: int | None, seed: int = 0, std: float = 0.02
 ) -> Transformer:
     """A network with random weights made on the device; norms are ones."""
     generator = torch.Generator(device).manual_seed(seed)

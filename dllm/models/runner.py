@@ -59,13 +59,7 @@ class Runner:
         return self.executor is not None
 
     def session(
-        self,
-        capacity: int,
-        *,
-        block_size: int | None,
-        shift: int,
-        sampler: Sampler,
-        observe: Observe = _NOTHING,
+        self, capacity: int, *, block_size: int | None, shift: int, sampler: Sampler, observe: Observe = _NOTHING
     ) -> Session:
         """A new sequence. capacity: positions of its canvas. block_size: of block-causal attention, else None."""
         net = self.net
