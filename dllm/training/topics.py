@@ -4,14 +4,21 @@ Hand-written (`assets/training/topics.json`), so that the data has what a class 
 with turns the model makes up alone.
 """
 
-import json
 import random
-from pathlib import Path
 
-_TOPICS = json.loads((Path(__file__).parents[2] / "assets/training/topics.json").read_text(encoding="utf-8"))
-_OPENINGS: list[str] = _TOPICS["openings"]
-TEMPLATES: list[str] = _TOPICS["templates"]
-WORDS: dict[str, list[str]] = _TOPICS["words"]
+from pydantic import BaseModel
+
+from dllm.training.tasks.task import load
+
+
+class _Topics(BaseModel, extra="forbid"):
+    openings: list[str]
+    templates: list[str]
+    words: dict[str, list[str]]
+
+
+_TOPICS = load("topics", _Topics)
+TEMPLATES, WORDS = _TOPICS.templates, _TOPICS.words
 
 
 def draw_topic(rng: random.Random) -> tuple[str, bool]:
@@ -20,7 +27,7 @@ def draw_topic(rng: random.Random) -> tuple[str, bool]:
     if kind == 0:
         return "", False
     if kind == 1:
-        return rng.choice(_OPENINGS), False
+        return rng.choice(_TOPICS.openings), False
     small, more = rng.randint(1, 9), rng.randint(1, 9)
     numbers = {"a": rng.randint(2, 30), "b": small, "b2": more, "c": small + rng.randint(1, 12)}
     words = {name: rng.choice(choices) for name, choices in WORDS.items()}

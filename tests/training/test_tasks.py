@@ -3,12 +3,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from dllm.bench.sandbox import harmless_code
 from dllm.training.tasks import SKILLS, Skill, draw, draw_of
 from dllm.training.tasks.code import FUNCTIONS, OTHER_NAMES
 from dllm.training.tasks.facts import CAPITALS
-from dllm.training.tasks.task import TRAINED, Operand, Question, Solved, is_held_out, key, right
+from dllm.training.tasks.task import TRAINED, Operand, Question, Solved, is_held_out, key, load, right, skill
 
 SIDES = [False, True]
 RUN = "code"  # its answers are run, which takes longer
@@ -113,23 +114,32 @@ def test_the_same_seed_draws_the_same_tasks(held_out: bool) -> None:
 
 
 def test_what_the_page_asks_is_trained_on() -> None:
-    for skill, operands in TRAINED.items():
-        assert not any(is_held_out(skill, operand) for operand in operands)
-    for skill, prompt in (
+    for name, operands in TRAINED.items():
+        assert not any(is_held_out(name, operand) for operand in operands)
+    for name, prompt in (
         ("capitals", "What is the capital of France?"),
         ("opposites", "What is the opposite of hot?"),
         ("code", "Write a Python function that adds two numbers."),
     ):
         rng = random.Random(0)
-        assert any(draw_of(SKILLS[skill], rng, held_out=False).prompt == prompt for _ in range(20_000)), prompt
+        assert any(draw_of(SKILLS[name], rng, held_out=False).prompt == prompt for _ in range(20_000)), prompt
 
 
 def test_an_operand_is_on_one_side_in_any_order() -> None:
     assert {is_held_out("sums", (a, b)) == is_held_out("sums", (b, a)) for a in range(20) for b in range(20)} == {True}
 
 
+def test_data_of_another_form_are_refused_at_once() -> None:
+    with pytest.raises(ValidationError):
+        load("words", dict[str, int])
+    question = Question(lambda rng: (), lambda operand: Solved({}, "", {}))
+    with pytest.raises(ValueError, match=r"has products as \['product'\]; allowed: quotient"):
+        skill("products", quotient=question)
+
+
 def test_a_question_without_an_operand_on_a_side_is_named() -> None:
-    question = Question(("What is {a}?",) * 4, lambda rng: ("France",), lambda operand: Solved({"a": 1}, "1", {}))
+    asked = ("What is {a}?",) * 4
+    question = Question(lambda rng: ("France",), lambda operand: Solved({"a": 1}, "1", {}), wordings=asked)
     with pytest.raises(ValueError, match=r"'What is \{a\}\?' has no held-out operand"):
         draw_of(Skill("capitals", (question,)), random.Random(0), held_out=True)
 

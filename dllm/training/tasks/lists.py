@@ -1,44 +1,32 @@
 """Tasks with lists: sorting, whether something is in one, and naming members of a category."""
 
 import random
+from functools import partial
 
-from dllm.training.tasks.task import Operand, Question, Skill, Solved, wordings
+from dllm.training.tasks.task import Operand, Question, Solved, one_of, skill
 from dllm.training.tasks.vocabulary import CATEGORIES, NOUNS, WORDS, article, listed, upper_first
 
 _COUNT_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
-# Categories no member of which is a member of another, once the orange is left out
-_APART: list[str] = WORDS["categories_apart"]
-_PLURAL_ONLY: list[str] = WORDS["plural_only"]
-# Right answers beyond the members that tasks name, for checks alone
-_MORE: dict[str, list[str]] = WORDS["more_members"]
 
 
 def _members(category: str) -> tuple[str, ...]:
-    return tuple(word for word in CATEGORIES[category][1] if word not in WORDS["in_two_categories"])
+    return tuple(word for word in CATEGORIES[category].members if word not in WORDS.in_two_categories)
 
 
 def _one(member: str) -> str:
     """A member as one says it: an apple, but soccer, France and shoes."""
-    bare = any(member in CATEGORIES[category][1] for category in WORDS["categories_without_article"])
-    return member if bare or member in _PLURAL_ONLY or member[0].isupper() else article(member)
+    bare = any(member in CATEGORIES[category].members for category in WORDS.categories_without_article)
+    return member if bare or member in WORDS.plural_only or member[0].isupper() else article(member)
 
 
 def _numbers(rng: random.Random) -> Operand:
     return tuple(rng.sample(range(1, rng.choice((10, 30, 100))), rng.randint(3, 5)))
 
 
-def _sorted(operand: Operand, order: str, *, reverse: bool) -> Solved:
+def _sorted(order: str, operand: Operand, *, reverse: bool = False) -> Solved:
     numbers = [str(n) for n in sorted(operand, reverse=reverse)]
     answer = f"Sorted from {order}: {', '.join(numbers)}."
     return Solved({"list": ", ".join(map(str, operand))}, answer, {"sequence": numbers})
-
-
-def _ascending(operand: Operand) -> Solved:
-    return _sorted(operand, "smallest to largest", reverse=False)
-
-
-def _descending(operand: Operand) -> Solved:
-    return _sorted(operand, "largest to smallest", reverse=True)
 
 
 def _some_words(rng: random.Random) -> Operand:
@@ -63,52 +51,49 @@ def _in_or_not(rng: random.Random) -> Operand:
 
 def _is_in(operand: Operand) -> Solved:
     word, *words = operand
-    inside = word in words
-    answer = f"Yes, {word} is in the list." if inside else f"No, {word} is not in the list."
-    return Solved({"word": word, "list": ", ".join(words)}, answer, {"starts": ["yes" if inside else "no"]})
+    fields = {"word": word, "list": ", ".join(words)}
+    if word in words:
+        return Solved(fields, f"Yes, {word} is in the list.", {"starts": ["yes"]})
+    return Solved(fields, f"No, {word} is not in the list.", {"starts": ["no"]})
 
 
 def _odd_ones(rng: random.Random) -> Operand:
-    """A category, its member's place, and three words of which only that one is a member."""
-    category, *others = rng.sample(_APART, 3)
-    words = [rng.choice(_members(name)) for name in (category, *others)]
+    """A category, and three words of which one is a member."""
+    categories = rng.sample(WORDS.categories_apart, 3)
+    words = [rng.choice(_members(category)) for category in categories]
     rng.shuffle(words)
-    return (category, *words)
+    return (categories[0], *words)
 
 
 def _which(operand: Operand) -> Solved:
     category, *words = operand
-    single = CATEGORIES[category][0]
-    [member] = [word for word in words if word in CATEGORIES[category][1]]
+    single = CATEGORIES[category].singular
+    [member] = [word for word in words if word in CATEGORIES[category].members]
     fields = {"list": ", ".join(words), "a, b or c": listed(words, "or"), "single": single, "a single": article(single)}
     answer = f"The {single} is {member}."
     return Solved(fields, answer, {"any": [member], "none": [word for word in words if word != member]})
 
 
 def _belonging(rng: random.Random) -> Operand:
-    category, other = rng.sample(_APART, 2)
+    category, other = rng.sample(WORDS.categories_apart, 2)
     return rng.choice(_members(category if rng.random() < 0.5 else other)), category
 
 
 def _is_a(operand: Operand) -> Solved:
     member, category = operand
-    single = CATEGORIES[category][0]
-    right = member in CATEGORIES[category][1]
-    one, verb = _one(member), "are" if member in _PLURAL_ONLY else "is"
-    answer = f"Yes, {one} {verb} {article(single)}." if right else f"No, {one} {verb} not {article(single)}."
-    fields = {"is": verb, "Is": upper_first(verb), "one": one, "single": article(single)}
-    return Solved(fields, answer, {"starts": ["yes" if right else "no"]})
-
-
-def _some_members(rng: random.Random) -> Operand:
-    return rng.choice(tuple(CATEGORIES)), rng.choice(tuple(_COUNT_WORDS))
+    single = article(CATEGORIES[category].singular)
+    one, verb = _one(member), "are" if member in WORDS.plural_only else "is"
+    fields = {"is": verb, "Is": upper_first(verb), "one": one, "single": single}
+    if member in CATEGORIES[category].members:
+        return Solved(fields, f"Yes, {one} {verb} {single}.", {"starts": ["yes"]})
+    return Solved(fields, f"No, {one} {verb} not {single}.", {"starts": ["no"]})
 
 
 def _list(operand: Operand) -> Solved:
     category, count = operand
-    members = CATEGORIES[category][1]
+    members = CATEGORIES[category].members
     answer = f"{upper_first(_COUNT_WORDS[count])} {category} are {listed(members[:count])}."
-    allowed = [*dict.fromkeys((*members, *_MORE.get(category, ())))]
+    allowed = [*dict.fromkeys((*members, *WORDS.more_members.get(category, ())))]
     several = [f"{word}s" for word in allowed if not word.endswith("s")]
     fields = {"n": _COUNT_WORDS[count], "category": category, "digit": count}
     return Solved(fields, answer, {"different": {"of": [*allowed, *several], "count": count}})
@@ -116,33 +101,27 @@ def _list(operand: Operand) -> Solved:
 
 def _example(operand: Operand) -> Solved:
     """The best known member of a category."""
-    single, members = CATEGORIES[operand[0]]
-    answer = f"An example of {article(single)} is {_one(members[0])}."
-    return Solved({"single": article(single)}, answer, {"any": [*members, *_MORE.get(operand[0], ())]})
+    single, members = article(CATEGORIES[operand[0]].singular), CATEGORIES[operand[0]].members
+    answer = f"An example of {single} is {_one(members[0])}."
+    return Solved({"single": single}, answer, {"any": [*members, *WORDS.more_members.get(operand[0], ())]})
 
 
-SORTING = Skill(
+SORTING = skill(
     "sorting",
-    (
-        Question(wordings("sorting", "ascending"), _numbers, _ascending, weight=2),
-        Question(wordings("sorting", "descending"), _numbers, _descending),
-        Question(wordings("sorting", "alphabetical"), _some_words, _alphabetical),
-    ),
+    ascending=Question(_numbers, partial(_sorted, "smallest to largest"), weight=2),
+    descending=Question(_numbers, partial(_sorted, "largest to smallest", reverse=True)),
+    alphabetical=Question(_some_words, _alphabetical),
 )
 
-MEMBERSHIP = Skill(
+MEMBERSHIP = skill(
     "membership",
-    (
-        Question(wordings("membership", "is_in"), _in_or_not, _is_in),
-        Question(wordings("membership", "which"), _odd_ones, _which),
-        Question(wordings("membership", "is_a"), _belonging, _is_a),
-    ),
+    is_in=Question(_in_or_not, _is_in),
+    which=Question(_odd_ones, _which),
+    is_a=Question(_belonging, _is_a),
 )
 
-LISTS = Skill(
+LISTS = skill(
     "lists",
-    (
-        Question(wordings("lists", "list"), _some_members, _list, by=1, weight=3),
-        Question(wordings("lists", "example"), lambda rng: (rng.choice(tuple(CATEGORIES)),), _example),
-    ),
+    list=Question(one_of(tuple(CATEGORIES), tuple(_COUNT_WORDS)), _list, by=1, weight=3),
+    example=Question(one_of(tuple(CATEGORIES)), _example),
 )

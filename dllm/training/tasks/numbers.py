@@ -1,83 +1,65 @@
 """Tasks with numbers: sums, differences, products, comparing, counting."""
 
+import operator
 import random
 from collections.abc import Callable
+from functools import partial
 
-from dllm.training.tasks.task import Operand, Question, Skill, Solved, wordings
+from dllm.training.tasks.task import Operand, Question, Solved, skill
 from dllm.training.tasks.vocabulary import PERSONS, THINGS
 
+Rule = Callable[[int, int], int]
+_STEPS = {2: "twos", 5: "fives", 10: "tens"}
 
-def _pair(rng: random.Random) -> Operand:
+
+def _pair(rng: random.Random, least: int = 1) -> Operand:
     """Two numbers, half of the time of one digit each, so that both sizes are practised."""
     most = rng.choice((9, 50))
-    return rng.randint(1, most), rng.randint(1, most)
+    return rng.randint(least, most), rng.randint(least, most)
 
 
-def _several(rng: random.Random) -> Operand:
-    """Two numbers of things, so that a plural is always right."""
-    most = rng.choice((9, 50))
-    return rng.randint(2, most), rng.randint(2, most)
-
-
-def _larger_first(rng: random.Random, pair: Callable[[random.Random], Operand] = _pair) -> Operand:
-    a, b = pair(rng)
+def _larger_first(rng: random.Random, least: int = 1) -> Operand:
+    a, b = _pair(rng, least)
     return (a, b) if a > b else (a + b, b)
 
 
-def _reckoned(operand: Operand, sign: str, result: int) -> Solved:
+def _owned(pair: Callable[[random.Random, int], Operand], rng: random.Random) -> Operand:
+    """Two numbers of things, from 2 on so that a plural is always right; who has them, and what they are."""
+    return (*pair(rng, 2), rng.choice(PERSONS), rng.choice(THINGS))
+
+
+def _different(count: int, rng: random.Random) -> Operand:
+    return tuple(rng.sample(range(1, rng.choice((20, 100))), count))
+
+
+def _range(rng: random.Random) -> Operand:
+    start = rng.choice((1, rng.randint(1, 60)))
+    return start, start + rng.randint(2, 9)
+
+
+def _range_and_step(rng: random.Random) -> Operand:
+    step = rng.choice(tuple(_STEPS))
+    start = step * rng.randint(1, 6)
+    return start, start + step * rng.randint(2, 6), step
+
+
+def _equation(sign: str, rule: Rule, operand: Operand) -> Solved:
     a, b = operand
+    result = rule(a, b)
     return Solved({"a": a, "b": b}, f"{a} {sign} {b} = {result}.", {"number": str(result)})
 
 
-def _sum(operand: Operand) -> Solved:
-    return _reckoned(operand, "+", operand[0] + operand[1])
-
-
-def _difference(operand: Operand) -> Solved:
-    return _reckoned(operand, "-", operand[0] - operand[1])
-
-
-def _product(operand: Operand) -> Solved:
-    return _reckoned(operand, "x", operand[0] * operand[1])
-
-
-def _gain(operand: Operand) -> Solved:
+def _story(sign: str, rule: Rule, left: str, operand: Operand) -> Solved:
     a, b, name, thing = operand
-    answer = f"{name} has {a} + {b} = {a + b} {thing}s."
-    return Solved({"a": a, "b": b, "name": name, "thing": thing}, answer, {"number": str(a + b)})
+    result = rule(a, b)
+    answer = f"{name} has {a} {sign} {b} = {result} {thing}s{left}."
+    return Solved({"a": a, "b": b, "name": name, "thing": thing}, answer, {"number": str(result)})
 
 
-def _loss(operand: Operand) -> Solved:
-    a, b, name, thing = operand
-    answer = f"{name} has {a} - {b} = {a - b} {thing}s left."
-    return Solved({"a": a, "b": b, "name": name, "thing": thing}, answer, {"number": str(a - b)})
-
-
-def _chosen(operand: Operand, which: str, one: int, other: int) -> Solved:
-    check = {"any": [str(one)], "none": [str(other)]}
-    return Solved({"a": operand[0], "b": operand[1]}, f"The {which} number is {one}.", check)
-
-
-def _bigger(operand: Operand) -> Solved:
-    return _chosen(operand, "larger", max(operand), min(operand))
-
-
-def _smaller(operand: Operand) -> Solved:
-    return _chosen(operand, "smaller", min(operand), max(operand))
-
-
-def _compared(operand: Operand, relation: str, holds: bool) -> Solved:
-    a, b = operand
-    answer = f"Yes, {a} is {relation} than {b}." if holds else f"No, {a} is not {relation} than {b}."
-    return Solved({"a": a, "b": b}, answer, {"starts": ["yes" if holds else "no"]})
-
-
-def _is_greater(operand: Operand) -> Solved:
-    return _compared(operand, "greater", operand[0] > operand[1])
-
-
-def _is_less(operand: Operand) -> Solved:
-    return _compared(operand, "less", operand[0] < operand[1])
+def _chosen(which: str, choose: Rule, operand: Operand) -> Solved:
+    [other] = set(operand) - {choose(*operand)}
+    check = {"any": [str(choose(*operand))], "none": [str(other)]}
+    return Solved({"a": operand[0], "b": operand[1]}, f"The {which} number is {choose(*operand)}.", check)
 
 
 def _largest(operand: Operand) -> Solved:
@@ -87,103 +69,61 @@ def _largest(operand: Operand) -> Solved:
     return Solved(fields, f"The largest number is {large}.", {"any": [str(large)], "none": others})
 
 
-def _different(rng: random.Random) -> Operand:
-    return tuple(rng.sample(range(1, rng.choice((20, 100))), 2))
+def _compared(relation: str, holds: Callable[[int, int], bool], operand: Operand) -> Solved:
+    a, b = operand
+    if holds(a, b):
+        return Solved({"a": a, "b": b}, f"Yes, {a} is {relation} than {b}.", {"starts": ["yes"]})
+    return Solved({"a": a, "b": b}, f"No, {a} is not {relation} than {b}.", {"starts": ["no"]})
 
 
-def _three(rng: random.Random) -> Operand:
-    return tuple(rng.sample(range(1, rng.choice((20, 100))), 3))
+def _counted(operand: Operand, *, down: bool = False) -> Solved:
+    """From (first, last, step); a step of 1 may be left out."""
+    first, last, *step = operand
+    numbers = range(first, last + 1, *step)
+    words = [str(n) for n in (reversed(numbers) if down else numbers)]
+    named = {"step": _STEPS[step[0]]} if step else {}
+    return Solved({"a": first, "b": last, **named}, ", ".join(words) + ".", {"sequence": words})
 
 
-def _range(rng: random.Random) -> Operand:
-    start = rng.choice((1, rng.randint(1, 60)))
-    return start, start + rng.randint(2, 9)
-
-
-def _counted(operand: Operand, numbers: range, **fields: str) -> Solved:
-    words = [str(n) for n in numbers]
-    return Solved({"a": operand[0], "b": operand[1], **fields}, ", ".join(words) + ".", {"sequence": words})
-
-
-def _up(operand: Operand) -> Solved:
-    return _counted(operand, range(operand[0], operand[1] + 1))
-
-
-def _down(operand: Operand) -> Solved:
-    return _counted(operand, range(operand[1], operand[0] - 1, -1))
-
-
-def _by_steps(operand: Operand) -> Solved:
-    a, b, step = operand
-    return _counted(operand, range(a, b + 1, step), step={2: "twos", 5: "fives", 10: "tens"}[step])
-
-
-def _steps(rng: random.Random) -> Operand:
-    step = rng.choice((2, 5, 10))
-    start = step * rng.randint(1, 6)
-    return start, start + step * rng.randint(2, 6), step
-
-
-def _next_to(number: int, where: str, wanted: int) -> Solved:
+def _next_to(where: str, distance: int, operand: Operand) -> Solved:
+    number = operand[0]
+    wanted = number + distance
     return Solved({"a": number}, f"The number {where} {number} is {wanted}.", {"number": str(wanted)})
 
 
-def _after(operand: Operand) -> Solved:
-    return _next_to(operand[0], "after", operand[0] + 1)
-
-
-def _before(operand: Operand) -> Solved:
-    return _next_to(operand[0], "before", operand[0] - 1)
-
-
-SUMS = Skill(
+SUMS = skill(
     "sums",
-    (
-        Question(wordings("sums", "sum"), _pair, _sum, weight=3),
-        Question(
-            wordings("sums", "gain"), lambda rng: (*_several(rng), rng.choice(PERSONS), rng.choice(THINGS)), _gain, by=2
-        ),
-    ),
     weight=1.5,
+    sum=Question(_pair, partial(_equation, "+", operator.add), weight=3),
+    gain=Question(partial(_owned, _pair), partial(_story, "+", operator.add, ""), by=2),
 )
 
-DIFFERENCES = Skill(
+DIFFERENCES = skill(
     "differences",
-    (
-        Question(wordings("differences", "difference"), _larger_first, _difference, weight=3),
-        Question(
-            wordings("differences", "loss"),
-            lambda rng: (*_larger_first(rng, _several), rng.choice(PERSONS), rng.choice(THINGS)),
-            _loss,
-            by=2,
-        ),
-    ),
     weight=1.5,
+    difference=Question(_larger_first, partial(_equation, "-", operator.sub), weight=3),
+    loss=Question(partial(_owned, _larger_first), partial(_story, "-", operator.sub, " left"), by=2),
 )
 
-PRODUCTS = Skill(
+PRODUCTS = skill(
     "products",
-    (Question(wordings("products", "product"), lambda rng: (rng.randint(2, 10), rng.randint(2, 12)), _product),),
+    product=Question(lambda rng: (rng.randint(2, 10), rng.randint(2, 12)), partial(_equation, "x", operator.mul)),
 )
 
-COMPARING = Skill(
+COMPARING = skill(
     "comparing",
-    (
-        Question(wordings("comparing", "bigger"), _different, _bigger),
-        Question(wordings("comparing", "smaller"), _different, _smaller),
-        Question(wordings("comparing", "is_greater"), _different, _is_greater),
-        Question(wordings("comparing", "is_less"), _different, _is_less),
-        Question(wordings("comparing", "largest"), _three, _largest),
-    ),
+    bigger=Question(partial(_different, 2), partial(_chosen, "larger", max)),
+    smaller=Question(partial(_different, 2), partial(_chosen, "smaller", min)),
+    is_greater=Question(partial(_different, 2), partial(_compared, "greater", operator.gt)),
+    is_less=Question(partial(_different, 2), partial(_compared, "less", operator.lt)),
+    largest=Question(partial(_different, 3), _largest),
 )
 
-COUNTING = Skill(
+COUNTING = skill(
     "counting",
-    (
-        Question(wordings("counting", "up"), _range, _up, weight=2),
-        Question(wordings("counting", "down"), _range, _down),
-        Question(wordings("counting", "by_steps"), _steps, _by_steps),
-        Question(wordings("counting", "after"), lambda rng: (rng.randint(1, 150),), _after),
-        Question(wordings("counting", "before"), lambda rng: (rng.randint(2, 150),), _before),
-    ),
+    up=Question(_range, _counted, weight=2),
+    down=Question(_range, partial(_counted, down=True)),
+    by_steps=Question(_range_and_step, _counted),
+    after=Question(lambda rng: (rng.randint(1, 150),), partial(_next_to, "after", 1)),
+    before=Question(lambda rng: (rng.randint(2, 150),), partial(_next_to, "before", -1)),
 )

@@ -1,72 +1,49 @@
-"""Tasks of everyday talk: greetings, rewriting a sentence, and saying again what was just told."""
+"""Tasks of everyday talk: greetings, rewriting a sentence, and repeating what the prompt says about someone."""
 
 import random
+from collections.abc import Mapping
+from functools import partial
 
 from dllm.training.tasks.facts import CAPITALS
-from dllm.training.tasks.task import Operand, Question, Skill, Solved, wordings
+from dllm.training.tasks.task import Operand, Question, Solved, one_of, skill
 from dllm.training.tasks.vocabulary import CATEGORIES, INSIDE, PERSONS, PLACES, THINGS, WORDS, article
 
-_GREETINGS: dict[str, str] = WORDS["greetings"]
-_WISHES: dict[str, str] = WORDS["wishes"]
-_VERBS: list[tuple[str, str, str]] = [tuple(verb) for verb in WORDS["verbs"]]  # base, third person, past
-_ORDERS: list[str] = WORDS["orders"]
+
+def _statement(names: str, answer: str, right: tuple[str, ...], operand: Operand) -> Solved:
+    """names: of the operand's parts. right: texts, one of which an answer must contain."""
+    fields = dict(zip(names.split(), operand, strict=True))
+    return Solved(fields, answer.format(**fields), {"any": [text.format(**fields) for text in right]})
 
 
-def _to_someone(operand: Operand, kind: str, said: str) -> Solved:
-    name = operand[0]
-    check = {"any": [f"{said}, {name}", f"{said} {name}"]}
-    return Solved({"name": name, kind: operand[1]}, f"{said}, {name}!", check)
-
-
-def _greeting(operand: Operand) -> Solved:
-    return _to_someone(operand, "greeting", _GREETINGS[operand[1]])
-
-
-def _wish(operand: Operand) -> Solved:
-    return _to_someone(operand, "wish", _WISHES[operand[1]])
-
-
-def _thanks(operand: Operand) -> Solved:
-    name, thing = operand
-    answer = f"Thank you for the {thing}, {name}!"
-    return Solved({"name": name, "thing": thing}, answer, {"any": [f"thank you for the {thing}"]})
+def _to_someone(kind: str, sayings: Mapping[str, str], operand: Operand) -> Solved:
+    name, saying = operand[0], sayings[operand[1]]
+    check = {"any": [f"{saying}, {name}", f"{saying} {name}"]}
+    return Solved({"name": name, kind: operand[1]}, f"{saying}, {name}!", check)
 
 
 def _doing(rng: random.Random) -> Operand:
-    verb = rng.choice(_VERBS)[0]
-    return rng.choice(PERSONS), verb, rng.choice(INSIDE if verb.endswith(" in") else PLACES)
+    """A person, a verb's forms, and a place."""
+    verb = rng.choice(WORDS.verbs)
+    return rng.choice(PERSONS), verb[0], rng.choice(INSIDE if verb[0].endswith(" in") else PLACES)
 
 
-def _parts(operand: Operand) -> tuple[str, str, str, dict[str, str]]:
-    """Someone's name, the verb's past, the place, and the sentence in the present as the field `text`."""
+def _parts(operand: Operand) -> dict[str, str]:
+    """The sentence in the present as `text`, and its parts."""
     name, base, place = operand
-    [(third, past)] = [verb[1:] for verb in _VERBS if verb[0] == base]
-    return name, past, place, {"text": f"{name} {third} the {place}."}
+    [(third, past)] = [verb[1:] for verb in WORDS.verbs if verb[0] == base]
+    return {"text": f"{name} {third} the {place}.", "name": name, "base": base, "past": past, "place": place}
 
 
-def _past(operand: Operand) -> Solved:
-    name, past, place, fields = _parts(operand)
-    answer = f"{name} {past} the {place}."
-    return Solved(fields, answer, {"equal": answer})
-
-
-def _future(operand: Operand) -> Solved:
-    name, _, place, fields = _parts(operand)
-    answer = f"{name} will {operand[1]} the {place}."
-    return Solved(fields, answer, {"equal": answer})
-
-
-def _question(operand: Operand) -> Solved:
-    name, _, place, fields = _parts(operand)
-    answer = f"Does {name} {operand[1]} the {place}?"
+def _rewritten(form: str, operand: Operand) -> Solved:
+    fields = _parts(operand)
+    answer = form.format(**fields)
     return Solved(fields, answer, {"equal": answer})
 
 
 def _negative(operand: Operand) -> Solved:
-    name, _, place, fields = _parts(operand)
-    said = f"{operand[1]} the {place}"
-    check = {"any": [f"{name} does not {said}", f"{name} doesn't {said}"]}
-    return Solved(fields, f"{name} does not {said}.", check)
+    name, base, place = operand
+    right = [f"{name} {verb} {base} the {place}" for verb in ("does not", "doesn't")]
+    return Solved(_parts(operand), f"{right[0]}.", {"any": right})
 
 
 def _polite(operand: Operand) -> Solved:
@@ -75,73 +52,50 @@ def _polite(operand: Operand) -> Solved:
     return Solved({"text": f"{order} the {thing}."}, answer, {"any": ["please"]})
 
 
-def _name(operand: Operand) -> Solved:
-    return Solved({"name": operand[0]}, f"Your name is {operand[0]}.", {"any": [f"your name is {operand[0]}"]})
-
-
-def _home(operand: Operand) -> Solved:
-    said = f"You are from {operand[0]}"
-    return Solved({"country": operand[0]}, f"{said}.", {"any": [said, f"You're from {operand[0]}"]})
-
-
-def _age(operand: Operand) -> Solved:
-    said = f"You are {operand[0]} years old"
-    return Solved({"age": operand[0]}, f"{said}.", {"any": [said, f"You're {operand[0]} years old"]})
-
-
-def _pet(operand: Operand) -> Solved:
-    animal, name = operand
-    said = f"Your {animal} is called {name}"
-    other = [f"Your {animal}'s name is {name}", f"The name of your {animal} is {name}"]
-    return Solved({"animal": animal, "name": name}, f"{said}.", {"any": [said, *other]})
-
-
 def _where(operand: Operand) -> Solved:
     name, thing, place = operand
-    said = f"the {thing} is in the {place}"
     fields = {"name": name, "thing": thing, "place": place, "one": article(thing)}
-    return Solved(fields, f"The {thing} is in the {place}.", {"any": [said]})
+    return Solved(fields, f"The {thing} is in the {place}.", {"any": [f"the {thing} is in the {place}"]})
 
 
-GREETING = Skill(
+GREETING = skill(
     "greetings",
-    (
-        Question(
-            wordings("greetings", "greeting"),
-            lambda rng: (rng.choice(PERSONS), rng.choice(tuple(_GREETINGS))),
-            _greeting,
-        ),
-        Question(wordings("greetings", "wish"), lambda rng: (rng.choice(PERSONS), rng.choice(tuple(_WISHES))), _wish),
-        Question(wordings("greetings", "thanks"), lambda rng: (rng.choice(PERSONS), rng.choice(THINGS)), _thanks),
+    greeting=Question(one_of(PERSONS, tuple(WORDS.greetings)), partial(_to_someone, "greeting", WORDS.greetings)),
+    wish=Question(one_of(PERSONS, tuple(WORDS.wishes)), partial(_to_someone, "wish", WORDS.wishes)),
+    thanks=Question(
+        one_of(PERSONS, THINGS),
+        partial(_statement, "name thing", "Thank you for the {thing}, {name}!", ("thank you for the {thing}",)),
     ),
 )
 
-REWRITING = Skill(
+REWRITING = skill(
     "rewriting",
-    (
-        Question(wordings("rewriting", "past"), _doing, _past, weight=2),
-        Question(wordings("rewriting", "future"), _doing, _future),
-        Question(wordings("rewriting", "question"), _doing, _question, weight=2),
-        Question(wordings("rewriting", "negative"), _doing, _negative),
-        Question(
-            wordings("rewriting", "polite"), lambda rng: (rng.choice(_ORDERS), rng.choice(THINGS)), _polite, weight=2
-        ),
-    ),
+    past=Question(_doing, partial(_rewritten, "{name} {past} the {place}."), weight=2),
+    future=Question(_doing, partial(_rewritten, "{name} will {base} the {place}.")),
+    question=Question(_doing, partial(_rewritten, "Does {name} {base} the {place}?"), weight=2),
+    negative=Question(_doing, _negative),
+    polite=Question(one_of(WORDS.orders, THINGS), _polite, weight=2),
 )
 
-RECALL = Skill(
+RECALL = skill(
     "recall",
-    (
-        Question(wordings("recall", "name"), lambda rng: (rng.choice(PERSONS),), _name),
-        Question(wordings("recall", "home"), lambda rng: (rng.choice(tuple(CAPITALS)),), _home),
-        Question(wordings("recall", "age"), lambda rng: (rng.randint(5, 90),), _age),
-        Question(
-            wordings("recall", "pet"), lambda rng: (rng.choice(CATEGORIES["pets"][1][:4]), rng.choice(PERSONS)), _pet
-        ),
-        Question(
-            wordings("recall", "where"),
-            lambda rng: (rng.choice(PERSONS), rng.choice(THINGS), rng.choice(INSIDE)),
-            _where,
+    name=Question(one_of(PERSONS), partial(_statement, "name", "Your name is {name}.", ("your name is {name}",))),
+    home=Question(
+        one_of(tuple(CAPITALS)),
+        partial(_statement, "country", "You are from {country}.", ("You are from {country}", "You're from {country}")),
+    ),
+    age=Question(
+        lambda rng: (rng.randint(5, 90),),
+        partial(_statement, "age", "You are {age} years old.", ("You are {age} years old", "You're {age} years old")),
+    ),
+    pet=Question(
+        one_of(CATEGORIES["pets"].members[:4], PERSONS),
+        partial(
+            _statement,
+            "animal name",
+            "Your {animal} is called {name}.",
+            ("Your {animal} is called {name}", "Your {animal}'s name is {name}", "The name of your {animal} is {name}"),
         ),
     ),
+    where=Question(one_of(PERSONS, THINGS, INSIDE), _where),
 )

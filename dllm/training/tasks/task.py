@@ -1,19 +1,19 @@
 """A task: a prompt, its right answer and what checks any answer; how wordings and operands are split in two."""
 
-import json
 import random
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from dllm.bench.suite import CHECKS
 
 Operand = tuple[Any, ...]
+_T = TypeVar("_T")
 _DATA = Path(__file__).parents[3] / "assets/training"
 _MAX_DRAWS = 2000  # draws until an operand lies on the side that is wanted; one in five is held out
 
@@ -28,15 +28,22 @@ TRAINED: dict[str, tuple[Operand, ...]] = {
 }
 
 
-@cache
-def load(name: str) -> Any:
-    """A hand-written file of `assets/training`."""
-    return json.loads((_DATA / f"{name}.json").read_text(encoding="utf-8"))
+def load(name: str, kind: type[_T]) -> _T:
+    """A hand-written file of `assets/training`.
+
+    Raises:
+        ValidationError: the file is not of this kind.
+    """
+    return TypeAdapter(kind).validate_json((_DATA / f"{name}.json").read_bytes())
 
 
-def wordings(skill: str, question: str) -> tuple[str, ...]:
-    """The wordings of a skill's question; at least four, of which every fourth is held out."""
-    return tuple(load("wordings")[skill][question])
+# by skill and question; at least four each, of which every fourth is held out
+_WORDINGS = load("wordings", dict[str, dict[str, Annotated[tuple[str, ...], Field(min_length=4)]]])
+
+
+def one_of(*pools: Sequence[Any]) -> Callable[[random.Random], Operand]:
+    """Draws an operand: one item of each pool."""
+    return lambda rng: tuple(rng.choice(pool) for pool in pools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +72,11 @@ class Question:
     `by`: so many of the operand's first parts decide which side it is on; None stands for all.
     """
 
-    wordings: tuple[str, ...]
     operand: Callable[[random.Random], Operand]
     solve: Callable[[Operand], Solved]
     by: int | None = None
     weight: float = 1.0
+    wordings: tuple[str, ...] = ()
 
     def worded(self, held_out: bool) -> tuple[str, ...]:
         """The wordings of one side."""
@@ -88,6 +95,18 @@ class Skill:
     def wordings(self) -> tuple[str, ...]:
         """All wordings of all questions."""
         return tuple(text for question in self.questions for text in question.wordings)
+
+
+def skill(name: str, /, weight: float = 1.0, **questions: Question) -> Skill:
+    """A skill whose questions are worded by the file of wordings, under their names.
+
+    Raises:
+        ValueError: the file words other questions.
+    """
+    worded = _WORDINGS.get(name, {})
+    if worded.keys() != questions.keys():
+        raise ValueError(f"wordings.json has {name} as {list(worded)}; allowed: {', '.join(questions)}")
+    return Skill(name, tuple(replace(q, wordings=worded[key]) for key, q in questions.items()), weight)
 
 
 def key(skill: str, operand: Operand) -> str:

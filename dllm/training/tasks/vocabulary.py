@@ -2,37 +2,49 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any
+
+from pydantic import BaseModel
 
 from dllm.training.tasks.task import load
 
-WORDS: dict[str, Any] = load("words")
-PERSONS: list[str] = WORDS["persons"]
 
-ADJECTIVES: list[str] = WORDS["adjectives"]
+class Category(BaseModel, extra="forbid"):
+    """The members are listed from the best known on."""
 
-THINGS: list[str] = WORDS["things"]
+    singular: str
+    members: list[str]
 
-PLACES: list[str] = WORDS["places"]
 
-INSIDE = [place for place in PLACES if place not in WORDS["outdoors"]]  # one is at a river or on it
+class _Words(BaseModel, extra="forbid"):
+    persons: list[str]
+    adjectives: list[str]
+    things: list[str]
+    places: list[str]
+    outdoors: list[str]
+    categories: dict[str, Category]
+    categories_of_nouns: list[str]
+    categories_apart: list[str]  # none of their members is in another, but for those in two categories
+    categories_without_article: list[str]
+    plural_only: list[str]
+    in_two_categories: list[str]
+    more_members: dict[str, list[str]]  # right answers beyond the members that tasks name, for checks alone
+    opposites: list[tuple[list[str], list[str]]]
+    phrases: list[str]
+    sentences: list[str]
+    more_singulars: list[str]
+    greetings: dict[str, str]
+    wishes: dict[str, str]
+    verbs: list[tuple[str, str, str]]  # base, third person, past
+    orders: list[str]
 
-# by category: its singular, and members; the first are the best known
-CATEGORIES: dict[str, tuple[str, list[str]]] = {
-    name: (entry["singular"], entry["members"]) for name, entry in WORDS["categories"].items()
-}
 
+WORDS = load("words", _Words)
+PERSONS, ADJECTIVES, THINGS, PLACES = WORDS.persons, WORDS.adjectives, WORDS.things, WORDS.places
+CATEGORIES = WORDS.categories
+INSIDE = [place for place in PLACES if place not in WORDS.outdoors]  # one is at a river or on it
 NOUNS = tuple(
     dict.fromkeys(
-        (
-            *THINGS,
-            *PLACES,
-            *(
-                word
-                for name in ("fruits", "animals", "birds", "tools", "vehicles", "insects", "pieces of furniture")
-                for word in CATEGORIES[name][1]
-            ),
-        )
+        (*THINGS, *PLACES, *(word for name in WORDS.categories_of_nouns for word in CATEGORIES[name].members))
     )
 )
 
@@ -55,25 +67,9 @@ def listed(words: Sequence[str], last: str = "and") -> str:
 def sentence(rng: random.Random) -> str:
     """A short plain sentence, such as: The green lamp is in the garden."""
     name, other = rng.sample(PERSONS, 2)
-    thing, place, adjective, animal = (
-        rng.choice(words) for words in (THINGS, PLACES, ADJECTIVES, CATEGORIES["animals"][1])
-    )
-    room, number = rng.choice(INSIDE), rng.randint(2, 20)
-    return rng.choice(
-        (
-            f"{name} has {article(adjective)} {thing}.",
-            f"The {animal} is at the {place}.",
-            f"The {adjective} {thing} is in the {room}.",
-            f"{name} and {other} go to the {place}.",
-            f"My {thing} is {adjective}.",
-            f"{name} likes the {adjective} {animal}.",
-            f"We saw {number} {thing}s today.",
-            f"Please bring the {thing} to {name}.",
-            f"The {animal} sleeps near the {thing}.",
-            f"{name} lost {article(thing)} in the {room}.",
-            f"There is {article(animal)} in the {room}.",
-            f"I gave {name} my {thing}.",
-            f"Where is the {adjective} {thing}?",
-            f"{name} is {adjective} today.",
-        )
-    )
+    animals = CATEGORIES["animals"].members
+    pools = {"thing": THINGS, "place": PLACES, "adjective": ADJECTIVES, "animal": animals, "room": INSIDE}
+    words = {kind: rng.choice(pool) for kind, pool in pools.items()}
+    number = rng.randint(2, 20)
+    with_article = {f"a {kind}": article(word) for kind, word in words.items()}
+    return rng.choice(WORDS.sentences).format(name=name, other=other, number=number, **words, **with_article)

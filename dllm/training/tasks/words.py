@@ -1,19 +1,20 @@
 """Tasks with words: opposites, plurals, upper case, copying."""
 
 import random
+from collections.abc import Callable
+from functools import partial
 
 import inflect
 
-from dllm.training.tasks.task import Operand, Question, Skill, Solved, wordings
+from dllm.training.tasks.task import Operand, Question, Solved, one_of, skill
 from dllm.training.tasks.vocabulary import ADJECTIVES, CATEGORIES, NOUNS, PLACES, THINGS, WORDS, sentence
 
 _OPPOSITES: dict[str, list[str]] = {}  # word → its opposites, the one to say first
-for _both in WORDS["opposites"]:
+for _both in WORDS.opposites:
     for _same, _others in (_both, _both[::-1]):
-        _OPPOSITES.setdefault(_same[0], list(_others))
+        _OPPOSITES.setdefault(_same[0], _others)
 
 ENGINE = inflect.engine()
-_PHRASES: list[str] = WORDS["phrases"]
 
 
 def _singular(word: str) -> bool:
@@ -22,7 +23,7 @@ def _singular(word: str) -> bool:
 
 _SINGULARS = tuple(
     word
-    for word in dict.fromkeys((*NOUNS, *WORDS["more_singulars"]))
+    for word in dict.fromkeys((*NOUNS, *WORDS.more_singulars))
     if _singular(word) and ENGINE.plural_noun(word) != word
 )
 
@@ -32,9 +33,9 @@ def _opposite(operand: Operand) -> Solved:
     return Solved({"word": word}, f"The opposite of {word} is {opposite}.", {"any": _OPPOSITES[word]})
 
 
-def _plural(operand: Operand) -> Solved:
-    many = ENGINE.plural_noun(operand[0])
-    return Solved({"word": operand[0]}, f"The plural of {operand[0]} is {many}.", {"any": [many]})
+def _plural(answer: str, operand: Operand) -> Solved:
+    one, many = operand[0], ENGINE.plural_noun(operand[0])
+    return Solved({"word": one}, answer.format(one=one, many=many), {"any": [many]})
 
 
 def _one(operand: Operand) -> Solved:
@@ -42,28 +43,12 @@ def _one(operand: Operand) -> Solved:
     return Solved({"word": many}, f"The singular of {many} is {operand[0]}.", {"any": [operand[0]]})
 
 
-def _two(operand: Operand) -> Solved:
-    many = ENGINE.plural_noun(operand[0])
-    return Solved({"word": operand[0]}, f"One {operand[0]}, two {many}.", {"any": [many]})
-
-
-def _upper(operand: Operand) -> Solved:
-    return Solved({"text": operand[0]}, operand[0].upper(), {"exactly": operand[0].upper()})
-
-
-def _lower(operand: Operand) -> Solved:
-    return Solved({"text": operand[0].upper()}, operand[0], {"exactly": operand[0]})
-
-
-def _capital(operand: Operand) -> Solved:
-    return Solved({"text": operand[0]}, operand[0].capitalize(), {"exactly": operand[0].capitalize()})
+def _cased(given: Callable[[str], str], wanted: Callable[[str], str], operand: Operand) -> Solved:
+    answer = wanted(operand[0])
+    return Solved({"text": given(operand[0])}, answer, {"exactly": answer})
 
 
 def _copied(operand: Operand) -> Solved:
-    return Solved({"text": operand[0]}, operand[0], {"equal": operand[0]})
-
-
-def _words(operand: Operand) -> Solved:
     text = ", ".join(operand)
     return Solved({"text": text}, text, {"equal": text})
 
@@ -79,52 +64,40 @@ def _text(rng: random.Random) -> Operand:
                 f"{adjective} {word}",
                 f"the {adjective} {word}",
                 f"{word} and {place}",
-                *_PHRASES[:2],
-                rng.choice(_PHRASES),
+                *WORDS.phrases[:2],
+                rng.choice(WORDS.phrases),
                 f"the {word} in the {place}",
             )
         ),
     )
 
 
-def _sampled(rng: random.Random) -> Operand:
-    words = (*THINGS, *PLACES, *CATEGORIES["animals"][1], *CATEGORIES["colors"][1])
+def _some_words(rng: random.Random) -> Operand:
+    words = (*THINGS, *PLACES, *CATEGORIES["animals"].members, *CATEGORIES["colors"].members)
     return tuple(rng.sample(words, rng.randint(3, 6)))
 
 
-OPPOSITE_TASKS = Skill(
+OPPOSITE_TASKS = skill(
     "opposites",
-    (
-        Question(
-            wordings("opposites", "opposite"),
-            lambda rng: ((word := rng.choice(tuple(_OPPOSITES))), _OPPOSITES[word][0]),
-            _opposite,
-        ),
-    ),
+    opposite=Question(lambda rng: ((word := rng.choice(tuple(_OPPOSITES))), _OPPOSITES[word][0]), _opposite),
 )
 
-PLURAL_TASKS = Skill(
+PLURAL_TASKS = skill(
     "plurals",
-    (
-        Question(wordings("plurals", "plural"), lambda rng: (rng.choice(_SINGULARS),), _plural, weight=2),
-        Question(wordings("plurals", "one"), lambda rng: (rng.choice(_SINGULARS),), _one),
-        Question(wordings("plurals", "two"), lambda rng: (rng.choice(_SINGULARS),), _two),
-    ),
+    plural=Question(one_of(_SINGULARS), partial(_plural, "The plural of {one} is {many}."), weight=2),
+    one=Question(one_of(_SINGULARS), _one),
+    two=Question(one_of(_SINGULARS), partial(_plural, "One {one}, two {many}.")),
 )
 
-UPPER = Skill(
+UPPER = skill(
     "uppercase",
-    (
-        Question(wordings("uppercase", "upper"), _text, _upper, weight=3),
-        Question(wordings("uppercase", "lower"), _text, _lower),
-        Question(wordings("uppercase", "capital"), _text, _capital),
-    ),
+    upper=Question(_text, partial(_cased, str, str.upper), weight=3),
+    lower=Question(_text, partial(_cased, str.upper, str)),
+    capital=Question(_text, partial(_cased, str, str.capitalize)),
 )
 
-COPYING = Skill(
+COPYING = skill(
     "copying",
-    (
-        Question(wordings("copying", "copied"), lambda rng: (sentence(rng),), _copied, weight=3),
-        Question(wordings("copying", "words"), _sampled, _words),
-    ),
+    copied=Question(lambda rng: (sentence(rng),), _copied, weight=3),
+    words=Question(_some_words, _copied),
 )
