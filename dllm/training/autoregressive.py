@@ -1,13 +1,14 @@
-"""The objective "ar": every answer token predicted from all before it. It makes the AR twin of a base."""
+"""The objective "ar": teacher forcing on answers. It makes the AR twin of a base."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import torch
 from torch import Tensor
 
 from dllm.models.loader import Model
 from dllm.training.config import Config
-from dllm.training.corpus import Corpus, ParallelMap
+from dllm.training.corpus import Corpus
 from dllm.training.documents import Document
 from dllm.training.lora import wrap
 from dllm.training.objective import Measure, score
@@ -15,7 +16,7 @@ from dllm.training.rows import PackedSequence, hidden_states
 
 
 class Autoregressive:
-    """Teacher forcing on whole answers, with the end that ends them."""
+    """Every answer token, its stop token included, predicted from all tokens before it."""
 
     attentions = ("block_causal",)
 
@@ -27,10 +28,11 @@ class Autoregressive:
         """The loss of a micro-batch, summed over its labels, and what it is made of."""
         return self._loss(self.corpus.micro_batch(number), sharpen)
 
-    def measure(self, run: ParallelMap) -> dict[str, object]:
-        """The held-out documents."""
+    def measure(self, pool: Executor) -> dict[str, object]:
+        """The loss of the held-out documents."""
         held, rows = self.corpus.held_out, self.config.rows
-        return sum(run(self._measured, [held[i : i + rows] for i in range(0, len(held), rows)]), Measure()).mean()
+        batches = [held[i : i + rows] for i in range(0, len(held), rows)]
+        return sum(pool.map(self._measured, batches), Measure()).mean()
 
     @torch.no_grad()
     def _measured(self, documents: Sequence[Document]) -> Measure:

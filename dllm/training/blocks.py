@@ -1,21 +1,22 @@
-"""The objective "blocks": Fast-dLLM v2's, masks scattered over blocks that see each other whole."""
+"""The objective "blocks": that of Fast-dLLM v2, with masks at random positions of blocks (see `objective`)."""
 
 import random
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import torch
 from torch import Tensor
 
 from dllm.models.loader import Model
 from dllm.training.config import FULL, Config
-from dllm.training.corpus import Corpus, ParallelMap
+from dllm.training.corpus import Corpus
 from dllm.training.lora import wrap_for_masks
 from dllm.training.noise import Mask, views
 from dllm.training.objective import Example, Measure, pack, total_loss
 
 
 class Blocks:
-    """Masked blocks of the sizes that a config draws, full attention among them."""
+    """Masked blocks of sizes drawn by the weights of a config; the size "full" is attention over the whole canvas."""
 
     def __init__(self, model: Model, config: Config, corpus: Corpus) -> None:
         self.model, self.net, self.config, self.corpus = model, model.net, config, corpus
@@ -35,31 +36,26 @@ class Blocks:
         masks = [views(e, generator, complementary=c.complementary, tails=c.tails) for e in examples]
         return self._loss(examples, masks, sharpen=sharpen)
 
-    def measure(self, run: ParallelMap) -> dict[str, object]:
-        """The held-out documents by kind of mask and block size, with the same masks every time."""
-        result: dict[str, object] = {}
-        for kind, tails in (("scattered", 0.0), ("tails", 1.0)):
-            sizes: dict[str, object] = {}
-            for size in (size for size, weight in self.config.blocks.items() if weight):
-                examples = sorted(
-                    (self.corpus.example(d, size) for d in self.corpus.held_out), key=lambda e: len(e.ids)
-                )
-                groups = [
-                    (examples[i : i + self.config.rows], f"{size}/{i // self.config.rows}", tails)
-                    for i in range(0, len(examples), self.config.rows)
-                ]
-                sizes[size] = sum(run(self._measured, groups), Measure()).mean()
-            result[kind] = sizes
-        return result
+    def measure(self, pool: Executor) -> dict[str, object]:
+        """The loss of the held-out documents by kind of mask and block size, with the same masks every time."""
+        result: dict[str, dict[str, object]] = {"scattered": {}, "tails": {}}
+        rows = self.config.rows
+        for size in (size for size, weight in self.config.blocks.items() if weight):
+            examples = sorted((self.corpus.example(d, size) for d in self.corpus.held_out), key=lambda e: len(e.ids))
+            batches = [examples[i : i + rows] for i in range(0, len(examples), rows)]
+            names = [f"{size}/{number}" for number in range(len(batches))]
+            for kind, tails in (("scattered", 0.0), ("tails", 1.0)):
+                parts = pool.map(self._measured, batches, names, [tails] * len(batches))
+                result[kind][size] = sum(parts, Measure()).mean()
+        return dict(result)
 
-    def _measured(self, group: tuple[list[Example], str, float]) -> Measure:
-        examples, name, tails = group
+    @torch.inference_mode()
+    def _measured(self, examples: Sequence[Example], name: str, tails: float) -> Measure:
         generator = torch.Generator().manual_seed(random.Random(name).getrandbits(63))
-        with torch.inference_mode():
-            return self._loss(examples, [views(e, generator, tails=tails) for e in examples])[1]
+        return self._loss(examples, [views(e, generator, tails=tails) for e in examples], sharpen=0.0)[1]
 
     def _loss(
-        self, examples: Sequence[Example], masks: Sequence[list[Mask]], *, sharpen: float = 0.0
+        self, examples: Sequence[Example], masks: Sequence[list[Mask]], *, sharpen: float
     ) -> tuple[Tensor, Measure]:
         batch = pack(examples, masks, mask_id=self.config.mask_id).to(self.model.device)
         return total_loss(self.net, batch, sharpen=sharpen)

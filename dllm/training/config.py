@@ -5,101 +5,92 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 FULL = "full"
-BLOCKS: Mapping[str, float] = {"4": 0.25, "8": 0.35, "16": 0.15, "32": 0.1, FULL: 0.15}
-_GROUPS: Mapping[str, float] = {"2": 0.4, "4": 0.4, "8": 0.2}
+BLOCK_WEIGHTS: Mapping[str, float] = {"4": 0.25, "8": 0.35, "16": 0.15, "32": 0.1, FULL: 0.15}
+_GROUP_WEIGHTS: Mapping[str, float] = {"2": 0.4, "4": 0.4, "8": 0.2}
 
-Objective = Literal["blocks", "ar", "drafts"]
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
-
-
-def _size(text: str) -> str:
-    if not (text.isdecimal() and int(text) > 0):
-        raise ValueError("whole numbers above 0")
-    return text
+OBJECTIVES = ("blocks", "ar", "drafts")
 
 
-def _size_or_full(text: str) -> str:
-    if text != FULL and not (text.isdecimal() and int(text) > 0):
-        raise ValueError(f"whole numbers above 0, {FULL!r}")
-    return text
+def _size_or(*names: str) -> AfterValidator:
+    """Allows whole numbers above 0, written as text, and these names."""
+
+    def check(text: str) -> str:
+        if text in names or (text.isdecimal() and int(text) > 0):
+            return text
+        raise ValueError(", ".join(["whole numbers above 0", *map(repr, names)]))
+
+    return AfterValidator(check)
 
 
-def _drawn(weights: dict[str, float]) -> dict[str, float]:
+def _some_weight(weights: dict[str, float]) -> dict[str, float]:
     if not sum(weights.values()) > 0:
         raise ValueError("at least one weight above 0")
     return weights
 
 
-Count = Annotated[int, Field(ge=1)]
-Index = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Amount = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Size = Annotated[str, AfterValidator(_size)]
-Names = tuple[str, ...]
+_Count = Annotated[int, Field(ge=1)]
+_Index = Annotated[int, Field(ge=0)]
+_Positive = Annotated[float, Field(gt=0)]
+_Weight = Annotated[float, Field(ge=0)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+_Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Config:
     """One conversion. A step is `packs` micro-batches of `rows` documents; `workers` threads share the micro-batches.
 
-    data: files of `python -m dllm distill`. work: folder of checkpoint and log. out: the adapter.
-    base: a .gguf file or folder; the embedded base where null. twin: an adapter of the objective "ar", merged into the
-    base beforehand. start: an adapter of this rank or less whose numbers training starts from.
-    objective: "blocks" (Fast-dLLM v2's), "ar" (every token from those before it), or "drafts" (groups of masks behind
-    what is known, under hybrid attention). blocks: how often each block size is drawn; "full" is attention over the
-    whole canvas. groups: the same for groups of masks; places: of how many a document, at most. first_layer: layers
-    below keep the base's weights. learning_rate: the peak, reached after `warm_up` steps and followed by
-    a cosine down to `final_share` of it. complementary, tails: what is masked, see `noise.views`. sharpen: see
-    `objective.total_loss`, after the first `sharpen_from` steps. longest: documents of more ids are left out.
-    exclude: evaluation suites whose prompts are never trained on. compile: let torch fuse what lies between the matrix
-    products; takes a C++ compiler and a minute.
+    blocks, groups: sampling weights of block sizes, and of sizes of groups of masks. places: groups per document, at
+    most. complementary, tails: what is masked, see `noise.views`. The learning rate rises linearly over `warm_up`
+    steps and falls as a cosine to `final_share` of its peak.
 
     Raises:
         ValueError: a value of another type, or out of range; `load` says so in one sentence.
     """
 
-    data: Annotated[Names, Field(min_length=1)]
-    work: str
-    out: str
-    base: str | None = None
-    twin: str | None = None
-    start: str | None = None
-    objective: Objective = "blocks"
-    rank: Count = 16
-    scale: Positive = 2.0
+    data: Annotated[_Names, Field(min_length=1)]  # files of `python -m dllm distill`
+    work: str  # folder of checkpoint and log
+    out: str  # the adapter
+    base: str | None = None  # a .gguf file or folder; the default model's base where null
+    twin: str | None = None  # an adapter of the objective "ar", merged into the base beforehand
+    start: str | None = None  # an adapter of this rank or less, from which training starts
+    objective: Literal["blocks", "ar", "drafts"] = "blocks"
+    rank: _Count = 16
+    scale: _Positive = 2.0
     mask_id: int = 16
-    blocks: Annotated[dict[Annotated[str, AfterValidator(_size_or_full)], Amount], AfterValidator(_drawn)] = field(
-        default_factory=lambda: dict(BLOCKS)
+    blocks: Annotated[dict[Annotated[str, _size_or(FULL)], _Weight], AfterValidator(_some_weight)] = field(
+        default_factory=lambda: dict(BLOCK_WEIGHTS)
     )
-    groups: Annotated[dict[Size, Amount], AfterValidator(_drawn)] = field(default_factory=lambda: dict(_GROUPS))
-    places: Count = 12
-    first_layer: Index = 0
-    steps: Count = 1000
-    warm_up: Index = 30
-    learning_rate: Positive = 1e-3
-    final_share: Share = 0.05
-    clip: Positive = 1.0
+    groups: Annotated[dict[Annotated[str, _size_or()], _Weight], AfterValidator(_some_weight)] = field(
+        default_factory=lambda: dict(_GROUP_WEIGHTS)
+    )
+    places: _Count = 12
+    first_layer: _Index = 0  # layers below keep the base's weights
+    steps: _Count = 1000
+    warm_up: _Index = 30
+    learning_rate: _Positive = 1e-3
+    final_share: _Fraction = 0.05
+    clip: _Positive = 1.0
     complementary: bool = True
-    tails: Share = 0.0
-    sharpen: Amount = 0.0
-    sharpen_from: Index = 0
-    rows: Count = 4
-    packs: Count = 2
-    longest: Count = 256
-    exclude: Names = ("default", "tasks")
-    compile: bool = False
-    held_out: Count = 16
-    measure_every: Count = 100
-    save_every: Count = 25
+    tails: _Fraction = 0.0
+    sharpen: _Weight = 0.0  # see `objective.score`
+    sharpen_from: _Index = 0  # the first step that it acts in
+    rows: _Count = 4
+    packs: _Count = 2
+    longest: _Count = 256  # documents of more ids are left out
+    exclude: _Names = ("default", "tasks")  # evaluation suites whose prompts are never trained on
+    compile: bool = False  # fuse the operations between matrix products; needs a C++ compiler and a minute
+    held_out: _Count = 16
+    measure_every: _Count = 100
+    save_every: _Count = 25
     seed: int = 0
-    workers: Count = 1
+    workers: _Count = 1
     device: str | None = None
     dtype: str | None = None
 

@@ -1,14 +1,14 @@
 """Converts an autoregressive model to block diffusion: trains a low-rank adapter on the model's own answers.
 
-Every draw depends on the seed and the step alone, so a run that resumes from its checkpoint equals one that was never
-cut off.
+Every draw depends on the seed and the step alone, so a resumed run equals an uninterrupted one.
 """
 
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -26,14 +26,14 @@ from dllm.models.transformer import Transformer
 from dllm.training.autoregressive import Autoregressive
 from dllm.training.blocks import Blocks
 from dllm.training.config import Config
-from dllm.training.corpus import Corpus, ParallelMap
+from dllm.training.corpus import Corpus
 from dllm.training.drafts import Drafts
 from dllm.training.lora import save_adapter
 from dllm.training.objective import Measure
 
 
 class Objective(Protocol):
-    """What a step learns from. attentions: what a network with these parameters may be decoded under."""
+    """A loss and its data. attentions: the kinds of attention that the adapter may be decoded with."""
 
     net: Transformer
     parameters: dict[str, nn.Parameter]
@@ -45,8 +45,8 @@ class Objective(Protocol):
         """The loss of a micro-batch, summed over its labels, and what it is made of."""
         ...
 
-    def measure(self, run: ParallelMap) -> dict[str, object]:
-        """The held-out documents, by `run(function, parts)`."""
+    def measure(self, pool: Executor) -> dict[str, object]:
+        """Metrics of the held-out documents."""
         ...
 
 
@@ -63,9 +63,13 @@ def convert(config: Path, *, report: Callable[[dict[str, object]], None] | None 
     `report` is called with each line of the log as it is written (`log.jsonl` in the work folder).
 
     Raises:
-        ValueError: a bad config, an adapter that would overwrite what it is made from, data that are none, or a
+        ValueError: a bad config, an adapter that would overwrite what it is made from, bad or too few data, or a
             checkpoint of another shape.
     """
+    # bf16 kernels are compiled for every number of tokens, and by default oneDNN keeps 1,024 of them and torch as many
+    # for each thread: gigabytes within an hour
+    for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(cache, "64")
     settings = Config.load(config)
     read = {"base": settings.base, "twin": settings.twin, **{f"data[{n}]": at for n, at in enumerate(settings.data)}}
     inputs = {name: Path(at).expanduser() for name, at in read.items() if at is not None}
@@ -93,9 +97,8 @@ class Trainer:
         if config.twin is not None:
             model = merge(model, Path(config.twin).expanduser())
         self.model = model
-        corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_asked(model, config.exclude))
-        self.corpus = corpus
-        self.objective: Objective = _OBJECTIVE_TYPES[config.objective](model, config, corpus)
+        self.corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_suite_prompts(model, config.exclude))
+        self.objective: Objective = _OBJECTIVE_TYPES[config.objective](model, config, self.corpus)
         self.parameters = self.objective.parameters
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
@@ -115,8 +118,8 @@ class Trainer:
         """Parameters and both moments of each, in fp32."""
         return self.work / "checkpoint.safetensors"
 
-    def run(self) -> Iterable[dict[str, object]]:
-        """Train to the last step; yields the log."""
+    def run(self) -> Iterator[dict[str, object]]:
+        """Train to the last step; yields the log's entries."""
         began = time.perf_counter()
         while self.step < self.config.steps:
             rate = self._rate()
@@ -129,11 +132,11 @@ class Trainer:
                 yield {"step": self.step, "held_out": self.measure()}
 
     def measure(self) -> dict[str, object]:
-        """The held-out documents."""
-        return self.objective.measure(lambda function, items: list(self.pool.map(function, items)))
+        """Metrics of the held-out documents."""
+        return self.objective.measure(self.pool)
 
     def save(self) -> None:
-        """Write checkpoint and adapter; each takes its place whole or not at all."""
+        """Write checkpoint and adapter, each atomically."""
         tensors = {name: p.detach() for name, p in self.parameters.items()}
         for name, p in self.parameters.items():
             for moment in ("exp_avg", "exp_avg_sq"):
@@ -168,11 +171,10 @@ class Trainer:
         self.step = int(steps)
 
     def _start(self, path: Path) -> None:
-        """Take over an adapter's numbers; what a larger rank adds to it stays as it was drawn, with B zero."""
+        """Start from an adapter; ranks beyond its own keep their initial values (B zero)."""
         with safe_open(path, framework="pt") as file:
-            known = set(file.keys())
             for name, p in self.parameters.items():
-                value = file.get_tensor(name) if name in known else None
+                value = file.get_tensor(name) if name in file.keys() else None  # noqa: SIM118 - not a dict
                 if value is None or any(have > want for have, want in zip(value.shape, p.shape, strict=True)):
                     raise ValueError(f"{path} has no {name} of {tuple(p.shape)}; allowed: an adapter of this shape")
                 p.data[tuple(map(slice, value.shape))] = value.to(p.device, p.dtype)
@@ -188,7 +190,7 @@ class Trainer:
     def _advance(self, rate: float) -> Measure:
         packs = range(self.step * self.config.packs, (self.step + 1) * self.config.packs)
         jobs = [self.pool.submit(self._gradients, number) for number in packs]
-        results = [job.result() for job in jobs]  # in order, so that sums do not depend on who was first
+        results = [job.result() for job in jobs]  # in order, so that sums do not depend on which ended first
         total = sum((measure for measure, _ in results), Measure())
         for p, *grads in zip(self.parameters.values(), *(grads for _, grads in results), strict=True):
             p.grad = torch.stack(grads).sum(0) / total.labels
@@ -200,15 +202,16 @@ class Trainer:
         return total
 
     def _gradients(self, number: int) -> tuple[Measure, tuple[Tensor, ...]]:
-        late = self.step >= self.config.sharpen_from
-        loss, measure = self.objective.loss(number, sharpen=self.config.sharpen if late else 0.0)
+        sharpen = self.config.sharpen if self.step >= self.config.sharpen_from else 0.0
+        loss, measure = self.objective.loss(number, sharpen=sharpen)
         # not backward(): threads must not add into one .grad
         return measure, torch.autograd.grad(loss, list(self.parameters.values()))
 
 
-def _asked(model: Model, suites: Sequence[str]) -> set[tuple[int, ...]]:
+def _suite_prompts(model: Model, suites: Sequence[str]) -> set[tuple[int, ...]]:
     """The prompts of evaluation suites, as ids in the chat template."""
-    if suites and model.tokenizer is None:
+    if not suites:
+        return set()
+    if model.tokenizer is None:
         raise ValueError(f"exclude names {suites[0]!r}, but {model.id} has no tokenizer to read it; allowed: none")
-    asked = (item.prompt for name in suites for item in Suite.load(name).items)
-    return {tuple(model.tokenizer.chat(prompt)) for prompt in asked} if model.tokenizer is not None else set()
+    return {tuple(model.tokenizer.chat(item.prompt)) for name in suites for item in Suite.load(name).items}

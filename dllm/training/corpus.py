@@ -1,34 +1,23 @@
-"""Documents cut into examples, and the order in which training meets them."""
+"""Documents cut into examples, and the order in which training visits them."""
 
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from dllm.training.config import FULL, Config
 from dllm.training.documents import Document, read_documents
 from dllm.training.objective import Example
 
-CANVAS = 32  # a full-attention canvas is a multiple of so many positions
-_POOL = 32  # micro-batches among which documents of like length are brought together
-
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
-
-
-class ParallelMap(Protocol):
-    """Calls a function on each item, perhaps several at once; results in order."""
-
-    def __call__(self, function: Callable[[_T], _R], items: Iterable[_T], /) -> list[_R]: ...
+CANVAS = 32  # a full-attention canvas is a multiple of this many positions
+_POOL = 32  # micro-batches among which documents are sorted by length
 
 
 class Corpus:
     """All documents of a config: the first `held_out` of a seeded shuffle are measured, the others trained on."""
 
     def __init__(self, config: Config, *, stop_id: int, excluded: Collection[tuple[int, ...]] = ()) -> None:
-        """excluded: prompts whose documents are left out, because an evaluation asks them."""
+        """excluded: prompts of evaluation suites, whose documents are left out."""
         self.config, self.stop_id = config, stop_id
         # an answer without an end is cut to whole blocks, of which there must be one
         blocks = [int(size) for size, weight in config.blocks.items() if size != FULL and weight]
@@ -53,8 +42,7 @@ class Corpus:
     def example(self, document: Document, size: str) -> Example:
         """A document for one block size. Masks are aligned to multiples of the block from position 0, as in decoding.
 
-        After the answer's end comes the end again, to the end of the block: what follows the end is the end. An
-        answer without an end is cut to whole blocks.
+        The stop token is repeated to the end of its block. An answer without one is cut to whole blocks.
         """
         prompt, ids = len(document.prompt_ids), list(document.prompt_ids + document.answer_ids)
         unit = CANVAS if size == FULL else int(size)
@@ -74,7 +62,8 @@ class Corpus:
         rng, rows = random.Random(f"{self.config.seed}/{epoch}"), self.config.rows
         order = rng.sample(self.documents, len(self.documents) // rows * rows)
         batches: list[list[Document]] = []
-        # rows that are padded should be alike; rows that are not should take the same time, so they are mixed
+        # rows of "blocks" are padded to the longest, so they should be of one length; other micro-batches should
+        # take the same time, so they are mixed
         together = rows * (_POOL if self.config.objective == "blocks" else 1)
         for start in range(0, len(order), together):
             pool = sorted(order[start : start + together], key=lambda d: len(d.prompt_ids) + len(d.answer_ids))

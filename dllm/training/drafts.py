@@ -6,6 +6,7 @@ once without gradients, and then many groups of masks, each behind another place
 
 import random
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from dllm.models.kv_cache import KVCache
 from dllm.models.loader import Model, build_network
 from dllm.training.config import Config
-from dllm.training.corpus import Corpus, ParallelMap
+from dllm.training.corpus import Corpus
 from dllm.training.documents import Document
 from dllm.training.lora import wrap_for_masks
 from dllm.training.objective import Measure, score
@@ -60,9 +61,9 @@ class Drafts:
         kept = wanted >= 0
         return score(self.net, hidden[kept], wanted[kept], sharpen=sharpen)
 
-    def measure(self, run: ParallelMap) -> dict[str, object]:
-        """What the held-out documents would be decoded with."""
-        return outlook(run(self._guessed, self.corpus.held_out))
+    def measure(self, pool: Executor) -> dict[str, object]:
+        """How good the drafts for the held-out documents are, see `outlook`."""
+        return outlook(list(pool.map(self._guessed, self.corpus.held_out)))
 
     @torch.no_grad()
     def _guessed(self, document: Document) -> Guessed:

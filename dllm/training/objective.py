@@ -1,8 +1,8 @@
 """The Fast-dLLM v2 objective (arXiv 2509.26328 §3; attention as in BD3-LM, 2503.09573), laid out to compute little.
 
 The published input is [noisy | clean] twice, once a complementary view. Here all views share one clean copy, the
-noisy copies begin at the first block that holds a label, and the clean copy ends before the last block, which nobody
-reads: the same loss from about half the positions. Full attention is the case of one block and so no clean copy.
+noisy copies begin at the first block that has a label, and the clean copy ends before the last block, to which no
+position attends: the same loss from about half the positions. Full attention is one block, without a clean copy.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dllm.models.transformer import Transformer, rope_table
+from dllm.models.transformer import Transformer
+from dllm.training.rows import bias, rotations
 
 CLEAN, PADDING = -1, -2  # parts of a row; its views are 0, 1, …
-SURE = 0.9
+SURE_ABOVE = 0.9  # as a decoder's default threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +114,14 @@ class _Row:
 
 def hidden(net: Transformer, batch: Pack) -> Tensor:
     """The states that predict the targets, (labels, hidden)."""
-    rope = rope_table(net.shape, int(batch.positions.max()) + 1, batch.tokens.device)
-    # (2, rows, 1, slots, head_dim): every row has positions of its own, every head of a row the same
-    turns = rope[:, batch.positions].unsqueeze(2)
-    # as a bias and not as bools, which every layer's attention would turn into one again
-    bias = torch.zeros_like(batch.mask, dtype=net.norm.weight.dtype).masked_fill_(~batch.mask, float("-inf"))
-    states = net(batch.tokens, turns, mask=bias)
+    rope = rotations(net, batch.positions).unsqueeze(2)  # (2, rows, 1, slots, head_dim): the same for every head
+    states = net(batch.tokens, rope, mask=bias(batch.mask, net.norm.weight.dtype))
     return states.flatten(0, 1)[batch.sources]
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a set of labels costs: cross entropy summed in nats, labels, best guesses that hit, and the sure ones.
-
-    A guess is sure where its probability is above SURE, as at a decoder's default threshold.
-    """
+    """Sums over labels: cross entropy in nats, labels, correct best guesses, guesses above SURE_ABOVE, correct ones."""
 
     loss: float = 0.0
     labels: int = 0
@@ -139,7 +133,7 @@ class Measure:
         return Measure(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def mean(self) -> dict[str, object]:
-        """Loss, accuracy and share of sure guesses per label, and how many of the sure ones hit."""
+        """Loss, accuracy and share of sure guesses per label, and the accuracy of the sure ones."""
         return {
             "loss": self.loss / self.labels,
             "accuracy": self.hits / self.labels,
@@ -158,7 +152,7 @@ def score(net: Transformer, states: Tensor, targets: Tensor, *, sharpen: float =
     """The loss summed over the labels, in nats and fp32, and what it is made of. states: (labels, hidden).
 
     Cross entropy, without a 1/t weight: with complementary views every label counts once whatever t was (paper, A.3).
-    sharpen: weight of the entropy of those guesses that hit, which makes a model surer where it is right (the
+    sharpen: weight of the entropy where the best guess is correct, which makes a model surer there (the
     certainty-forcing term of dParallel, arXiv 2509.26488; LLaDA2.0 calls it confidence-aware training).
     """
     logits = net.head(states).float()
@@ -166,7 +160,7 @@ def score(net: Transformer, states: Tensor, targets: Tensor, *, sharpen: float =
     with torch.no_grad():
         top, guess = logits.max(-1)
         confidence = (top - logits.logsumexp(-1)).exp()
-        hits, sure = guess == targets, confidence > SURE
+        hits, sure = guess == targets, confidence > SURE_ABOVE
         counts = torch.stack((hits.sum(), sure.sum(), (hits & sure).sum())).tolist()
     measure = Measure(loss.item(), len(targets), *counts)
     if sharpen:

@@ -1,15 +1,15 @@
-"""What drafts would be worth in decoding, from what was guessed behind every place of an answer. No network."""
+"""How many passes drafts would save in decoding, from the guesses behind every place of an answer. No network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 DRAFT_COUNTS = (1, 2, 3, 4)
-THRESHOLDS = (0.5, 0.7, 0.9)
+TRUST_THRESHOLDS = (0.5, 0.7, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
 class Guessed:
-    """An answer, and by its places the tokens guessed beyond the one that AR knows there, with their probabilities.
+    """An answer, and for each of its places the tokens guessed beyond AR's next token, with their probabilities.
 
     tokens[n][d] is a guess of answer[n + 1 + d], made when answer[:n] was known.
     """
@@ -23,9 +23,9 @@ class Guessed:
         return [a == b for a, b in zip(self.tokens[place], self.answer[place + 1 :], strict=False)]
 
     def passes(self, drafts: int) -> int:
-        """Forward passes of verified decoding with so many drafts: each writes AR's token and the drafts that hit.
+        """Forward passes of verified decoding: each writes AR's token and the drafts before the first wrong one.
 
-        An answer's last token is never a draft: what ends an answer is not tested, it is AR's own.
+        An answer's last token is never a draft but AR's own.
         """
         place, count = 0, 0
         while place < len(self.answer):
@@ -59,7 +59,9 @@ def outlook(answers: Sequence[Guessed]) -> dict[str, object]:
     depth = max(map(len, hits))
     by_depth = [[h[d] for h in hits if len(h) > d] for d in range(depth)]
     tokens = sum(len(a.answer) for a in answers)
-    trusting = {t: [sum(column) for column in zip(*(a.trusting(t) for a in answers), strict=True)] for t in THRESHOLDS}
+    trusting = {
+        t: [sum(column) for column in zip(*(a.trusting(t) for a in answers), strict=True)] for t in TRUST_THRESHOLDS
+    }
     return {
         "accuracy": [round(sum(column) / len(column), 4) for column in by_depth],
         "verified": {str(n): round(tokens / sum(a.passes(n) for a in answers), 4) for n in DRAFT_COUNTS if n <= depth},

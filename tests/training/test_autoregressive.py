@@ -1,6 +1,7 @@
 """The objective "ar" is cross entropy of the whole causal forward, a document at a time."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_the_loss_by_definition(objective: Autoregressive, sharpen: float) -> No
 
 
 def test_what_is_held_out_is_measured(objective: Autoregressive) -> None:
-    found = objective.measure(lambda function, items: [function(item) for item in items])
+    found = objective.measure(ThreadPoolExecutor(1))
     want, labels, hits, _ = naive(objective, objective.corpus.held_out)
     assert found["loss"] == pytest.approx(want / labels, rel=1e-5)
     assert (found["labels"], found["accuracy"]) == (labels, hits / labels)

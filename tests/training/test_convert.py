@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from dllm.models.adapter import attach, merge
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
-from dllm.training.config import BLOCKS, OBJECTIVES, Config
+from dllm.training.config import BLOCK_WEIGHTS, OBJECTIVES, Config
 from dllm.training.convert import Trainer
 from dllm.training.corpus import CANVAS, Corpus
 from dllm.training.documents import Document
@@ -120,7 +120,7 @@ def test_it_learns(tmp_path: Path) -> None:
     before = t.measure()
     last = list(t.run())[-1]["held_out"]
     assert set(before) == {"scattered", "tails"}
-    for kind, size in product(before, BLOCKS):
+    for kind, size in product(before, BLOCK_WEIGHTS):
         then, now = before[kind][size], last[kind][size]
         assert now["loss"] < 0.7 * then["loss"], (kind, size)
         assert now["labels"] == then["labels"]

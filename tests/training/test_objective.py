@@ -13,7 +13,7 @@ from dllm.models.families import FAST_DLLM_V2
 from dllm.models.loader import tiny
 from dllm.models.transformer import rope_table
 from dllm.training.noise import complement, masked, scattered, tail, views
-from dllm.training.objective import CLEAN, PADDING, SURE, Example, Measure, hidden, may_look, pack, total_loss
+from dllm.training.objective import CLEAN, PADDING, SURE_ABOVE, Example, Measure, hidden, may_look, pack, total_loss
 from tests.dllm.nets import MASK, shape_of
 from tests.goldens_io import GOLDENS, engine, golden
 
@@ -158,7 +158,7 @@ def test_loss_by_definition(sharpen: float) -> None:
     batch = replace(batch, targets=torch.where(torch.arange(len(guess)) % 3 == 0, batch.targets, guess))
     probs = net.head(hidden(net, batch)).double().softmax(-1)
     right = [int(row.argmax()) == int(t) for row, t in zip(probs, batch.targets, strict=True)]
-    sure = [float(row.max()) > SURE for row in probs]
+    sure = [float(row.max()) > SURE_ABOVE for row in probs]
     cost = -sum(float(row[t].log()) for row, t in zip(probs, batch.targets, strict=True))
     doubt = -sum(float((row * row.log()).nansum()) for row, r in zip(probs, right, strict=True) if r)
     loss, measure = total_loss(net, batch, sharpen=sharpen)

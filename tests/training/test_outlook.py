@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dllm.training.outlook import DRAFT_COUNTS, THRESHOLDS, Guessed, outlook
+from dllm.training.outlook import DRAFT_COUNTS, TRUST_THRESHOLDS, Guessed, outlook
 
 
 @st.composite
@@ -59,7 +59,7 @@ def test_passes_of_verified_decoding(answer: Guessed, most: int) -> None:
     assert answer.passes(most) == act_verified(answer, most)
 
 
-@given(guessed(), st.sampled_from(THRESHOLDS))
+@given(guessed(), st.sampled_from(TRUST_THRESHOLDS))
 def test_passes_of_trusting(answer: Guessed, threshold: float) -> None:
     assert answer.trusting(threshold) == act_trusting(answer, threshold)
 
@@ -80,7 +80,7 @@ def test_the_summary_adds_them_up(answers: list[Guessed]) -> None:
     for most in map(int, found["verified"]):
         passes = sum(act_verified(a, most) for a in answers)
         assert found["verified"][str(most)] == pytest.approx(tokens / passes, abs=1e-4)
-    for threshold in THRESHOLDS:
+    for threshold in TRUST_THRESHOLDS:
         passes, kept, wrong = map(sum, zip(*(act_trusting(a, threshold) for a in answers), strict=True))
         told = found["trusting"][str(threshold)]
         assert (told["kept"], told["wrong"]) == (kept, wrong)
