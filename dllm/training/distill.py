@@ -1,11 +1,12 @@
-"""Training data without a word of anybody else: what a model made up and answered, tasks, and answers to both.
+"""Makes training data from the model itself, without anyone else's text.
 
 "own": the base makes up user turns and answers them. "tasks": generated, with right answers (`dllm.training.tasks`).
-"answers": a model answers the prompts of files that exist. Training on a model's own answers keeps its autoregressive
-distribution, so that "does block diffusion say what AR says?" stays a fair question.
+"answers": the model answers the prompts of existing files. Training on a model's own answers keeps its autoregressive
+distribution, so that comparing block diffusion with AR stays fair.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,16 +24,16 @@ from dllm.training.documents import Batch, Document, read_documents, write_docum
 from dllm.training.sampling import continue_all, greedy, top_p_pick
 
 KINDS = ("own", "tasks", "answers")
-_TASKS = 500  # a batch
+_TASKS_PER_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How turns are sampled.
+    """How turns and answers are sampled.
 
-    answers: how many are sampled for a turn besides the greedy one; the likeliest is kept, if it is likelier than
-    `least` nats a token. None by default: greedy is how the page decodes, and what follows from the prompt alone can be
-    learnt surely, which is what lets several tokens be committed at once.
+    answers: sampled per turn besides the greedy one; the likeliest is kept if its mean log-probability is above
+    `least`. 0 by default: greedy is how the page decodes, and deterministic answers can be learnt with certainty, which
+    lets several tokens be committed at once.
     """
 
     turn_temperature: float = 1.0
@@ -71,13 +72,13 @@ def distill(
     source: Source = Source(),
     documents: int = 2000,
     seed: int = 0,
-    recipe: Recipe | None = None,
+    recipe: Recipe = Recipe(),
     device: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Append to `out` until it holds `documents`, or prompts are used up; returns how many it holds.
 
-    `report` gets a line per batch.
+    report: called with a line per batch.
 
     Raises:
         ValueError: the base has no tokenizer, a bad file, or a number out of range.
@@ -88,22 +89,21 @@ def distill(
         model = merge(model, source.twin)
     if (tokenizer := model.tokenizer) is None:
         raise ValueError(f"{base} has no tokenizer, and user turns are text")
-    recipe = recipe or Recipe()
-    batches: dict[str, Callable[[], Batch]] = {
-        "own": lambda: partial(own, model, tokenizer, recipe, seed),
-        "tasks": lambda: partial(generated, model, tokenizer, seed),
-        "answers": lambda: partial(answered, model, tokenizer, recipe, _prompts(source.prompts, seed)),
-    }
-    return write_documents(out, batches[source.kind](), documents=documents, report=report)
+    batch: Batch
+    match source.kind:
+        case "own":
+            batch = partial(own, model, tokenizer, recipe, seed)
+        case "tasks":
+            batch = partial(generated, model, tokenizer, seed)
+        case _:
+            batch = partial(answered, model, tokenizer, recipe, _prompts(source.prompts, seed))
+    return write_documents(out, batch, documents=documents, report=report)
 
 
 def own(
     model: Model, tokenizer: Tokenizer, recipe: Recipe, seed: int, number: int, seen: Collection[tuple[int, ...]] = ()
 ) -> Iterator[Document]:
-    """One batch: turns made up or drawn, then answered, those `seen` before left out.
-
-    The same seed, number and `seen` give the same documents.
-    """
+    """One batch: turns made up or drawn, then answered, except those `seen` before; the same for the same arguments."""
     rng = random.Random(f"{seed}/{number}")
     generator = torch.Generator(model.device).manual_seed(rng.getrandbits(63))
     stop = model.stop_ids[0]
@@ -124,9 +124,9 @@ def own(
 def generated(
     model: Model, tokenizer: Tokenizer, seed: int, number: int, seen: Collection[tuple[int, ...]] = ()
 ) -> Iterator[Document]:
-    """One batch of tasks with right answers; neither templates nor operands of the suite are among them."""
+    """One batch of tasks with right answers, none with a wording or an operand of the suite."""
     rng, fresh = random.Random(f"{seed}/{number}"), set(seen)
-    for _ in range(_TASKS):
+    for _ in range(_TASKS_PER_BATCH):
         task = tasks.draw(rng, held_out=False)
         prompt = tuple(tokenizer.chat(task.prompt))
         if prompt not in fresh:
@@ -189,21 +189,22 @@ def _answers(
 
 
 def good_turn(text: str, *, ended: bool) -> bool:
-    """A user turn worth answering: it ended by itself and has two words or more, all in readable characters."""
-    return ended and len(text.split()) >= 2 and "\ufffd" not in text and len(repetition(text.split())) == 0
+    """A user turn worth answering: it ended by itself, has two words or more, valid UTF-8, and is not repetitive."""
+    words = text.split()
+    return ended and len(words) >= 2 and "\ufffd" not in text and not repetition(words)
 
 
 def good_answer(ids: Sequence[int], *, stop_id: int, control: set[int]) -> bool:
-    """An answer that says something, holds no control id but the last, and does not go in circles.
+    """Not empty, without control ids except the stop token at its end, and not repetitive.
 
-    One that was cut at the limit is as good: a writer of long answers has to be learnt from too.
+    An answer that was cut at the limit may be good: the training data need long answers too.
     """
-    said = ids[:-1] if ids[-1] == stop_id else ids
-    return len(said) >= 1 and not control & set(said) and not repetition(said)
+    content = ids[:-1] if ids[-1] == stop_id else ids
+    return len(content) >= 1 and not control & set(content) and not repetition(content)
 
 
 def repetition(items: Sequence[object], *, width: int = 4, share: float = 0.25) -> set[tuple[object, ...]]:
-    """The n-grams that came before, if they are more than `share` of all; else nothing."""
-    grams = [tuple(items[i : i + width]) for i in range(len(items) - width + 1)]
-    repeats = len(grams) - len(set(grams))
-    return {g for g in grams if grams.count(g) > 1} if repeats > share * len(grams) else set()
+    """The repeated n-grams, if more than `share` of all n-grams occurred before; else nothing."""
+    counts = Counter(tuple(items[i : i + width]) for i in range(len(items) - width + 1))
+    total = counts.total()
+    return {gram for gram, n in counts.items() if n > 1} if total - len(counts) > share * total else set()

@@ -1,12 +1,12 @@
-"""Documents: the conversations that training learns from, and the JSON lines that they are kept in.
+"""Documents: the conversations that training learns from, and their files of JSON lines.
 
-Batches are seeded one by one: a file that was cut off goes on as if it had not been.
+Every batch has a seed of its own, so a resumed file equals an uninterrupted one.
 """
 
 import gzip
 import json
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dllm.files import write_file
@@ -14,17 +14,14 @@ from dllm.files import write_file
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One conversation.
-
-    `prompt_ids` up to the assistant's turn; `answer_ids` with the id that ends it, unless it was cut at the limit.
-    """
+    """One conversation: ids up to the assistant's turn, and the answer's, with a stop token unless it was cut."""
 
     batch: int
     prompt_ids: tuple[int, ...]
     answer_ids: tuple[int, ...]
 
 
-# a batch's number, and the prompts that there are already → its documents; None: there are no more
+# a batch's number, and the prompts that exist already → its documents; None behind the last batch
 Batch = Callable[[int, Collection[tuple[int, ...]]], Iterable[Document] | None]
 
 
@@ -44,13 +41,10 @@ def write_documents(
     seen = {d.prompt_ids for d in done}
     count, number = len(done), done[-1].batch + 1 if done else 0
     with out.open("a") as file:
-        while count < documents:
-            more = batch(number, seen)
-            if more is None:
-                break
+        while count < documents and (more := batch(number, seen)) is not None:
             fresh = list(more)
             seen.update(d.prompt_ids for d in fresh)
-            file.write("".join(json.dumps(_record(d)) + "\n" for d in fresh))
+            file.write("".join(json.dumps(asdict(d)) + "\n" for d in fresh))
             file.flush()
             count, number = count + len(fresh), number + 1
             report(f"batch {number}: {len(fresh)} documents, {count} of {documents}")
@@ -58,25 +52,20 @@ def write_documents(
 
 
 def read_documents(path: Path) -> list[Document]:
-    """Every document of a file, which may be packed (.gz).
+    """Every document of a file, which may be compressed (.gz).
 
     Raises:
         ValueError: a line that is not a document; says which.
     """
-    documents = []
-    raw = path.read_bytes()
-    text = gzip.decompress(raw).decode() if path.suffix == ".gz" else raw.decode()
-    for number, line in enumerate(text.splitlines(), 1):
+    documents, raw = [], path.read_bytes()
+    text = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    for number, line in enumerate(text.decode().splitlines(), 1):
         try:
             d = json.loads(line)
             documents.append(Document(d["batch"], tuple(d["prompt_ids"]), tuple(d["answer_ids"])))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} line {number} is not a document: {error}") from None
     return documents
-
-
-def _record(document: Document) -> dict[str, object]:
-    return {"batch": document.batch, "prompt_ids": document.prompt_ids, "answer_ids": document.answer_ids}
 
 
 def _resume(out: Path) -> list[Document]:

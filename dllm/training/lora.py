@@ -31,10 +31,10 @@ class LoRALinear(nn.Module):
 def wrap(
     net: Transformer, *, rank: int, scale: float, mask_id: int | None, seed: int = 0, first: int = 0
 ) -> dict[str, nn.Parameter]:
-    """Wrap the linear layers in place, from layer `first` on; returns what there is to train.
+    """Wrap the linear layers in place, from layer `first` on; returns the parameters to train.
 
-    That is `layers.N.q.a`, `.b`, …, and where there is a mask token `mask_vector`. B starts at zero, so the network
-    starts as it was, but for the mask: its vector starts at the mean embedding.
+    They are `layers.N.q.a`, `.b`, …, and with a mask token `mask_vector`. B starts at zero, so the network starts
+    unchanged; the mask's vector starts at the mean embedding.
     """
     if rank < 1:
         raise ValueError(f"rank is {rank}; allowed: 1 or more")
@@ -59,19 +59,13 @@ def wrap(
 
 
 def wrap_for_masks(net: Transformer, config: Config) -> dict[str, nn.Parameter]:
-    """`wrap` as a config of an objective that learns at masks says."""
-    return wrap(
-        net,
-        rank=config.rank,
-        scale=config.scale,
-        mask_id=config.mask_id,
-        seed=config.seed,
-        first=config.first_layer,
-    )
+    """`wrap` with a mask token, by the numbers of a config."""
+    c = config
+    return wrap(net, rank=c.rank, scale=c.scale, mask_id=c.mask_id, seed=c.seed, first=c.first_layer)
 
 
 def save_adapter(path: Path, parameters: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write the parameters in bf16 as safetensors; the file takes its place whole or not at all."""
+    """Write the parameters in bf16 as safetensors, atomically."""
     tensors = {name: p.detach().to("cpu", torch.bfloat16).contiguous() for name, p in parameters.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as part:

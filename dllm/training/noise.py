@@ -1,7 +1,4 @@
-"""What training masks: which answer tokens of an example are hidden from the network and are to be predicted.
-
-A mask is a bool per position of the example, and only labelled positions are ever masked.
-"""
+"""Which tokens of an example are masked: a bool per position, True at some of the labelled positions."""
 
 from collections.abc import Sequence
 
@@ -19,8 +16,8 @@ def views(
 ) -> list[Mask]:
     """Two masks of one example: scattered ones, or with probability `tails` the tails of its blocks.
 
-    Scattered masks are each other's complement, so every label counts once whatever t was (arXiv 2509.26328 §3); where
-    `complementary` is off they are drawn apart. Decoding writes mostly from left to right, so it meets mostly tails
+    Scattered masks are each other's complement, so every label counts once whatever t was (arXiv 2509.26328 §3), or
+    independent if not `complementary`. Decoding is mostly left to right, so most of the masks that it meets are tails
     (the semi-autoregressive masks of dParallel, 2509.26488).
     """
     if float(torch.rand((), generator=generator)) < tails:
@@ -30,7 +27,7 @@ def views(
 
 
 def scattered(example: Example, generator: torch.Generator) -> Mask:
-    """In each block each labelled position with one probability, t ~ U(0, 1) floored."""
+    """In each block, every labelled position with probability t ~ U(0, 1), scaled to at least _MIN_MASK_RATIO."""
     blocks = len(example.ids) // example.block
     t = torch.rand(blocks, 1, generator=generator)
     u = torch.rand(blocks, example.block, generator=generator)
@@ -44,17 +41,15 @@ def masked(example: Example, t: Tensor, u: Tensor) -> Mask:
 
 
 def complement(example: Example, mask: Sequence[bool]) -> Mask:
-    """The labels that a mask leaves readable."""
+    """The labelled positions that a mask leaves out."""
     return [label and not m for m, label in zip(mask, example.labelled, strict=True)]
 
 
 def tail(example: Example, generator: torch.Generator) -> Mask:
-    """In each block the last n of its labels, n ~ U{1, …, all of them}: what a left-to-right writer has before it."""
+    """In each block the last n of its labels, n ~ U{1, …, all of them}: what is left in left-to-right decoding."""
     mask = [False] * len(example.ids)
     for start in range(0, len(mask), example.block):
-        labels = [p for p in range(start, start + example.block) if example.labelled[p]]
-        if labels:
-            first = int(torch.randint(len(labels), (), generator=generator))
-            for p in labels[first:]:
+        if labels := [p for p in range(start, start + example.block) if example.labelled[p]]:
+            for p in labels[int(torch.randint(len(labels), (), generator=generator)) :]:
                 mask[p] = True
     return mask

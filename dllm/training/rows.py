@@ -1,4 +1,4 @@
-"""Documents side by side behind their common beginning: nothing is padded, and what all share is computed once."""
+"""Documents packed into one sequence behind their common prefix: no padding, and the prefix is computed once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from dllm.models.kv_cache import KVCache
 from dllm.models.transformer import KVView, Transformer, rope_table
 from dllm.training.documents import Document
 
-COMMON = -1  # the owner of the common beginning
+COMMON = -1  # the owner of the common prefix
 
 
 @dataclass(frozen=True, slots=True)
 class PackedSequence:
-    """Documents laid out in one sequence. Each sees the common beginning and itself, causally.
+    """Documents laid out in one sequence. Each sees the common prefix and itself, causally.
 
-    tokens, positions, owner: (slots,) each; owner is the document's place in the row, or COMMON.
-    offsets: what to add to a position behind the beginning to find its slot, a document each.
+    tokens, positions, owner: (slots,) each; owner is the document's index, or COMMON.
+    offsets: by document, the slot minus the position, for positions behind the prefix.
     """
 
     documents: tuple[Document, ...]
@@ -32,9 +32,8 @@ class PackedSequence:
 
     @classmethod
     def of(cls, documents: Sequence[Document], device: torch.device) -> "PackedSequence":
-        """Lay out documents. A document alone still leaves its prompt's last id to itself."""
+        """Lay out documents. The last id of a prompt predicts the answer's first, so it is never shared."""
         ids = [d.prompt_ids + d.answer_ids for d in documents]
-        # the last id of a prompt predicts the answer's first, so it is never shared
         alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*ids, strict=False)))
         common = min(alike, *(len(d.prompt_ids) - 1 for d in documents))
         tokens, positions, owner, offsets = list(ids[0][:common]), list(range(common)), [COMMON] * common, []
@@ -47,17 +46,17 @@ class PackedSequence:
         return cls(tuple(documents), laid, at, whose, common, tuple(offsets))
 
     def slot(self, document: int, position: int) -> int:
-        """Where a position of a document lies."""
+        """The slot of a document's position."""
         return position if position < self.common else position + self.offsets[document]
 
     def sees(self, owner: Tensor, until: Tensor) -> Tensor:
-        """Who sees which slots, bool (n, slots), from each one's document and the last position that it sees, (n,)."""
+        """Which slots n queries see, bool (n, slots), from each one's document and last visible position, (n,)."""
         own = (self.owner == COMMON) | (self.owner == owner[:, None])
         return own & (self.positions <= until[:, None])
 
 
 def bias(sees: Tensor, dtype: torch.dtype) -> Tensor:
-    """What may be seen as numbers added to attention scores, which bools are turned into at every layer otherwise."""
+    """A boolean mask as numbers added to attention scores; otherwise every layer's attention would convert it again."""
     return torch.zeros_like(sees, dtype=dtype).masked_fill_(~sees, float("-inf"))
 
 
@@ -76,9 +75,9 @@ def hidden_states(net: Transformer, row: PackedSequence, cache: KVCache | None =
 
 @dataclass(frozen=True, slots=True)
 class FrozenKVView:
-    """Attention of queries that see kept entries and each other; entries are read, never written.
+    """Attention of queries to cached entries, which are never written, and to each other.
 
-    entries: by layer keys and values (1, kv_heads, kept, head_dim). bias: (queries, kept + queries).
+    entries: by layer keys and values (1, kv_heads, cached, head_dim). bias: (queries, cached + queries).
     """
 
     entries: Sequence[tuple[Tensor, Tensor]]

@@ -1,7 +1,6 @@
 """What user turns are about: openings that the model finishes itself, and whole questions from word lists.
 
-Hand-written (`assets/training/topics.json`), so that the data has what a class would type. `draw_topic` mixes them
-with turns the model makes up alone.
+Hand-written (`assets/training/topics.json`), so that the data has what a class would type.
 """
 
 import random
@@ -22,7 +21,7 @@ TEMPLATES, WORDS = _TOPICS.templates, _TOPICS.words
 
 
 def draw_topic(rng: random.Random) -> tuple[str, bool]:
-    """The start of a user turn and whether it is whole: a quarter made up, a quarter opened, half written out."""
+    """The start of a user turn and whether it is complete: a quarter empty, a quarter openings, half complete."""
     kind = rng.randrange(4)
     if kind == 0:
         return "", False
