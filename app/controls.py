@@ -53,6 +53,10 @@ class Controls:
                 request[what] = {"name": name, **options}
         return request
 
+    def values(self, request: Mapping[str, Any]) -> list[Any]:
+        """The components' values for a request's fields; what it does not name gets its default."""
+        return [_value(path, part, request) for path, part in zip(self.paths, self.components, strict=True)]
+
 
 def settings_controls() -> Controls:
     """Build all of them where the layout stands: plain settings first, then cache and unmasking rule."""
@@ -72,6 +76,14 @@ def settings_controls() -> Controls:
         f"Attention maps are kept up to {MAPS_BYTES >> 20} MiB a lane.",
     )
     return Controls(tuple(built), tuple(built.values()))
+
+
+def _value(path: tuple[str, ...], component: Any, request: Mapping[str, Any]) -> Any:
+    wanted = request.get(path[0])
+    options: Mapping[str, Any] = wanted if isinstance(wanted, Mapping) else {"name": wanted}
+    name, option = options["name"], options.get(path[-1])
+    found = name if len(path) == 1 else option if name == path[1] else None
+    return component.value if found is None else found
 
 
 def knobs(cls: type) -> list[Field[Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
+from html import escape
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -16,13 +17,13 @@ from app.events import Event, Passed, Quiet, bundled, note
 from app.folders import new_folder
 from app.limits import COMPARING, SECONDS, check_prompt, check_request, check_tokens
 from app.live import Live
-from app.refusals import refusals
+from app.refusals import page_words, refusals
 from app.runs import Runs, session_of
 from dllm.bench.references import References, autoregressive, item_of
 from dllm.engine import Engine
 from dllm.engine.registry import MODELS
 from dllm.engine.run import Run
-from dllm.settings import RECORDS, Settings
+from dllm.settings import RECORDS, Settings, SettingsError
 from dllm.trace import Trace
 from visualize.facts import provenance
 from visualize.lane import Title
@@ -87,6 +88,7 @@ def stage_of(
     first = next(iter(lanes.values()))
     stage = Stage(run, list(lanes), first.piece, titles, first.fragment)
     stage.facts = _facts(engine, text, lanes)
+    stage.link, stage.shift = f"run={run}", first.canvas.shift
     return stage
 
 
@@ -110,7 +112,7 @@ def decode_events(engine: Engine, text: str, lanes: Mapping[str, Run], live: Liv
         for name, run in lanes.items():
             live.begin(name, run)
             yield partial(Stage.open, name=name, prompt=run.prompt, settings=run.settings.as_json())
-            yield from _passes(engine, name, run, live)
+            yield from passes(engine, name, run, live)
             traces[name] = run.trace()
             if traces[name].stop_reason == "cancelled":
                 late = f"Stopped at the time limit, {SECONDS:.0f} s."
@@ -130,14 +132,14 @@ def decode_events(engine: Engine, text: str, lanes: Mapping[str, Run], live: Liv
         live.settle()
 
 
-def _passes(engine: Engine, name: str, run: Run, live: Live) -> Iterator[Passed]:
-    """Every pass. The run is freed when this generator is closed, wherever it stands."""
+def passes(engine: Engine, name: str, run: Run, live: Live | None = None) -> Generator[Passed, None, None]:
+    """Every pass; `live` keeps attention maps. The run is freed when this generator is closed, wherever it stands."""
     deadline = monotonic() + SECONDS
     with ExitStack() as stack:
         steps = engine.steps(run)
         if isinstance(steps, Generator):
             stack.callback(steps.close)
-        maps = live.observer(name, stack) if "attention" in run.settings.record else None
+        maps = live.observer(name, stack) if live and "attention" in run.settings.record else None
         for step in steps:
             if maps:
                 attention: Any = step.readout.attention
@@ -198,6 +200,26 @@ def _lanes(engine: Engine, text: str, settings: Settings, *, ar: bool) -> dict[s
     if ar:
         lanes["ar"] = engine.run(text, autoregressive(settings))
     return lanes
+
+
+def checker(controls: Controls) -> tuple[Callable[..., None], Callable[..., str]]:
+    """What checks a request before it waits for anything, and what says why it was refused, for a place beside it."""
+
+    def why(prompt: str, _model: str, _ar: bool, *values: Any) -> str:
+        """The refusal in the page's words; "" where there is none."""
+        try:
+            check_prompt(prompt)
+            _settings(controls, values)
+        except SettingsError as error:
+            return page_words(error)
+        return ""
+
+    def check(*values: Any) -> None:
+        """Fail without a word if the request is refused."""
+        if text := why(*values):
+            raise gr.Error(escape(text), visible=False, print_exception=False)
+
+    return check, why
 
 
 def _settings(controls: Controls, values: Sequence[Any]) -> Settings:

@@ -9,6 +9,7 @@ from typing import TypeVar
 from app.device import Device, Use
 from app.environment import threads
 from app.worker import Work
+from dllm.decode import ModelTraits
 from dllm.engine import Engine
 from dllm.engine.registry import offered_models
 from dllm.settings import SettingsError
@@ -61,6 +62,14 @@ class Engines:
         """Start loading the first model of the list, unless a model is there or on its way."""
         if self._loading is None:
             self.load(next(iter(offered_models())))
+
+    def traits(self, name: str) -> ModelTraits | None:
+        """What decoders know of a model, if it is loaded."""
+        with self._lock:
+            loading = self._loading if self._name == name else None
+        if loading is None or not loading.done() or loading.exception() is not None:
+            return None
+        return loading.result().traits
 
     def visit(self, owner: str | None = None, *, alone: bool = False) -> "Visit":
         """Join the line for the device. owner: a session, whose earlier visit ends. alone: nothing else may run then.

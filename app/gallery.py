@@ -39,23 +39,13 @@ class Gallery:
         self.runs = {name: Recorded(**entry) for name, entry in listed.items()}
         self.read = cache(self._read)  # all of them take less memory than one long run
 
-    def show(self, name: str, request: gr.Request, *, at: int | None = None) -> tuple[str, str]:
-        """A run of the gallery, as a message to the viewer, and its prompt."""
+    def show(self, name: str, request: gr.Request, *, at: int | None = None, welcome: bool = False) -> tuple[str, str]:
+        """A run of the gallery, as a message to the viewer, and its prompt. welcome: the page opens with it."""
         if name not in self.runs:
             raise refusal(f"trace is {name!r}; allowed: {', '.join(self.runs)}")
         replay = self.read(name)
         run = self.kept.open(Saved(replay, shared=True), request.session_hash)
-        return replay.message(run, at=at), self.runs[name].prompt
-
-    def follow(self, request: gr.Request) -> Any:
-        """What the page's address asks for, `?trace=NAME&step=N` with steps counted from 1: as `show`, and its name."""
-        asked = dict(request.query_params)
-        if "trace" not in asked:
-            return gr.skip(), gr.skip(), gr.skip()
-        step = asked.get("step", "")
-        if step and not (step.isascii() and step.isdigit() and int(step[:9]) > 0):
-            raise refusal(f"step is {step!r}; allowed: a whole number from 1")
-        return *self.show(asked["trace"], request, at=int(step[:9]) - 1 if step else None), asked["trace"]
+        return replay.message(run, at=at, welcome=welcome), self.runs[name].prompt
 
     def upload(self, paths: list[str] | None, request: gr.Request) -> Any:
         """A visitor's own traces, one a lane, and their side files. After a bad one the run on show stays."""

@@ -18,11 +18,31 @@ THEME = themes.Default(
     button_primary_background_fill_dark="*primary_600",
     button_primary_background_fill_hover_dark="*primary_500",
 )
+# "clip" instead of gradio's "hidden": what is sticky inside must find the window as what scrolls
 CSS = """
+.gradio-container { overflow: clip !important; }
 .gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
 .gradio-container .bs-intro p { max-width: 92ch; }
-.gradio-container .bs-go { align-items: center; flex-wrap: wrap; }
-.gradio-container .bs-go > :last-child:not(button) { flex: 1 1 240px; }
+.gradio-container main { padding-top: 8px !important; }
+.gradio-container .bs-intro h1 { margin: 0; font-size: 22px; }
+.gradio-container .bs-intro p { margin: 0; }
+.gradio-container .tabitem { padding: 8px 0 0; }
+.gradio-container .tabitem > .column, .gradio-container main > .wrap > .column { gap: 8px; }
+.gradio-container .bs-go { align-items: center; flex-wrap: wrap; gap: 8px; }
+.gradio-container .bs-refused p { margin: 0; color: #b91c1c; font-weight: 700; }
+.dark .gradio-container .bs-refused p { color: #fca5a5; }
+.gradio-container .bs-presets { align-items: center; flex-wrap: wrap; gap: 4px 12px; }
+.gradio-container .bs-presets :is(*, fieldset) { min-width: 0 !important; min-inline-size: 0; }
+.gradio-container .bs-presets > :first-child { flex: 0 1 auto; max-width: 100%; }
+.gradio-container .bs-presets > :last-child { flex: 1 1 320px; }
+.gradio-container .bs-presets .wrap { gap: 6px; flex-wrap: wrap; }
+.gradio-container .bs-presets .wrap label { flex: none; padding: 4px 8px; font-size: 14px; }
+@media (max-width: 640px) { .gradio-container .bs-presets .bs-rule { display: none; } }
+.gradio-container .bs-more { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; }
+.gradio-container .bs-more { align-items: start; }
+.gradio-container .bs-more > * { min-width: 0 !important; padding: 6px 10px; }
+.gradio-container .bs-more > :has(.open) { grid-column: 1 / -1; }
+.gradio-container .bs-recorded .wrap { flex-direction: column; gap: 4px; }
 #viewer .html-container { padding: 4px 0; }
 .bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
 """

@@ -1,17 +1,22 @@
 """The page: its layout, and which handler serves which event."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.events import api
 
+from app.address import WELCOME, follower
+from app.api import decoder
 from app.bench import board, opened, opener
-from app.controls import settings_controls
-from app.decode import handler, stopper
+from app.choices import settings_events
+from app.controls import Controls, settings_controls
+from app.decode import checker, handler, stopper
 from app.drift import measurer
 from app.engines import Engines
 from app.gallery import Gallery
 from app.lanes import lane_controls
 from app.limits import QUEUE
+from app.presets import FIRST, PRESETS
 from app.questions import answerer
 from app.race import racer
 from app.runs import Runs
@@ -20,10 +25,7 @@ from app.viewer import viewer
 from dllm.engine.registry import offered_models
 
 _INTRO = """# Blockscope
-
-Watch a diffusion language model write. Masks guess several tokens ahead at once; the next step tests the guesses
-against the model's own answer, keeps those that it confirms and strikes out the rest. Next to it the same model writes
-one token at a time. The settings also offer block diffusion, which keeps every confident guess without a test.
+Watch a diffusion language model write: it guesses several tokens at once, and checks them.
 """
 # what the default model does well, from short to long, with no token near a tie; its card says what it does badly
 EXAMPLES = [
@@ -68,56 +70,58 @@ def build(engines: Engines | None = None) -> Page:
     recorded = Gallery(runs, engines.device)
     with Page(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         gr.Markdown(_INTRO, elem_classes="bs-intro")
-        prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, placeholder="Ask something short")
         with gr.Tabs():
-            with gr.Tab("Single run"):
-                with gr.Row(elem_classes="bs-go"):
-                    decode = gr.Button("Decode", variant="primary", min_width=120, scale=0)
-                    halt = gr.Button("Stop", min_width=90, scale=0, interactive=False)
-                    ar = gr.Checkbox(True, label="Then decode with AR as well", container=False, min_width=240)
-                _examples(EXAMPLES, prompt, "Examples")
-                picker, upload = _recorded(recorded)
-                with gr.Accordion("Model and decoder settings", open=False):
-                    names = [(f"{name}: {card.title}", name) for name, card in offered_models().items()]
-                    model = gr.Dropdown(names, value=names[0][1], label="Model")
-                    controls = settings_controls()
+            with gr.Tab("Watch"):
+                watch = _watch(recorded)
             with gr.Tab("Race"):
                 gr.Markdown(RACE, elem_classes="bs-intro")
                 with gr.Row(elem_classes="bs-go"):
+                    asked = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, scale=1, min_width=220)
                     start = gr.Button("Race", variant="primary", min_width=120, scale=0)
                     stop = gr.Button("Stop", min_width=90, scale=0, interactive=False)
                 lanes = lane_controls()
-                _examples(DEPENDENT, prompt, "Prompts whose tokens depend on each other: here parallel decoding breaks")
+                _examples(DEPENDENT, asked, "Prompts whose tokens depend on each other: here parallel decoding breaks")
             with gr.Tab("Benchmark"):
                 gr.Markdown(BENCHMARK, elem_classes="bs-intro")
                 chart = board()
         stage = viewer(answerer(runs, engines.device))
-        asked = [decode.click, prompt.submit]
+        prompt, controls = watch.prompt, watch.controls
+        values = [prompt, watch.model, watch.ar, *controls.components]
+        runners = [watch.decode.click, prompt.submit]
         # first, because what comes after waits for the run
-        gr.on([*asked, start.click], None, js=ASKED, queue=False)
-        stage.busy(None, None, [decode, halt, start, stop], js=BUTTONS, queue=False)  # type: ignore[attr-defined]
-        values = [prompt, model, ar, *controls.components]
-        run = gr.on(asked, handler(engines, controls, runs), values, stage, **RUN, api_name="decode")
-        race = start.click(racer(engines, runs), [prompt, model, *lanes], stage, **RUN, api_name="race")
+        gr.on([*runners, start.click], None, js=ASKED, queue=False)
+        stage.busy(None, None, [watch.decode, watch.stop, start, stop], js=BUTTONS, queue=False)  # type: ignore[attr-defined]
+        check, why = checker(controls)
+        # in the queue, because gradio answers a plain call that fails with an error of the server
+        checked = gr.on(runners, check, values, None, concurrency_limit=None, **QUIET)
+        checked.failure(None, js=REFUSED, queue=False)
+        for outcome in (checked.failure, checked.success):
+            outcome(why, values, watch.refused, queue=False, **QUIET)
+        run = checked.success(handler(engines, controls, runs), values, stage, **RUN, api_name="page_decode")
+        race = start.click(racer(engines, runs), [asked, watch.model, *lanes], stage, **RUN, api_name="page_race")
+        api(decoder(engines), api_name="decode", **LINE)
         # who opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)
         measuring = stage.measure(  # type: ignore[attr-defined]
             measurer(engines, runs), None, stage, **LINE, **QUIET
         )
         working = [run, race, measuring]
-        gr.on([halt.click, stop.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
-        demo.load(recorded.follow, None, [stage, prompt, picker], **QUIET)
+        gr.on([watch.stop.click, stop.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
+        demo.load(
+            follower(recorded, runs, controls), None, [stage, prompt, watch.preset, *controls.components], **QUIET
+        )
         demo.load(opened, None, chart, **QUIET)
         shown = [
-            picker.input(recorded.show, picker, [stage, prompt], cancels=working, **QUIET),
-            upload.upload(recorded.upload, upload, stage, cancels=working, **QUIET),
+            watch.recorded.input(recorded.show, watch.recorded, [stage, prompt], cancels=working, **QUIET),
+            watch.upload.upload(recorded.upload, watch.upload, stage, cancels=working, **QUIET),
             chart.open(opener(runs), None, stage, cancels=working, **QUIET),  # type: ignore[attr-defined]
         ]
         for event in (run, race, *shown):
             event.failure(None, js=REFUSED, queue=False)
+        settings_events(watch.preset, watch.about, watch.model, controls, engines, watch.settings.expand)
 
         def leave(request: gr.Request) -> None:
-            """A closed tab: end what the visitor runs, and free what they have decoded."""
+            """A closed tab: end what the visitor runs."""
             engines.halt(request.session_hash)
             runs.leave(request.session_hash)
 
@@ -126,22 +130,61 @@ def build(engines: Engines | None = None) -> Page:
     return demo
 
 
+class Watch(NamedTuple):
+    """The components of the first tab."""
+
+    prompt: gr.Textbox
+    decode: gr.Button
+    stop: gr.Button
+    refused: gr.Markdown
+    preset: gr.Radio
+    about: gr.Markdown
+    recorded: gr.Radio
+    upload: gr.UploadButton
+    model: gr.Dropdown
+    ar: gr.Checkbox
+    controls: Controls
+    settings: gr.Accordion
+
+
+def _watch(recorded: Gallery) -> Watch:
+    """Prompt, presets, and what a visitor may open: low, so that the stage below is in view."""
+    with gr.Row(elem_classes="bs-go"):
+        prompt = gr.Textbox(
+            recorded.runs[WELCOME].prompt, label="Prompt", show_label=False, container=False, lines=1, max_lines=6,
+            placeholder="Ask something short", scale=1, min_width=220,
+        )  # fmt: skip
+        decode = gr.Button("Decode", variant="primary", min_width=110, scale=0)
+        stop = gr.Button("Stop", min_width=80, scale=0, interactive=False)
+    refused = gr.Markdown(elem_classes="bs-refused")
+    with gr.Row(elem_classes="bs-presets"):
+        titles = [(preset.title, name) for name, preset in PRESETS.items()]
+        preset = gr.Radio(titles, value=FIRST, label="Preset", show_label=False, container=False, scale=0)
+        about = gr.Markdown(PRESETS[FIRST].about, elem_classes="bs-rule")
+    with gr.Row(elem_classes="bs-more"):
+        with gr.Accordion("Examples", open=False):
+            _examples(EXAMPLES, prompt, "Prompts that the default model answers well")
+        with gr.Accordion("Recorded runs", open=False):
+            picker, upload = _recorded(recorded)
+        with gr.Accordion("Settings", open=False) as settings:
+            names = [(f"{name}: {card.title}", name) for name, card in offered_models().items()]
+            model = gr.Dropdown(names, value=names[0][1], label="Model")
+            ar = gr.Checkbox(True, label="Then decode with AR as well")
+            controls = settings_controls()
+    return Watch(prompt, decode, stop, refused, preset, about, picker, upload, model, ar, controls, settings)
+
+
 def _examples(texts: list[str], prompt: gr.Textbox, label: str) -> None:
     gr.Examples([[text] for text in texts], [prompt], label=label, api_visibility="private")
 
 
-def _recorded(recorded: Gallery) -> tuple[gr.Dropdown, gr.UploadButton]:
-    """The choice of recorded runs, and the button for a visitor's own traces."""
-    with gr.Row(equal_height=False):
-        picker = gr.Dropdown(
-            [(run.title, name) for name, run in recorded.runs.items()],
-            value=None,
-            label="Recorded runs",
-            info="Played from a file; no model is needed.",
-            scale=5,
-            min_width=280,
-        )
-        upload = gr.UploadButton(
-            "Open a trace…", file_types=[".json", ".gz", ".npz"], file_count="multiple", scale=1, min_width=240
-        )
+def _recorded(recorded: Gallery) -> tuple[gr.Radio, gr.UploadButton]:
+    """The recorded runs with what each shows, and the button for a visitor's own traces."""
+    picker = gr.Radio(
+        [(f"{run.title} {run.about}", name) for name, run in recorded.runs.items()],
+        value=None,
+        label="Played from a file; no model is needed",
+        elem_classes="bs-recorded",
+    )
+    upload = gr.UploadButton("Open a trace…", file_types=[".json", ".gz", ".npz"], file_count="multiple")
     return picker, upload

@@ -49,9 +49,9 @@ class Saved:
         return 0 if self.shared else sum(trace.nbytes for trace in self.found.traces.values())
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class KeptRun:
-    """A run, the session that it belongs to, the drift measured since, and a folder that ends with it."""
+    """A run, its session (None: it has left), the drift measured since, and a folder that ends with it."""
 
     source: RunSource
     session: str | None
@@ -65,7 +65,7 @@ class KeptRun:
 
 
 class Runs:
-    """Keeps the last runs by their ids, which cannot be guessed. A closed tab frees its own.
+    """Keeps the last runs by their ids, which cannot be guessed. A closed tab's are the first to go.
 
     Above a limit, the session's own oldest runs are freed first, then those of the session with most memory or runs,
     so that one visitor cannot take everything from the others.
@@ -103,10 +103,11 @@ class Runs:
             return self._kept[run]
 
     def leave(self, session: str | None) -> None:
-        """A tab was closed: free its runs."""
+        """A tab was closed: its runs belong to nobody, so that they are the first to be freed."""
         with self._lock:
-            for run in [run for run, kept in self._kept.items() if kept.session == session]:
-                del self._kept[run]
+            for kept in self._kept.values():
+                if kept.session == session:
+                    kept.session = None
 
     def _evict(self, fresh: str, session: str | None) -> None:
         """Free what is above the limits, never the run that has just come."""
@@ -125,7 +126,8 @@ class Runs:
             shares: Counter[str] = Counter()
             for run, count in sizes.items():
                 shares[self._owner(run)] += count
-            gone = max((run for run in sizes if run != fresh), key=lambda run: shares[self._owner(run)])
+            others = (run for run in sizes if run != fresh)
+            gone = max(others, key=lambda run: (self._kept[run].session is None, shares[self._owner(run)]))
             del self._kept[gone], sizes[gone]
 
     def _owner(self, run: str) -> str:

@@ -81,7 +81,7 @@ HOUSE = (
         "it makes models and takes no part in decoding",
     ),
     Room(
-        "visualize", ("visualize",), (GROUND, TRACE, DOCUMENTS), ("numpy", "plotly", "PIL"),
+        "visualize", ("visualize",), (GROUND, TRACE, DECODERS, DOCUMENTS), ("numpy", "plotly", "PIL"),
         "a picture is drawn from a trace alone, without model, tokenizer or page",
     ),
     Room(

@@ -124,10 +124,10 @@ PLANTED = {
         "from app.page import build",
         "imports app.page, which is app; dllm.engine",
     ),
-    "a decoder in a picture": (
+    "an engine in a picture": (
         "visualize/chart.py",
-        "import dllm.decode",
-        "imports dllm.decode, which is the decoders; visualize",
+        "import dllm.engine",
+        "imports dllm.engine, which is dllm.engine; visualize",
     ),
     "training from the page": (
         "app/page.py",

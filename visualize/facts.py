@@ -38,6 +38,8 @@ def decoder_words(settings: Mapping[str, Any]) -> str:
     words = [f"{_CACHE_NAMES.get(cache, cache)}", f"block {settings['block_size']}"]
     if settings["sub_block_size"] != settings["block_size"]:
         words.append(f"sub-block {settings['sub_block_size']}")
+    if settings["attention"] == "bidirectional":
+        words.append("full attention")
     threshold = f" {rule['threshold']}" if "threshold" in rule else ""
     return ", ".join([*words, rule["name"].replace("_", " ") + threshold])
 

@@ -10,6 +10,7 @@ from dllm.trace import StepRecord, Trace
 from dllm.trace.throughput import Meter, repeat_tps
 from visualize.comparison import comparison_sentence, matches_references
 from visualize.facts import decoder_words, drafts_words, short_words
+from visualize.reasons import commit_reasons, densities
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,13 @@ WAITING = {**LANES, "diffusion": Title("Diffusion", "Guesses several tokens at o
 
 
 def _title_of(name: str, settings: Mapping[str, Any]) -> Title:
-    """The words over a lane: the house's for its two usual lanes, else how it was decoded."""
+    """The words over a lane: its usual title for the two lanes of a single run, and how it was decoded."""
+    decoded = _decoded(settings)
     if name not in LANES:
-        return _decoded(settings)
-    if name == "diffusion" and is_verified(settings):
-        return VERIFIED
-    return LANES["ar"] if is_autoregressive(settings) else LANES[name]
+        return decoded
+    kind = "ar" if is_autoregressive(settings) else name
+    usual = VERIFIED if kind == "diffusion" and is_verified(settings) else LANES[kind]
+    return Title(usual.title, decoded.about, usual.text_label)
 
 
 def titles_of(settings_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, Title]:
@@ -87,6 +89,7 @@ def head(prompt: Sequence[int], settings: Mapping[str, Any]) -> dict[str, Any]:
         "sub_block": length if verified else settings["sub_block_size"],
         "origin": 0 if settings["attention"] == "block_causal" else len(prompt),
         "stop_ids": list(settings["stop_ids"] or ()),
+        "cache": (settings.get("cache") or {}).get("name", "none"),
         **({"verified": True} if verified else {}),
         **({"autoregressive": True} if is_autoregressive(settings) else {}),
     }
@@ -108,7 +111,11 @@ def frame(record: StepRecord) -> dict[str, Any]:
         "confidence": [round(c, 4) for c in record.confidence],
         "new": record.committed,
         "seconds": round(record.seconds, 6),
+        "queries": record.queries,
     }
+    if record.reasons is not None:
+        drawn["reasons"] = record.reasons
+        drawn["rollout"] = [round(value, 3) for value in record.rollout or ()]
     if record.withdrawn:
         drawn["remasked"] = record.withdrawn
     if record.tested is not None:
@@ -122,8 +129,12 @@ def frame(record: StepRecord) -> dict[str, Any]:
 class Lane:
     """The frames of one lane so far. `state` is "waiting", "running", or a trace's stop reason."""
 
-    def __init__(self, name: str, layout: dict[str, Any]) -> None:
-        self.name, self.head = name, layout
+    def __init__(self, name: str, prompt: Sequence[int], settings: Mapping[str, Any], *, shift: int = 1) -> None:
+        """settings: resolved, in request form. shift: of the model, see `dllm.trace.schema.ModelRecord`."""
+        self.name, self.settings, self.head = name, settings, head(prompt, settings)
+        self.written: set[int] = set()
+        self._sigma, self._shift = (settings.get("cache") or {}).get("sigma", 10.0), shift
+        layout = self.head
         self.frames: list[dict[str, Any]] = []
         self.state = "running"
         self.known: dict[str, Any] = dict.fromkeys(("recorder", "gate", "same", "spread"))
@@ -131,7 +142,12 @@ class Lane:
 
     def add(self, record: StepRecord) -> dict[str, Any]:
         """Keep one more pass; returns its frame with the numbers of the run so far."""
-        self.frames.append({**frame(record), "totals": self.meter.add(record).as_json()})
+        drawn = {**frame(record), "why": commit_reasons(record, self.settings)}
+        if near := densities(record, self.written, {**self.head, "sigma": self._sigma, "shift": self._shift}):
+            drawn["density"] = near
+        self.written |= set(record.committed)
+        self.written -= set(record.withdrawn)
+        self.frames.append({**drawn, "totals": self.meter.add(record).as_json()})
         return self.frames[-1]
 
     def end(self, trace: Trace) -> None:

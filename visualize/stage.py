@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from dllm.trace import StepRecord, Trace
-from visualize.lane import Lane, Title, bared, head, ids_in, titles_of
-from visualize.verdict import verdict
+from visualize.lane import Lane, Title, bared, ids_in, titles_of
+from visualize.verdict import Verdict, verdict
 
 VIEW_SCHEMA = "blockscope.view/1"
 MANY = 4  # passes at once: above, the network is faster than an eye
@@ -41,7 +41,8 @@ class Stage:
         self.pieces: dict[int, str] = {}
         self.fragments: dict[int, list[int]] = {}  # of those whose pieces are not whole text
         self.facts: str | None = None
-        self.link: str | None = None  # what a deep link calls the recorded run
+        self.link: str | None = None  # what an address needs to open this run: "trace=NAME" or "run=ID"
+        self.shift = 1  # of the model, see `dllm.trace.schema.ModelRecord`
         self.observed = False  # whether recording slowed the passes themselves
 
     def note(self, text: str) -> str:
@@ -83,11 +84,20 @@ class Stage:
         self._end(name, trace)
         return self._message([self.lanes[name].whole()], self.pieces)
 
-    def finish(self, note: str = "", *, at: int | None = None, clock: bool = False, facts: str | None = None) -> str:
+    def finish(
+        self,
+        note: str = "",
+        *,
+        at: int | None = None,
+        clock: bool = False,
+        welcome: bool = False,
+        facts: str | None = None,
+    ) -> str:
         """The whole run once more, so that nothing is missing, with the comparison of its lanes.
 
         `note`: what else a visitor must know about how it ended. `at`: the step to stand at, if not the last.
-        `clock`: play all lanes at once, on one clock. `facts`: what they are now that it has ended.
+        `clock`: play all lanes at once, on one clock. `welcome`: the page opens with it. `facts`: what they are now
+        that it has ended.
         """
         self.facts = facts or self.facts
         for lane in self.lanes.values():
@@ -95,14 +105,14 @@ class Stage:
         extra: dict[str, Any] = {"done": True, "note": note}
         if at is not None:
             extra["at"] = at
-        if clock:
-            extra["clock"] = True
-        if text := self._verdict():
-            extra["verdict"] = _OBSERVED if self.observed else text
+        extra |= {name: True for name, holds in (("clock", clock), ("welcome", welcome)) if holds}
+        if found := self._verdict():
+            found = Verdict(_OBSERVED) if self.observed else found
+            extra |= {"verdict": found.sentence, "verdict_lines": found.lines}
         return self._message([lane.whole() for lane in self.lanes.values()], self.pieces, **extra)
 
     def _begin(self, name: str, prompt: Sequence[int], settings: Mapping[str, Any]) -> None:
-        self.lanes[name] = Lane(name, head(prompt, settings))
+        self.lanes[name] = Lane(name, prompt, settings, shift=self.shift)
         self.settings[name] = settings
         self.observed |= slowed(settings)
 
@@ -120,7 +130,7 @@ class Stage:
     def _titles(self) -> Mapping[str, Title]:
         return titles_of(self.settings) if self.titles is None else self.titles
 
-    def _verdict(self) -> str:
+    def _verdict(self) -> Verdict | None:
         titles = self._titles()
         ended = {name: trace for name, trace in self.traces.items() if trace.stop_reason in ("eos", "length")}
         return verdict({titles[name].title: trace for name, trace in ended.items()})

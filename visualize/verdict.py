@@ -1,21 +1,32 @@
-"""Which lane was faster, why, and what it cost the answer, in a few sentences that hide nothing."""
+"""How lanes compare, for a reader who knows nothing of them: one plain sentence, then a line for each lane."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import mean
 
-from dllm.settings import is_autoregressive, is_verified
+from dllm.settings import is_autoregressive
 from dllm.trace import Trace
-from dllm.trace.compare import compare_references
+from dllm.trace.compare import compare_references, departure
 from dllm.trace.throughput import Throughput, comparable, repeat_tps, throughput
 from visualize.comparison import comparison_sentence, not_a_race
 from visualize.pricing import has_sizes, pass_costs
 
 _TIE = 0.03  # a difference that runs on a shared machine cannot show
+_ALIKE = 1.25  # lengths of answers up to this ratio may be compared by tokens per second
+_ONCE = "Measured once: a race measures several times."
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """A lane that ended. name: as it is called within a sentence. repeats: tokens per second, one a repeat."""
+class Verdict:
+    """What is said of lanes that ended: the sentence under the run, and its reasons, a line each."""
+
+    sentence: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A lane that ended. name: within a sentence. repeats: tokens per second, one a repeat."""
 
     name: str
     trace: Trace
@@ -23,45 +34,47 @@ class Lane:
     repeats: list[float]
 
     @property
-    def compared(self) -> bool:
-        """Whether its answer was compared with an exact decoder's."""
-        return bool(compare_references(self.trace))
+    def pass_seconds(self) -> float:
+        return self.numbers.seconds / self.numbers.nfe
+
+    @property
+    def queries(self) -> float:
+        """Positions computed in a pass, on average."""
+        return self.numbers.computed / self.numbers.nfe
 
     @property
     def tps(self) -> str:
-        """Tokens per second, with the spread of its repeats."""
         own, tps = self.repeats, f"{self.numbers.tps:.1f}"
         return f"{tps} ({len(own)} repeats, {min(own):.1f} to {max(own):.1f})" if len(own) > 1 else tps
 
 
-def verdict(traces: Mapping[str, Trace]) -> str:
+def verdict(traces: Mapping[str, Trace]) -> Verdict | None:
     """Compare lanes that ended, by their titles, with AR, or with the slowest where AR is none of them.
 
-    A speed-up is told with what it did to the answer, or not at all. "" where there is nothing to compare.
+    A speed-up is claimed only where repeats show it, the measurement was not disturbed, and what it did to the answer
+    is known. None where there is nothing to compare.
     """
     if len(traces) < 2:
-        return ""
+        return None
     if why := comparable(list(traces.values())):
-        return not_a_race(why)
-    lanes = sorted(_lanes(traces), key=lambda lane: -lane.numbers.tps)
+        return Verdict(not_a_race(why))
+    lanes = sorted(_ended(traces), key=lambda lane: -lane.numbers.tps)
     if not all(lane.numbers.tps for lane in lanes):
-        return ""
+        return None
     base = next((lane for lane in lanes if is_autoregressive(lane.trace.settings)), lanes[-1])
-    rival = next(lane for lane in lanes if lane is not base)
-    ranking = [_ranking(lanes, base)] if len(lanes) > 2 else []
-    exact = [
-        lane for lane in lanes if lane not in (base, rival) and is_verified(lane.trace.settings) and _same(lane, base)
-    ]
-    sentences = [_comparison(rival, base), _why(rival, base), *(_comparison(lane, base) for lane in exact)]
-    return " ".join([*ranking, *sentences, *_answers(lanes, base)])
+    others = [lane for lane in lanes if lane is not base]
+    return Verdict(
+        f"{_what(others[0], base)} {_speed(others[0], base)}",
+        (*(_line(lane, base) for lane in others), *([_own_line(base)] if len(others) > 1 else [])),
+    )
 
 
-def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
+def _ended(traces: Mapping[str, Trace]) -> list[_Ended]:
     """AR is called so, unless two lanes are."""
     single = sum(is_autoregressive(trace.settings) for trace in traces.values()) == 1
     return [
-        Lane(
-            "AR" if single and is_autoregressive(trace.settings) else _lowered(title),
+        _Ended(
+            "AR" if single and is_autoregressive(trace.settings) else title,
             trace,
             throughput(trace),
             repeat_tps(trace),
@@ -70,97 +83,103 @@ def _lanes(traces: Mapping[str, Trace]) -> list[Lane]:
     ]
 
 
-def _ranking(lanes: list[Lane], base: Lane) -> str:
-    """All lanes, the fastest first; a lane whose speed-up cannot be claimed says so."""
-    names = [
-        f"{lane.name} {lane.tps}" + (" (answer not compared with the exact decoder)" if _unproven(lane, base) else "")
-        for lane in lanes
-    ]
-    return f"From fastest to slowest: {', '.join(names)} tokens per second."
-
-
-def _comparison(rival: Lane, base: Lane) -> str:
-    same = _same(rival, base)
-    if _tied(rival, base):
-        return (
-            f"Equally fast here: {rival.tps} tokens per second by {rival.name}, {base.tps} by {base.name}; "
-            "the difference is within the noise of these runs." + (" Both wrote the same words." if same else "")
-        )
-    if _unproven(rival, base):
-        return (
-            f"{_raised(rival.name)} was ahead of {base.name}, but its answer was not compared with the exact decoder, "
-            "so no speed-up is claimed."
-        )
-    first, second = (rival, base) if rival.numbers.tps > base.numbers.tps else (base, rival)
-    times = first.numbers.tps / second.numbers.tps
-    if same and first is rival:
-        return (
-            f"{_raised(rival.name)} wrote the same words as AR, {times:.2f} times as fast: {rival.tps} tokens per "
-            f"second beside AR's {base.tps}."
-        )
-    if same:
-        return (
-            f"{_raised(rival.name)} wrote the same words as AR, but AR was {times:.2f} times as fast: {base.tps} "
-            f"tokens per second beside {rival.tps}."
-        )
+def _what(lane: _Ended, base: _Ended) -> str:
+    """Which words, in how many passes, after how long."""
+    ours, theirs = lane.numbers, base.numbers
     return (
-        f"{_raised(first.name)} was faster here: {first.tps} tokens per second, {times:.2f} times {second.name}'s "
-        f"{second.tps}."
+        f"{lane.name} wrote {_words(lane, base)} in {_passes(ours.nfe)} instead of {theirs.nfe}, and took "
+        f"{_seconds(ours.seconds)} instead of {_seconds(theirs.seconds)}."
     )
 
 
-def _why(rival: Lane, base: Lane) -> str:
-    """What a pass computed, wrote and took, and what a token cost."""
-    ours, theirs = rival.numbers, base.numbers
-    computed = sum(step.query_count for step in rival.trace.steps) / ours.nfe
-    time = (ours.seconds / ours.nfe) / (theirs.seconds / theirs.nfe)
-    than = "an AR pass" if base.name == "AR" else f"a pass of {base.name}"
-    opening = f"A pass of {rival.name} computed {computed:.1f} positions for the {ours.tpf:.2f} tokens it wrote"
-    if not (has_sizes(rival.trace) and has_sizes(base.trace)):
-        return f"{opening} and took {time:.2f} times as long as {than}, which wrote {theirs.tpf:.2f}."
-    work = _work(rival) / _work(base)
-    return (
-        f"{opening}, took {time:.2f} times as long as {than}, and did {work:.1f} times the operations for each token."
+def _words(lane: _Ended, base: _Ended) -> str:
+    departs = departure(lane.trace.output, base.trace.output)
+    if departs is None:
+        return f"the same words as {base.name}"
+    return f"other words than {base.name} (from token {departs + 1} on)"
+
+
+def _speed(lane: _Ended, base: _Ended) -> str:
+    """Who was faster and why, as firmly as the measurement allows."""
+    ours, theirs = lane.numbers, base.numbers
+    why = (
+        f"a pass took {lane.pass_seconds / base.pass_seconds:.2f} times as long as {_whose(base)} and wrote "
+        f"{ours.tpf:.2f} tokens"
     )
+    if not 1 / _ALIKE <= ours.tokens / theirs.tokens <= _ALIKE:
+        return (
+            f"The answers are too different in length, {ours.tokens} and {theirs.tokens} tokens, to say which way of "
+            "decoding is faster."
+        )
+    if _disturbed(lane, base):
+        return (
+            f"The measurement was disturbed: a pass over {lane.queries:.1f} positions cannot be quicker than one over "
+            f"{base.queries:.1f}. Please run it again."
+        )
+    if min(len(lane.repeats), len(base.repeats)) < 2:
+        return f"{_raised(why)}. {_ONCE}"
+    return _claim(lane, base, why)
 
 
-def _answers(lanes: list[Lane], base: Lane) -> list[str]:
-    """What the speed of every faster lane did to its answer."""
-    faster = [lane for lane in lanes if lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and lane.compared]
-    return [f"{_raised(lane.name)}: {_first_lowered(comparison_sentence(lane.trace))}" for lane in faster]
+def _claim(lane: _Ended, base: _Ended, why: str) -> str:
+    """Who was faster, of lanes that were each measured several times."""
+    ours, theirs = lane.numbers.tps, base.numbers.tps
+    if _tied(lane, base):
+        return f"Equally fast within the noise of {len(lane.repeats)} repeats: {why}."
+    if ours < theirs:
+        return f"{base.name} was {theirs / ours:.2f} times as fast, because {why}."
+    if not compare_references(lane.trace):
+        return "Its answer was not compared with the exact decoder's, so no speed-up is claimed."
+    return f"That is {ours / theirs:.2f} times as fast, because {why}."
 
 
-def _same(lane: Lane, base: Lane) -> bool:
-    """Whether it wrote what AR beside it wrote, token for token."""
-    return base.name == "AR" and lane.trace.output == base.trace.output
+def _line(lane: _Ended, base: _Ended) -> str:
+    """The numbers behind the sentence, and what the lane's answer is worth."""
+    computed = f"{lane.queries:.1f} positions a pass"
+    if has_sizes(lane.trace) and has_sizes(base.trace):
+        computed += f", {_work(lane) / _work(base):.1f} times the operations of {base.name} for each token"
+    line = f"{_own_line(lane)[:-1]}; {computed}."
+    compared = comparison_sentence(lane.trace)
+    return f"{line} {compared}" if compared else line
 
 
-def _tied(one: Lane, other: Lane) -> bool:
+def _own_line(lane: _Ended) -> str:
+    numbers = lane.numbers
+    return f"{lane.name}: {lane.tps} tokens per second, {numbers.tokens} tokens in {_passes(numbers.nfe)}."
+
+
+def _disturbed(lane: _Ended, base: _Ended) -> bool:
+    """Whether passes that computed and saw more were measured as quicker, beyond what noise does."""
+    more = lane.queries > base.queries and _visible(lane) >= _visible(base)
+    return more and lane.pass_seconds < (1 - _TIE) * base.pass_seconds
+
+
+def _visible(lane: _Ended) -> float:
+    return mean(step.visible for step in lane.trace.steps)
+
+
+def _tied(one: _Ended, other: _Ended) -> bool:
     """Whether their difference is too small to show, or their repeats reach into each other."""
     if abs(one.numbers.tps - other.numbers.tps) <= _TIE * max(one.numbers.tps, other.numbers.tps):
         return True
-    if not (one.repeats and other.repeats):
-        return False
     return min(one.repeats) <= max(other.repeats) and min(other.repeats) <= max(one.repeats)
 
 
-def _unproven(lane: Lane, base: Lane) -> bool:
-    """Whether it was ahead at an unknown price."""
-    return lane.numbers.tps > base.numbers.tps and not _tied(lane, base) and not lane.compared
-
-
-def _work(lane: Lane) -> float:
+def _work(lane: _Ended) -> float:
     """Operations a token."""
     return sum(price.flops for price in pass_costs(lane.trace)) / lane.numbers.tokens
 
 
-def _lowered(title: str) -> str:
-    """A title within a sentence: "Block diffusion" loses its capital, "PrefixCache" is a name."""
-    return _first_lowered(title) if title[1:].partition(" ")[0].islower() else title
+def _whose(base: _Ended) -> str:
+    return "AR's" if base.name == "AR" else f"one of {base.name}"
 
 
-def _first_lowered(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _passes(count: int) -> str:
+    return f"{count} pass{'es' * (count != 1)}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.0f} ms"
 
 
 def _raised(text: str) -> str:

@@ -62,8 +62,8 @@ var bench = (() => {
     observer.observe(document.body, { attributeFilter: ["class"] });
     life.signal.addEventListener("abort", () => observer.disconnect());
   }
-  function onView(root, life, see) {
-    const observer = new IntersectionObserver(([entry]) => entry && see(entry.isIntersecting), { rootMargin: "200px" });
+  function onView(root, life, see, rootMargin = "200px") {
+    const observer = new IntersectionObserver(([entry]) => entry && see(entry.isIntersecting), { rootMargin });
     observer.observe(root);
     life.signal.addEventListener("abort", () => observer.disconnect());
   }
@@ -126,6 +126,7 @@ var bench = (() => {
       this.drawn = plotly;
       this.plot.append(this.cursor);
       this.place();
+      this.words();
     }
     /** Draw again where it was: the page's colours have changed. */
     again() {
@@ -138,7 +139,10 @@ var bench = (() => {
         if (position !== null) this.links.pick(position);
       });
       this.plot.on?.("plotly_hover", ({ points: [point], event }) => this.show(this.cell(point), pointAt(event)));
-      this.plot.on?.("plotly_afterplot", () => this.place());
+      this.plot.on?.("plotly_afterplot", () => {
+        this.place();
+        this.words();
+      });
       this.plot.on?.("plotly_unhover", () => this.links.card.hide());
     }
     /** The cell of a point. @param {PlotPoint} point @returns {Place} */
@@ -175,6 +179,22 @@ var bench = (() => {
         width: `${width}px`,
         height: `${height}px`
       });
+    }
+    /** Name positions by what stands there. As text, because Plotly reads its own labels as markup. */
+    words() {
+      const { position, query } = this.link;
+      for (const name of [position, query]) {
+        for (const tick of this.plot.querySelectorAll(`.${name}tick`)) {
+          const { text } = (
+            /** @type {{__data__?: {text: string}}} */
+            /** @type {unknown} */
+            tick.__data__ ?? {}
+          );
+          const at = Number(text);
+          const label = tick.querySelector("text");
+          if (label && text !== void 0 && Number.isInteger(at)) label.textContent = this.links.word(at);
+        }
+      }
     }
     /** @param {"x" | "y"} name @returns {Axis} */
     axis(name) {
@@ -364,7 +384,7 @@ var bench = (() => {
       } };
       const links = { plotly, card: idle, seek() {
       }, pick() {
-      }, lines: () => null };
+      }, lines: () => null, word: String };
       const places = shown.figures.map(() => element("div"));
       holder.replaceChildren(...places);
       const mine = places.map((place) => new Figure(place, links));

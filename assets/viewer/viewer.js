@@ -46,15 +46,15 @@ var viewer = (() => {
     }
   };
   function linkTo(link, at) {
-    const url = new URL(window.location.href);
-    url.searchParams.set("trace", link);
+    const url = new URL(withoutLink());
+    const [kind, name] = link.split("=");
+    url.searchParams.set(kind, name);
     url.searchParams.set("step", String(at + 1));
     return url.href;
   }
   function withoutLink() {
     const url = new URL(window.location.href);
-    url.searchParams.delete("trace");
-    url.searchParams.delete("step");
+    for (const name of ["trace", "run", "step"]) url.searchParams.delete(name);
     return url.href;
   }
   async function copyLink(button, link, at) {
@@ -192,8 +192,8 @@ var viewer = (() => {
     observer.observe(document.body, { attributeFilter: ["class"] });
     life.signal.addEventListener("abort", () => observer.disconnect());
   }
-  function onView(root, life, see) {
-    const observer = new IntersectionObserver(([entry]) => entry && see(entry.isIntersecting), { rootMargin: "200px" });
+  function onView(root, life, see, rootMargin = "200px") {
+    const observer = new IntersectionObserver(([entry]) => entry && see(entry.isIntersecting), { rootMargin });
     observer.observe(root);
     life.signal.addEventListener("abort", () => observer.disconnect());
   }
@@ -399,6 +399,61 @@ var viewer = (() => {
     return index < 0 ? Number.POSITIVE_INFINITY : index;
   }
 
+  // viewer/src/cell.js
+  function lookOf(cell, i, { stop, frame, lane, shown }) {
+    const look = [];
+    const masked = cell.token === null;
+    if (masked) look.push(cell.draft ? "draft" : lane.head.autoregressive ? "ahead" : "mask");
+    else if (isStop(lane, cell.token)) look.push("eos");
+    if (!masked && cell.pass === shown) look.push("new");
+    if (cell.kept) look.push("confirmed");
+    if (cell.struck !== null && cell.pass === shown && i <= stop) look.push("struck");
+    if (i > stop) look.push("beyond");
+    if (masked && frame && !frame.tested && within(lane.head.prompt.length + i, frame.window)) look.push("window");
+    return look.join(" ");
+  }
+  var isStop = (lane, token) => token !== null && lane.head.stop_ids.includes(token);
+  var within = (position, [from, to]) => position >= from && position < to;
+  var emptyCell = (isAr) => element("span", isAr ? "bs-cell ahead" : "bs-cell mask", isAr ? "" : MASK);
+  function promptCells(prompt, store) {
+    const spelled = spell(prompt, store);
+    return prompt.map((id, i) => {
+      const cell = element("span", "bs-cell prompt");
+      fill(cell, spelled.get(i)?.runs ?? tokenRuns(id, store));
+      return cell;
+    });
+  }
+  function tick() {
+    const mark = element("i", "bs-tick");
+    mark.title = "sub-block";
+    return mark;
+  }
+
+  // viewer/src/entry.js
+  var REASONS = {
+    density: (frame, position) => `a sure guess close to decided tokens${score("certainty density", densityOf(frame, position))}`,
+    committed: () => "its token has just been written",
+    rollout: (frame, position) => `the others attend to it most${score("rollout", frame.rollout?.[position])}`,
+    inflated: () => "it lies between two that are computed",
+    padded: () => "to fill up the pass"
+  };
+  function entryText(lane, pass, position) {
+    const frame = lane.frames[pass];
+    if (!frame?.queries) return "";
+    if (computed(frame, position)) {
+      const reason = Object.keys(frame.reasons ?? {}).find((name) => frame.reasons?.[name].includes(position));
+      const why = reason && reason in REASONS ? `: ${REASONS[reason](frame, position)}` : "";
+      return `Keys and values: computed in this step${why}.`;
+    }
+    const from = lane.frames.slice(0, pass).findLastIndex((earlier) => earlier && computed(earlier, position));
+    if (from < 0) return "Keys and values: none yet.";
+    const age = pass - from;
+    return `Keys and values: reused from step ${from + 1}, ${age} step${age === 1 ? "" : "s"} old.`;
+  }
+  var computed = ({ queries = [] }, position) => queries.some(([from, to]) => position >= from && position < to);
+  var densityOf = ({ density = [] }, position) => density.find(([at]) => at === position)?.[1];
+  var score = (name, value) => value === void 0 ? "" : ` (${name} ${value.toFixed(2)})`;
+
   // viewer/src/format.js
   var percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
   var ordinal = (rank) => `${rank}${["st", "nd", "rd"][rank - 1] ?? "th"}`;
@@ -419,10 +474,26 @@ var viewer = (() => {
     if (cell.pass === null) {
       return [...out, line("bs-card-note", "The network has not been asked about this position yet.")];
     }
+    if (cell.token !== null) out.push(...whyLines(lane.frames[cell.pass], position));
+    const entry = entryText(lane, view.shown, position);
+    if (entry) out.push(line("bs-card-note", entry));
     const drafts = draftLines(lane, cell.pass, position, store);
     if (lane.head.verified && cell.token === null) return [...out, ...standingLines(cell), ...drafts];
     const label = cell.token === null ? "best guess" : lane.head.verified ? "AR's confidence" : "confidence";
     return [...out, ...drafts, ...guessLines(lane.frames[cell.pass], position, label, store)];
+  }
+  var LONGEST_WORD = 12;
+  function wordAt(lane, position, store) {
+    const { prompt } = lane.head;
+    const token = prompt[position] ?? canvasAt(lane, lane.frames.length - 1)[position - prompt.length]?.token;
+    if (token === void 0 || token === null) return MASK;
+    if (isStop(lane, token)) return "EOS";
+    const text = tokenRuns(token, store).map(([part]) => part).join("");
+    return text.length > LONGEST_WORD ? `${text.slice(0, LONGEST_WORD - 1)}…` : text;
+  }
+  function whyLines(frame, position) {
+    const why = frame?.why?.[frame.new.indexOf(position)];
+    return why ? [line("bs-card-why", `Why: ${why}`)] : [];
   }
   function whenText({ token, draft, pass }) {
     if (token !== null) return `committed at step ${(pass ?? 0) + 1}`;
@@ -489,6 +560,8 @@ var viewer = (() => {
     return [
       titleLine(frame.tokens[k], store),
       line("bs-card-where", `${where} · ${kept}`),
+      ...whyLines(frame, position),
+      ...[entryText(lane, step, position)].filter(Boolean).map((text) => line("bs-card-note", text)),
       ...draftLines(lane, step, position, store),
       ...guessLines(frame, position, "confidence", store)
     ];
@@ -644,6 +717,8 @@ var viewer = (() => {
     note = "";
     facts = "";
     verdict = "";
+    /** @type {string[]} */
+    verdictLines = [];
     link = "";
     done = false;
     cancelled = false;
@@ -655,6 +730,8 @@ var viewer = (() => {
     at = null;
     race = false;
     // whether the run has just ended and is to be played on one clock
+    welcome = false;
+    // whether it is what the page opens with
     version = 0;
     // grows with what there is to ask about the run
     received = 0;
@@ -702,6 +779,7 @@ var viewer = (() => {
         return false;
       }
       const begins = message.run !== this.run;
+      if (message.welcome && begins && (this.waiting || this.run !== null)) return false;
       if (begins && this.halted && !message.done) return false;
       if (begins && (!message.planned || this.past.has(message.run))) return false;
       if (begins) this.begin(message.run, message.planned ?? []);
@@ -728,8 +806,10 @@ var viewer = (() => {
       this.note = message.note ?? "";
       this.facts = message.facts ?? this.facts;
       this.verdict = message.verdict ?? this.verdict;
+      this.verdictLines = message.verdict_lines ?? this.verdictLines;
       this.link = message.link ?? this.link;
       this.at = message.at ?? null;
+      this.welcome ||= Boolean(message.welcome);
       this.race = Boolean(message.clock) && this.raceable && !this.done;
       this.done ||= Boolean(message.done);
     }
@@ -925,6 +1005,7 @@ var viewer = (() => {
       this.drawn = plotly;
       this.plot.append(this.cursor);
       this.place();
+      this.words();
     }
     /** Draw again where it was: the page's colours have changed. */
     again() {
@@ -937,7 +1018,10 @@ var viewer = (() => {
         if (position !== null) this.links.pick(position);
       });
       this.plot.on?.("plotly_hover", ({ points: [point], event }) => this.show(this.cell(point), pointAt(event)));
-      this.plot.on?.("plotly_afterplot", () => this.place());
+      this.plot.on?.("plotly_afterplot", () => {
+        this.place();
+        this.words();
+      });
       this.plot.on?.("plotly_unhover", () => this.links.card.hide());
     }
     /** The cell of a point. @param {PlotPoint} point @returns {Place} */
@@ -974,6 +1058,22 @@ var viewer = (() => {
         width: `${width}px`,
         height: `${height}px`
       });
+    }
+    /** Name positions by what stands there. As text, because Plotly reads its own labels as markup. */
+    words() {
+      const { position, query } = this.link;
+      for (const name of [position, query]) {
+        for (const tick2 of this.plot.querySelectorAll(`.${name}tick`)) {
+          const { text } = (
+            /** @type {{__data__?: {text: string}}} */
+            /** @type {unknown} */
+            tick2.__data__ ?? {}
+          );
+          const at = Number(text);
+          const label = tick2.querySelector("text");
+          if (label && text !== void 0 && Number.isInteger(at)) label.textContent = this.links.word(at);
+        }
+      }
     }
     /** @param {"x" | "y"} name @returns {Axis} */
     axis(name) {
@@ -1577,7 +1677,8 @@ var viewer = (() => {
           this.position = position;
           this.extra?.pick?.(position);
         },
-        lines: (step, position) => cellLines(store.laneOf(this.lane), step, position, store)
+        lines: (step, position) => cellLines(store.laneOf(this.lane), step, position, store),
+        word: (position) => wordAt(store.laneOf(this.lane), position, store)
       };
     }
     panel() {
@@ -1638,36 +1739,6 @@ var viewer = (() => {
     return choice("layer", pairs, chosen ?? "mean", (value) => act(value === "mean" ? null : Number(value)));
   }
   var layerPairs = (layers) => Array.from({ length: layers }, (_, i) => [i, `layer ${i + 1}`]);
-
-  // viewer/src/cell.js
-  function lookOf(cell, i, { stop, frame, lane, shown }) {
-    const look = [];
-    const masked = cell.token === null;
-    if (masked) look.push(cell.draft ? "draft" : lane.head.autoregressive ? "ahead" : "mask");
-    else if (isStop(lane, cell.token)) look.push("eos");
-    if (!masked && cell.pass === shown) look.push("new");
-    if (cell.kept) look.push("confirmed");
-    if (cell.struck !== null && cell.pass === shown && i <= stop) look.push("struck");
-    if (i > stop) look.push("beyond");
-    if (masked && frame && !frame.tested && within(lane.head.prompt.length + i, frame.window)) look.push("window");
-    return look.join(" ");
-  }
-  var isStop = (lane, token) => token !== null && lane.head.stop_ids.includes(token);
-  var within = (position, [from, to]) => position >= from && position < to;
-  var emptyCell = (isAr) => element("span", isAr ? "bs-cell ahead" : "bs-cell mask", isAr ? "" : MASK);
-  function promptCells(prompt, store) {
-    const spelled = spell(prompt, store);
-    return prompt.map((id, i) => {
-      const cell = element("span", "bs-cell prompt");
-      fill(cell, spelled.get(i)?.runs ?? tokenRuns(id, store));
-      return cell;
-    });
-  }
-  function tick() {
-    const mark = element("i", "bs-tick");
-    mark.title = "sub-block";
-    return mark;
-  }
 
   // viewer/src/lane.js
   var STATES = {
@@ -1730,6 +1801,7 @@ var viewer = (() => {
       this.entitled = `${title}|${about}`;
       this.find(".bs-title").textContent = title;
       this.find(".bs-about").textContent = about;
+      this.find(".bs-about").title = about;
       this.find(".bs-strip").setAttribute("aria-label", `${title}: tokens`);
       this.find(".bs-text").setAttribute("aria-label", label);
       this.node.setAttribute("aria-label", title);
@@ -1881,6 +1953,7 @@ var viewer = (() => {
     /** @param {BegunLane} lane @param {Totals | undefined} totals */
     numbers(lane, totals) {
       const set = (name, text) => setText(this.find(`[data-number=${name}] .bs-value`), text);
+      set("seconds", totals?.seconds ? `${secondsOf(1e3 * totals.seconds, 1e3 * totals.seconds)} s` : "–");
       set("tps", totals?.seconds ? totals.tps.toFixed(1) : "–");
       set("tpf", totals ? totals.tpf.toFixed(2) : "–");
       set("nfe", totals ? String(totals.nfe) : "–");
@@ -1923,6 +1996,57 @@ var viewer = (() => {
   function testedText({ tested = [], new: committed }) {
     if (!tested.length) return "writes; no guess to test";
     return `kept ${committed.length - 1} of ${tested.length} ${tested.length === 1 ? "guess" : "guesses"}`;
+  }
+
+  // viewer/src/mini.js
+  var MiniStrip = class {
+    away = false;
+    key = "";
+    /** @param {HTMLElement} root @param {AbortController} life @param {() => void} changed */
+    constructor(root, life, changed) {
+      this.node = find(root, ".bs-mini");
+      const see = (visible) => {
+        this.away = !visible;
+        changed();
+      };
+      onView(find(root, ".bs-lanes"), life, see, "0px");
+    }
+    /** Show a lane as it stands. @param {LaneView | undefined} view */
+    follow(view) {
+      this.node.hidden = !this.away || !view?.lane;
+      if (this.node.hidden || !view || this.key === view.key) return;
+      this.key = view.key;
+      const cells = view.cells.map((cell) => (
+        /** @type {HTMLElement} */
+        cell.cloneNode(true)
+      ));
+      for (const cell of cells) cell.removeAttribute("tabindex");
+      this.node.replaceChildren(element("b", "", view.find(".bs-title").textContent ?? ""), ...cells);
+      const fresh = cells.find((cell) => cell.classList.contains("new"));
+      if (fresh) this.node.scrollLeft = fresh.offsetLeft - this.node.clientWidth / 2;
+    }
+  };
+
+  // viewer/src/present.js
+  function presentation(root, life) {
+    const button = find(root, ".bs-present");
+    const turn = (on2) => {
+      root.classList.toggle("presenting", on2);
+      button.setAttribute("aria-pressed", String(on2));
+      button.textContent = on2 ? "End" : "Present";
+      const refused = () => {
+      };
+      if (on2) root.requestFullscreen?.().catch(refused);
+      else if (document.fullscreenElement === root) document.exitFullscreen();
+    };
+    const on = () => root.classList.contains("presenting");
+    button.addEventListener("click", () => turn(!on()), { signal: life.signal });
+    listenWhile(root, life, "keydown", (event) => {
+      if (event instanceof KeyboardEvent && event.key === "Escape" && on()) turn(false);
+    });
+    listenWhile(root, life, "fullscreenchange", () => {
+      if (!document.fullscreenElement && on()) turn(false);
+    });
   }
 
   // viewer/src/track.js
@@ -1971,6 +2095,10 @@ var viewer = (() => {
   }
 
   // viewer/src/viewer.js
+  var WELCOME = "A recorded run, played slowly. Press Decode to run the model itself.";
+  var SLOW = 2;
+  var LONGEST = 15;
+  var BRIEF = 5e3;
   function mount(root, options) {
     const life = lifetime(root);
     const store = new Store(options.titles);
@@ -1981,6 +2109,7 @@ var viewer = (() => {
     const speed = find(root, ".bs-speed", HTMLSelectElement);
     const views = /* @__PURE__ */ new Map();
     let pending = false;
+    let slowly = "";
     const schedule = () => {
       if (!pending) requestAnimationFrame(draw);
       pending = true;
@@ -1988,6 +2117,7 @@ var viewer = (() => {
     const cursor = new Cursor(store, schedule);
     const inspector = new Inspector(find(root, ".bs-inspector"), { ...options, store, cursor, card, life });
     const track = new Track(find(root, ".bs-track"));
+    const mini = new MiniStrip(root, life, schedule);
     const address = new Address();
     function stage(names) {
       views.clear();
@@ -2014,6 +2144,7 @@ var viewer = (() => {
       texts();
       if (card.anchor) card.refresh();
       inspector.follow();
+      mini.follow(views.get(inspector.lane ?? ""));
       address.follow(store, cursor.pass);
     }
     function finished() {
@@ -2038,14 +2169,20 @@ var viewer = (() => {
       play.classList.toggle("playing", cursor.playing);
     }
     function texts() {
-      setText(find(root, ".bs-status"), status(store));
-      setText(find(root, ".bs-verdict"), store.verdict);
+      if (!cursor.playing) slowly = "";
+      setText(find(root, ".bs-status"), slowly || status(store));
+      setText(find(root, ".bs-sentence"), store.verdict);
+      const lines = find(root, ".bs-verdict-lines");
+      if (lines.children.length !== store.verdictLines.length || lines.dataset.run !== store.run) {
+        lines.dataset.run = store.run ?? "";
+        lines.replaceChildren(...store.verdictLines.map((text) => element("li", "", text)));
+      }
+      find(root, ".bs-verdict details").hidden = !store.verdictLines.length;
       setText(find(root, ".bs-facts"), facts(store));
       find(root, ".bs-verdict").hidden = !store.verdict;
       find(root, ".bs-link").hidden = !store.link;
       Object.assign(root.dataset, {
         run: store.run ?? "",
-        state: store.done ? "done" : store.cancelled ? "stopped" : store.run ? "running" : "idle",
         passes: store.passes,
         gaps: store.gaps()
       });
@@ -2057,16 +2194,37 @@ var viewer = (() => {
     function receive() {
       const value = options.read();
       if (!value) return;
-      if (store.accept(JSON.parse(value))) {
+      const ended = store.done;
+      const begins = store.accept(JSON.parse(value));
+      if (begins) {
         card.hide();
         cursor.reset();
         stage(store.planned);
+        if (!store.welcome) bringIntoView(root, find(root, ".bs-lanes"));
       }
       follow();
       cursor.grow();
       if (store.at !== null) cursor.seek(store.at);
       if (store.race) race();
+      else if (begins && store.welcome) again(WELCOME);
+      else if (!begins && !ended && store.done && cursor.following) repeat();
       schedule();
+    }
+    function repeat() {
+      const [lane] = store.lanes.values();
+      const took = lane ? endOf(lane, lane.frames.length - 1) : 0;
+      if (took && took < BRIEF) {
+        again(`${store.titleOf(lane.name).title} took ${secondsOf(took, took)} s. Here it is again, slower.`);
+      }
+    }
+    function again(words) {
+      if (still() || store.passes < 2) return;
+      cursor.turn(false);
+      offerSpeeds(speed, false);
+      speed.value = String(SLOW);
+      slowly = words;
+      cursor.seek(0);
+      cursor.play(Math.max(SLOW, store.passes / LONGEST));
     }
     function race() {
       cursor.turn(true);
@@ -2077,6 +2235,7 @@ var viewer = (() => {
       cursor.play(1);
     }
     function follow() {
+      root.dataset.state = stateOf(store);
       const busy = String(store.busy);
       if (root.dataset.busy === busy) return;
       root.dataset.busy = busy;
@@ -2094,6 +2253,7 @@ var viewer = (() => {
       schedule();
     });
     life.signal.addEventListener("abort", () => cursor.halt());
+    presentation(root, life);
     find(root, ".bs-ramp").style.background = ramp();
     stage(Object.keys(options.titles));
     controls(root, { cursor, card, store, views, life });
@@ -2102,8 +2262,14 @@ var viewer = (() => {
     schedule();
   }
   function bringIntoView(root, lanes) {
-    if (lanes.getBoundingClientRect().top < 0.7 * window.innerHeight) return;
+    const { top } = lanes.getBoundingClientRect();
+    if (top > 0 && top < 0.7 * window.innerHeight) return;
     root.scrollIntoView({ block: "start", behavior: still() ? "auto" : "smooth" });
+  }
+  function stateOf(store) {
+    if (store.waiting) return "waiting";
+    if (store.done) return store.welcome ? "welcome" : "done";
+    return store.cancelled ? "stopped" : store.run ? "running" : "idle";
   }
   var whereOf = ({ onClock, at, last }) => onClock ? `${secondsOf(at, last)} of ${secondsOf(last, last)} s` : `step ${at + 1} of ${last + 1}`;
   function status(store) {

@@ -13,6 +13,7 @@ from dllm.trace.schema import Environment, Trace
 
 # what the page shows beside each number of `Throughput`; "recorder" is `Trace.timing.recorder`
 DEFINITIONS = {
+    "seconds": "Seconds of all passes so far: how long the answer took. Recording and drawing are not in it.",
     "tps": "Tokens per second: tokens of the answer ÷ seconds of all its steps. Recording and drawing are not in it.",
     "tpf": "Tokens per forward: tokens of the answer ÷ forward passes. AR is about 1.",
     "nfe": "Forward passes (number of function evaluations), prefill and commit passes included.",

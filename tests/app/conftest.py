@@ -173,6 +173,12 @@ def clean(page: Page) -> Iterator[Page]:
     assert errors == []
 
 
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    """Nothing plays by itself; the tests of what does ask for motion."""
+    return {**browser_context_args, "reduced_motion": "reduce"}
+
+
 @pytest.fixture
 def page(page: Page) -> Iterator[Page]:
     with clean(page):

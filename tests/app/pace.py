@@ -63,10 +63,10 @@ CLIENT = """
 import sys
 from gradio_client import Client
 client = Client(sys.argv[1], verbose=False)
-asked = client.view_api(print_info=False, return_format="dict")["named_endpoints"]["/decode"]["parameters"]
+asked = client.view_api(print_info=False, return_format="dict")["named_endpoints"]["/page_decode"]["parameters"]
 values = ["Count", "default", False, *(each.get("parameter_default") for each in asked[3:])]
 for _ in sys.stdin:
-    print(sum(1 for _ in client.submit(*values, api_name="/decode")), flush=True)
+    print(sum(1 for _ in client.submit(*values, api_name="/page_decode")), flush=True)
 """
 
 

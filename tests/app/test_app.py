@@ -40,32 +40,38 @@ def client(scripted: Server) -> Client:
 
 
 def request(client: Client, prompt: str) -> dict[str, object]:
-    """Every argument of `/decode` by name, as the page would send it untouched."""
-    parameters = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/decode"]["parameters"]  # type: ignore[index]
+    """Every argument of the page's Decode by name, as the page would send it untouched."""
+    parameters = client.view_api(return_format="dict", print_info=False)["named_endpoints"]["/page_decode"][
+        "parameters"
+    ]  # type: ignore[index]
     return {p["parameter_name"]: p["parameter_default"] for p in parameters} | {"prompt": prompt}
 
 
-def test_only_decoding_and_racing_are_public(client: Client) -> None:
+def test_only_decoding_and_racing_are_public_and_parameters_have_names(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]  # type: ignore[index]
-    assert list(endpoints) == ["/decode", "/race"]
+    assert list(endpoints) == ["/page_decode", "/page_race", "/decode"]
+    assert [p["parameter_name"] for p in endpoints["/decode"]["parameters"]] == [
+        "prompt", "preset", "settings", "model",
+    ]  # fmt: skip
+
     assert list(request(client, ""))[:3] == ["prompt", "model", "autoregressive"]
 
 
 @pytest.mark.parametrize("prompt", ["", "x" * 4001])
 def test_the_limits_hold_for_programs_too(client: Client, prompt: str) -> None:
     with pytest.raises(Exception, match=r"the prompt (is empty|has 4001 characters); allowed: 1 to 4000"):
-        client.predict(**request(client, prompt), api_name="/decode")
+        client.predict(**request(client, prompt), api_name="/page_decode")
 
 
 def test_a_value_out_of_range_is_refused(client: Client) -> None:
     given = request(client, "Hello")
     length = list(given)[3]  # the first of the settings
     with pytest.raises(Exception, match=r"greater than maximum value 256"):
-        client.predict(**{**given, length: 100_000}, api_name="/decode")
+        client.predict(**{**given, length: 100_000}, api_name="/page_decode")
 
 
 def test_a_run_streams_every_pass_in_order(client: Client) -> None:
-    sent = [json.loads(text) for text in client.submit(**request(client, "Hello"), api_name="/decode")]
+    sent = [json.loads(text) for text in client.submit(**request(client, "Hello"), api_name="/page_decode")]
     assert sent[-1]["done"] is True
     for lane in sent[-1]["lanes"]:
         streamed = [part["frames"] for m in sent[:-1] for part in m["lanes"] if part["name"] == lane["name"]]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from dllm.trace.schema import Gate, Timing
-from tests.app.test_script import MOUNT, NUMBERS, Send, piece
+from tests.app.test_script import MOUNT, NUMBERS, Send, piece, run
 from tests.visualize.records import PROMPT, SETTINGS, step
 from tests.visualize.test_stage import trace
 from visualize.export.html import viewer_script, viewer_template, viewer_texts
@@ -119,7 +119,7 @@ def test_before_its_first_pass_a_lane_is_all_masks(page: Page, send: Send) -> No
     for name in LANES:
         lane = page.locator(f"[data-lane='{name}']")
         assert lane.locator(".bs-strip .mask").count() == 4
-        assert [lane.locator(f"[data-number={n}] .bs-value").inner_text() for n in NUMBERS] == ["–"] * 5
+        assert [lane.locator(f"[data-number={n}] .bs-value").inner_text() for n in NUMBERS] == ["–"] * 6
         expect(lane.locator(".bs-state")).to_have_text("in its first pass")
     page.keyboard.press("End")
     expect(page.locator(".bs-where")).to_have_text("3.00 of 3.00 s")
@@ -167,6 +167,7 @@ def test_a_single_lane_has_no_clock(page: Page, send: Send) -> None:
 
 
 def test_a_race_plays_once_when_it_has_ended(page: Page, send: Send) -> None:
+    page.emulate_media(reduced_motion="no-preference")
     freeze(page)
     send(race(clock=True))
     page.clock.run_for(100)
@@ -183,6 +184,36 @@ def test_a_race_plays_once_when_it_has_ended(page: Page, send: Send) -> None:
     send(race(clock=True))  # said again, it is not played again
     page.clock.run_for(100)
     assert page.locator(".bs-where").inner_text() == "3.00 of 3.00 s"
+
+
+def test_the_run_that_the_page_opens_with_plays_once_and_slowly(page: Page, send: Send) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    freeze(page)
+    welcome = {**json.loads(run()[-1]), "run": "first", "welcome": True}
+    send(json.dumps(welcome))
+    page.clock.run_for(100)
+    expect(page.locator(".bs-where")).to_have_text("step 1 of 4")
+    expect(page.locator(".bs-status")).to_contain_text("A recorded run, played slowly.")
+    page.clock.run_for(1100)
+    expect(page.locator(".bs-where")).to_have_text("step 3 of 4")  # two steps a second
+    page.clock.run_for(2000)
+    expect(page.locator(".bs-where")).to_have_text("step 4 of 4")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    send(json.dumps({**welcome, "run": "late"}))  # it never takes the place of another run
+    expect(page.locator(".bs")).to_have_attribute("data-run", "first")
+
+
+def test_a_short_run_is_played_again_slower_unless_someone_looks_elsewhere(page: Page, send: Send) -> None:
+    page.emulate_media(reduced_motion="no-preference")
+    freeze(page)
+    for message in run():
+        send(message)
+    page.clock.run_for(100)
+    expect(page.locator(".bs-status")).to_contain_text("took 1.25 s. Here it is again, slower.")
+    expect(page.locator(".bs-where")).to_have_text("step 1 of 4")
+    page.keyboard.press("ArrowRight")
+    page.clock.run_for(2000)
+    expect(page.locator(".bs-where")).to_have_text("step 2 of 4")  # a key ends it
 
 
 def test_a_race_is_not_played_for_those_who_want_no_motion(page: Page, send: Send) -> None:

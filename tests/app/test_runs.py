@@ -77,12 +77,17 @@ def test_memory_is_counted_in_bytes() -> None:
     assert kept(runs, alone) == [True]  # what has just come stays, whatever it takes
 
 
-def test_a_closed_tab_frees_its_runs_and_no_others(tmp_path: Path) -> None:
-    runs, folder = Runs(), tmp_path / "run"
+def test_the_runs_of_a_closed_tab_are_the_first_to_go(tmp_path: Path) -> None:
+    """Until room is needed, whoever has their link can open them: a tab that is reloaded was closed, too."""
+    runs, folder = Runs(most=4), tmp_path / "run"
     folder.mkdir()
-    mine, yours = runs.open(Heavy(), "me", folder=folder), runs.open(Heavy(), "you")
+    yours = [runs.open(Heavy(), "you") for _ in range(2)]
+    mine = runs.open(Heavy(), "me", folder=folder)
     runs.leave("me")
-    assert kept(runs, mine, yours) == [False, True]
+    yours.append(runs.open(Heavy(), "you"))
+    assert kept(runs, mine, *yours) == [True] * 4
+    yours.append(runs.open(Heavy(), "you"))
+    assert kept(runs, mine, *yours) == [False, *[True] * 4]
     gc.collect()
     assert not folder.exists()
 

@@ -114,7 +114,7 @@ def test_plotly_is_served_from_here(served: Served) -> None:
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, "x\x00y", "many", None, "half \ud83d", 1e400])
-@pytest.mark.parametrize("name", ["decode", "race"])
+@pytest.mark.parametrize("name", ["page_decode", "page_race"])
 def test_a_value_that_no_control_gives_is_refused_with_a_sentence(served: Served, name: str, value: Any) -> None:
     defaults = served.defaults(name)
     wrong = []
@@ -128,10 +128,10 @@ def test_a_value_that_no_control_gives_is_refused_with_a_sentence(served: Served
 
 def test_a_class_that_presses_decode_together_is_served(served: Served) -> None:
     """None is refused, and each ends with its own run."""
-    given, last = served.defaults("decode"), {}
+    given, last = served.defaults("page_decode"), {}
 
     def visit(number: int) -> None:
-        last[number] = served.call("decode", given, f"pupil{number}")[-1]
+        last[number] = served.call("page_decode", given, f"pupil{number}")[-1]
 
     pupils = [Thread(target=visit, args=[number]) for number in range(32)]
     for pupil in pupils:

@@ -28,6 +28,8 @@ SETTINGS = {
     "block_size": 4,
     "sub_block_size": 2,
     "attention": "bidirectional",
+    "cache": {"name": "none"},
+    "unmask": {"name": "threshold", "threshold": 0.9},
     "stop_ids": [2],
 }
 PROMPT = [5, 6, 7, 8]

@@ -14,7 +14,7 @@ VERIFY = {"name": "verify", "drafts": 2, "least": 0.1}
 
 def test_blocks_are_counted_from_the_prompt_or_from_the_start() -> None:
     assert head(PROMPT, SETTINGS) == {
-        "prompt": PROMPT, "end": 8, "block": 4, "sub_block": 2, "origin": 4, "stop_ids": [2],
+        "prompt": PROMPT, "end": 8, "block": 4, "sub_block": 2, "origin": 4, "stop_ids": [2], "cache": "none",
     }  # fmt: skip
     assert head(PROMPT, {**SETTINGS, "attention": "block_causal"})["origin"] == 0
 
@@ -23,7 +23,7 @@ def test_a_frame_says_what_was_guessed_and_what_was_kept() -> None:
     drawn = frame(step(3, {5: 7}, seconds=0.123456789))
     assert drawn == {
         "i": 3, "kind": "denoise", "block": (4, 8), "window": (4, 8), "at": [4, 5, 6, 7], "tokens": [9, 7, 9, 9],
-        "confidence": [0.5] * 4, "new": [5], "seconds": 0.123457,
+        "confidence": [0.5] * 4, "new": [5], "seconds": 0.123457, "queries": [(4, 8)],
     }  # fmt: skip
 
 
@@ -64,12 +64,14 @@ def test_the_canvas_of_verified_decoding_is_one_block() -> None:
     """A pass begins where the text ends, so no block of it stands anywhere."""
     verified = {**SETTINGS, "gen_length": 9, "block_size": 3, "attention": "hybrid", "unmask": VERIFY}
     assert head(PROMPT, verified) == {
-        "prompt": PROMPT, "end": 13, "block": 9, "sub_block": 9, "origin": 4, "stop_ids": [2], "verified": True,
+        "prompt": PROMPT, "end": 13, "block": 9, "sub_block": 9, "origin": 4, "stop_ids": [2], "cache": "none",
+        "verified": True,
     }  # fmt: skip
 
 
 def test_a_lane_of_verified_decoding_is_called_so() -> None:
-    assert titles_of({"diffusion": way(unmask=VERIFY), "ar": way(block=1)})["diffusion"] == VERIFIED
+    title = titles_of({"diffusion": way(unmask=VERIFY), "ar": way(block=1)})["diffusion"]
+    assert (title.title, title.about) == (VERIFIED.title, "AR's words, up to 2 drafts tested a pass.")
     more = {"a": way(block=1), "b": way(unmask=VERIFY), "c": way(unmask={**VERIFY, "drafts": 1})}
     assert [t.title for t in titles_of(more).values()] == [
         "AR",
@@ -95,12 +97,16 @@ def test_one_token_at_a_time_is_ar_only_where_attention_is_causal() -> None:
 def test_a_decoded_lane_that_is_autoregressive_is_not_called_block_diffusion() -> None:
     titles = titles_of({"diffusion": way(block=1), "ar": way(block=1)})
     assert [title.title for title in titles.values()] == ["Autoregressive", "Autoregressive (2)"]
-    assert titles["diffusion"].about == LANES["ar"].about
-    assert titles_of({"diffusion": way("none", block=1, attention="bidirectional")})["diffusion"] == LANES["diffusion"]
+    assert titles["diffusion"].about == "One token at a time."
+    full = titles_of({"diffusion": way("none", block=1, attention="bidirectional")})["diffusion"]
+    assert full.title == LANES["diffusion"].title
 
 
-def test_the_two_usual_lanes_keep_their_names() -> None:
-    assert titles_of({"ar": way(block=1), "diffusion": way()}) == {name: LANES[name] for name in ("ar", "diffusion")}
+def test_the_two_usual_lanes_keep_their_names_and_say_their_settings() -> None:
+    titles = titles_of({"ar": way(block=1), "diffusion": way(attention="block_causal")})
+    assert {name: title.title for name, title in titles.items()} == {n: LANES[n].title for n in ("ar", "diffusion")}
+    assert titles["diffusion"].about == "Block cache, block 8, sub-block 2, threshold 0.9."
+    assert titles["ar"].about == "One token at a time."
     assert titles_of({}) == {}
 
 
@@ -111,7 +117,7 @@ def test_beside_others_a_lane_is_named_by_how_it_was_decoded() -> None:
         "No cache in full attention · 0.9",
         "Sub-block cache · 0.9",
     ]
-    assert titles["diffusion"].about == "No cache, block 8, sub-block 2, threshold 0.9."
+    assert titles["diffusion"].about == "No cache, block 8, sub-block 2, full attention, threshold 0.9."
     assert titles["diffusion"].text_label == "No cache in full attention · 0.9: answer as text"
 
 

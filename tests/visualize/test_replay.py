@@ -56,7 +56,7 @@ def test_a_message_says_that_it_was_recorded_and_how(replay: Replay) -> None:
     assert message["at"] == 2
     assert message["done"] is True
     assert "link" not in message
-    assert json.loads(replace(replay, link="x").message("run"))["link"] == "x"
+    assert json.loads(replace(replay, link="x").message("run"))["link"] == "trace=x"
     assert json.loads(replace(replay, live=True).message("run"))["facts"].startswith("Measured live: ")
 
 

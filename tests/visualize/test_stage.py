@@ -144,7 +144,9 @@ def test_the_last_message_holds_both_lanes_and_the_verdict() -> None:
         )
         for name in ("diffusion", "ar")
     }
-    assert last["verdict"] == verdict(traces) != ""
+    found = verdict(traces)
+    assert found is not None
+    assert (last["verdict"], tuple(last["verdict_lines"])) == (found.sentence, found.lines)
 
 
 def test_there_is_no_verdict_on_a_lane_that_did_not_finish() -> None:

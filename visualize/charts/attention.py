@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dllm.trace import Trace
 from dllm.trace.attention import Maps, quantise
-from visualize.charts.figure import ACCENT, INK, QUIET, VIRIDIS, base_figure, by_step, spec
+from visualize.charts.figure import ACCENT, INK, QUIET, VIRIDIS, base_figure, by_position, by_step, spec
 from visualize.charts.sheet import MARK
 from visualize.charts.unlocked import query_rows, rollout, sources, written
 from visualize.view import LaneData, Options, View, number_option
@@ -95,9 +95,12 @@ def map_template() -> go.Figure:
     bar = {"title": {"text": "probability", "side": "right"}, "thickness": 12, "outlinewidth": 0}
     hover = "query %{y} attends to %{x}<extra></extra>"
     figure = base_figure(
-        go.Heatmap(colorscale=VIRIDIS, colorbar=bar, hovertemplate=hover), height=480, meta={"position": "x"}
+        go.Heatmap(colorscale=VIRIDIS, colorbar=bar, hovertemplate=hover),
+        height=560,
+        meta={"position": "x", "query": "y"},
     )
-    figure.update_xaxes(title_text="attends to", showgrid=False)
+    by_position(figure, "x", 0).update_xaxes(title_text="attends to", showgrid=False)
+    by_position(figure, "y", 0)
     return figure.update_yaxes(title_text="query", autorange="reversed", showgrid=False)
 
 

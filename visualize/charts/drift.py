@@ -10,7 +10,7 @@ from dllm.settings import is_verified
 from dllm.trace import Trace
 from dllm.trace.drift import Drift
 from dllm.trace.metrics import REUSED, states
-from visualize.charts.figure import ACCENT, INK, VIRIDIS, base_figure, spec
+from visualize.charts.figure import ACCENT, INK, VIRIDIS, base_figure, by_position, spec
 from visualize.charts.key_path import key_path, within
 from visualize.charts.sheet import MARK, cell_markers, heatmap, scale_top, shades, sheet
 from visualize.charts.unlocked import query_rows
@@ -72,7 +72,7 @@ def drift_by_layer(drift: Drift, trace: Trace, step: int, what: str = "keys") ->
         hoverinfo="skip",
     )
     figure = base_figure(cells, below, meta={"position": "x"}, showlegend=True)
-    figure.update_xaxes(title_text="position", range=[-0.5, values.shape[1] - 0.5], showgrid=False)
+    by_position(figure, "x", values.shape[1]).update_xaxes(range=[-0.5, values.shape[1] - 0.5], showgrid=False)
     return figure.update_yaxes(
         title_text="layer", range=[-0.75, len(values) + 0.5], showgrid=False, tickvals=_ticks(len(values))
     )

@@ -11,6 +11,7 @@ INK, QUIET, RULE, ACCENT, PAPER = "var(--ink)", "var(--quiet)", "var(--rule)", "
 CLEAR = "rgba(0,0,0,0)"
 # lightness rises evenly, so it reads without colour vision and in print; the viewer's script has the same stops
 VIRIDIS = ["#440154", "#472c7a", "#3b518b", "#2c718e", "#21908d", "#27ad81", "#5cc863", "#aadc32", "#fde725"]
+MANY_WORDS = 64  # positions that are all named beside an axis
 FEW_TICKS = 10  # Plotly draws at most this many by itself; fewer whole numbers get ticks at their halves
 
 
@@ -75,6 +76,16 @@ def by_step(figure: go.Figure, steps: int) -> go.Figure:
 def whole_ticks(count: int) -> dict[str, Any]:
     """Settings of an axis over `count` whole numbers that keep its ticks off their halves."""
     return {"dtick": 1} if count <= FEW_TICKS else {}
+
+
+def by_position(figure: go.Figure, axis: str, count: int) -> go.Figure:
+    """Positions along an axis; the page writes the word at each position in place of its number, so there is room."""
+    every: dict[str, Any] = {"dtick": 1} if count <= MANY_WORDS else {"nticks": MANY_WORDS}
+    if axis == "x":
+        figure.update_layout(margin_b=104)
+        return figure.update_xaxes(title_text="position", title_standoff=72, tickangle=-90, **every)
+    figure.update_layout(margin_l=120)
+    return figure.update_yaxes(title_text="position", title_standoff=72, automargin=False, **every)
 
 
 def discrete_scale(colours: list[str]) -> list[tuple[float, str]]:

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from dllm.trace import Trace
 from dllm.trace.metrics import commit_distances
-from visualize.charts.figure import ACCENT, QUIET, VIRIDIS, base_figure, by_step, whole_ticks
+from visualize.charts.figure import ACCENT, QUIET, VIRIDIS, base_figure, by_position, by_step, whole_ticks
 from visualize.charts.sheet import position_count
 from visualize.view import View
 
@@ -24,7 +24,8 @@ def decode_order(trace: Trace) -> go.Figure:
         meta={"step": "x", "position": "y"},
     )
     by_step(figure, len(trace.steps))
-    return figure.update_yaxes(title_text="position", range=[len(trace.prompt) - 0.5, position_count(trace) - 0.5])
+    first, end = len(trace.prompt), position_count(trace)
+    return by_position(figure, "y", end - first).update_yaxes(range=[first - 0.5, end - 0.5])
 
 
 def commit_distance_shares(trace: Trace) -> go.Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dllm.trace import Trace
-from visualize.charts.figure import CLEAR, PAPER, VIRIDIS, base_figure, whole_ticks
+from visualize.charts.figure import CLEAR, PAPER, VIRIDIS, base_figure, by_position, whole_ticks
 
 TOP = 255  # the code of the highest value
 PERCENTILE = 99  # some quantities have a few values far above all others, which would leave the rest without contrast
@@ -16,9 +16,9 @@ MARK = "#d81b60"  # no colour of viridis, and seen on light and on dark paper
 
 def sheet(*traces: Any, steps: int, positions: int, **layout: Any) -> go.Figure:
     """A figure of steps (downwards, counted from 1) by positions; its height grows with the steps, up to a limit."""
-    height = min(720, max(260, 90 + 9 * steps))
+    height = min(780, max(320, 150 + 9 * steps))
     figure = base_figure(*traces, height=height, meta={"step": "y", "position": "x"}, **layout)
-    figure.update_xaxes(title_text="position", range=[-0.5, positions - 0.5], showgrid=False, **whole_ticks(positions))
+    by_position(figure, "x", positions).update_xaxes(range=[-0.5, positions - 0.5], showgrid=False)
     return figure.update_yaxes(title_text="step", range=[steps + 0.5, 0.5], showgrid=False, **whole_ticks(steps))
 
 

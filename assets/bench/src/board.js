@@ -61,7 +61,7 @@ export function mount(root, { read, listen, ask, open, plotly }) {
     stale = false;
     for (const figure of figures) figure.remove();
     const idle = { hide() {}, show() {} }; // in place of the viewer's card
-    const links = { plotly, card: idle, seek() {}, pick() {}, lines: () => null };
+    const links = { plotly, card: idle, seek() {}, pick() {}, lines: () => null, word: String };
     const places = shown.figures.map(() => element("div"));
     holder.replaceChildren(...places);
     const mine = places.map((place) => new Figure(place, links));

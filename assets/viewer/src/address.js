@@ -1,4 +1,4 @@
-// Links to a recorded run, and the address bar, which follows it so that it can be shared as it stands.
+// Links to a run, and the address bar, which follows it so that it can be shared as it stands.
 
 /** @import { Store } from "./store.js" */
 
@@ -17,18 +17,18 @@ export class Address {
   }
 }
 
-/** A link to the recorded run on show, at the step on show. @param {string} link @param {number} at */
+/** A link to the run on show, at the step on show. @param {string} link "trace=NAME" or "run=ID" @param {number} at */
 function linkTo(link, at) {
-  const url = new URL(window.location.href);
-  url.searchParams.set("trace", link);
+  const url = new URL(withoutLink());
+  const [kind, name] = link.split("=");
+  url.searchParams.set(kind, name);
   url.searchParams.set("step", String(at + 1));
   return url.href;
 }
 
 function withoutLink() {
   const url = new URL(window.location.href);
-  url.searchParams.delete("trace");
-  url.searchParams.delete("step");
+  for (const name of ["trace", "run", "step"]) url.searchParams.delete(name);
   return url.href;
 }
 

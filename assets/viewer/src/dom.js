@@ -114,9 +114,10 @@ export function onTheme(root, life, repaint) {
  * @param {Element} root
  * @param {AbortController} life
  * @param {(visible: boolean) => void} see
+ * @param {string} [rootMargin] how far outside of the window it counts as in view
  */
-export function onView(root, life, see) {
-  const observer = new IntersectionObserver(([entry]) => entry && see(entry.isIntersecting), { rootMargin: "200px" });
+export function onView(root, life, see, rootMargin = "200px") {
+  const observer = new IntersectionObserver(([entry]) => entry && see(entry.isIntersecting), { rootMargin });
   observer.observe(root);
   life.signal.addEventListener("abort", () => observer.disconnect());
 }

@@ -14,6 +14,7 @@ import { download, element, plainButton } from "./dom.js";
  * @property {(step: number) => void} seek a step was clicked
  * @property {(position: number) => void} pick a position was clicked
  * @property {(step: number, position: number) => HTMLElement[] | null} lines those of a cell's card
+ * @property {(position: number) => string} word what stands at a position when the run has ended
  */
 
 /** A cell of a chart; null where the chart has no such axis. Steps count from 0. */
@@ -70,6 +71,7 @@ export class Figure {
     this.drawn = plotly;
     this.plot.append(this.cursor);
     this.place();
+    this.words();
   }
 
   /** Draw again where it was: the page's colours have changed. */
@@ -84,7 +86,10 @@ export class Figure {
       if (position !== null) this.links.pick(position);
     });
     this.plot.on?.("plotly_hover", ({ points: [point], event }) => this.show(this.cell(point), pointAt(event)));
-    this.plot.on?.("plotly_afterplot", () => this.place()); // it was zoomed or resized
+    this.plot.on?.("plotly_afterplot", () => {
+      this.place(); // it was zoomed or resized
+      this.words();
+    });
     this.plot.on?.("plotly_unhover", () => this.links.card.hide());
   }
 
@@ -125,6 +130,19 @@ export class Figure {
       width: `${width}px`,
       height: `${height}px`,
     });
+  }
+
+  /** Name positions by what stands there. As text, because Plotly reads its own labels as markup. */
+  words() {
+    const { position, query } = this.link;
+    for (const name of [position, query]) {
+      for (const tick of this.plot.querySelectorAll(`.${name}tick`)) {
+        const { text } = /** @type {{__data__?: {text: string}}} */ (/** @type {unknown} */ (tick)).__data__ ?? {};
+        const at = Number(text);
+        const label = tick.querySelector("text");
+        if (label && text !== undefined && Number.isInteger(at)) label.textContent = this.links.word(at);
+      }
+    }
   }
 
   /** @param {"x" | "y"} name @returns {Axis} */

@@ -9,7 +9,7 @@ import { QualityTable } from "./quality.js";
 import { keyOf } from "./question.js";
 import { saveButtons } from "./saves.js";
 import { Tabs } from "./tabs.js";
-import { cellLines } from "./token.js";
+import { cellLines, wordAt } from "./token.js";
 
 /** @import { Card } from "./card.js" */
 /** @import { Cursor } from "./cursor.js" */
@@ -207,6 +207,7 @@ export class Inspector {
         this.extra?.pick?.(position);
       },
       lines: (step, position) => cellLines(store.laneOf(this.lane), step, position, store),
+      word: (position) => wordAt(store.laneOf(this.lane), position, store),
     };
   }
 

@@ -71,6 +71,7 @@ export class LaneView {
     this.entitled = `${title}|${about}`;
     this.find(".bs-title").textContent = title;
     this.find(".bs-about").textContent = about;
+    this.find(".bs-about").title = about; // it is cut where there is no room
     this.find(".bs-strip").setAttribute("aria-label", `${title}: tokens`);
     this.find(".bs-text").setAttribute("aria-label", label);
     this.node.setAttribute("aria-label", title);
@@ -230,6 +231,7 @@ export class LaneView {
   numbers(lane, totals) {
     const set = (/** @type {string} */ name, /** @type {string} */ text) =>
       setText(this.find(`[data-number=${name}] .bs-value`), text);
+    set("seconds", totals?.seconds ? `${secondsOf(1000 * totals.seconds, 1000 * totals.seconds)} s` : "–");
     set("tps", totals?.seconds ? totals.tps.toFixed(1) : "–");
     set("tpf", totals ? totals.tpf.toFixed(2) : "–");
     set("nfe", totals ? String(totals.nfe) : "–");

@@ -17,12 +17,15 @@ export interface RunMessage {
   note?: string;
   /** Where the numbers come from. */
   facts?: string;
-  /** The comparison of the lanes. */
+  /** The comparison of the lanes in one sentence, and the numbers behind it. */
   verdict?: string;
-  /** The recorded run's name in a link. */
+  verdict_lines?: string[];
+  /** What a link to the run says: "trace=NAME" or "run=ID". */
   link?: string;
   /** The step to show, from 0. */
   at?: number;
+  /** The run that the page opens with: play it once, slowly. */
+  welcome?: boolean;
   /** Play all lanes on one clock. */
   clock?: boolean;
   /** The run has ended. */
@@ -87,6 +90,8 @@ export interface Head {
   /** The position from which blocks are counted. */
   origin: number;
   stop_ids: number[];
+  /** The cache policy. */
+  cache?: string;
   /** Tokens are written one at a time, each from those before it, so no masks wait for theirs. */
   autoregressive?: boolean;
   /** Verified decoding: guesses are drafts, which the next pass tests. */
@@ -109,6 +114,16 @@ export interface Frame {
   confidence: number[];
   /** The positions committed in this pass. */
   new: number[];
+  /** For each of `new`, which rule wrote it. */
+  why?: string[];
+  /** The positions that the pass computed. */
+  queries?: Range[];
+  /** d²Cache: positions by the reason for which they were computed. */
+  reasons?: Record<string, number[]>;
+  /** d²Cache: how much all positions attend to each, by position. */
+  rollout?: number[];
+  /** d²Cache: certainty density of positions that were computed because of it. */
+  density?: [number, number][];
   /** The positions masked again in this pass. */
   remasked?: number[];
   /** The likeliest tokens, [id, probability], of every position of `at`. */
@@ -141,8 +156,8 @@ export interface Spec {
 }
 
 export interface Layout extends Record<string, unknown> {
-  /** Which axis of the figure is steps, which is positions. */
-  meta?: { step?: "x" | "y"; position?: "x" | "y" };
+  /** Which axis of the figure is steps, which is positions, and which is positions that attend. */
+  meta?: { step?: "x" | "y"; position?: "x" | "y"; query?: "x" | "y" };
   height?: number;
 }
 

@@ -40,6 +40,8 @@ export class Store {
   note = "";
   facts = "";
   verdict = "";
+  /** @type {string[]} */
+  verdictLines = [];
   link = "";
   done = false;
   cancelled = false;
@@ -48,6 +50,7 @@ export class Store {
   /** @type {number | null} the step that a deep link asked for */
   at = null;
   race = false; // whether the run has just ended and is to be played on one clock
+  welcome = false; // whether it is what the page opens with
   version = 0; // grows with what there is to ask about the run
   received = 0; // messages of all runs
   /** @type {Set<string>} runs that a newer one has replaced */
@@ -100,6 +103,7 @@ export class Store {
       return false;
     }
     const begins = message.run !== this.run;
+    if (message.welcome && begins && (this.waiting || this.run !== null)) return false; // the visitor was quicker
     if (begins && this.halted && !message.done) return false;
     if (begins && (!message.planned || this.past.has(message.run))) return false; // of a run that is no longer on show
     if (begins) this.begin(message.run, message.planned ?? []);
@@ -128,8 +132,10 @@ export class Store {
     this.note = message.note ?? "";
     this.facts = message.facts ?? this.facts;
     this.verdict = message.verdict ?? this.verdict;
+    this.verdictLines = message.verdict_lines ?? this.verdictLines;
     this.link = message.link ?? this.link;
     this.at = message.at ?? null;
+    this.welcome ||= Boolean(message.welcome);
     this.race = Boolean(message.clock) && this.raceable && !this.done;
     this.done ||= Boolean(message.done);
   }

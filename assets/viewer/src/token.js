@@ -3,10 +3,12 @@
 
 import { hex, tokenRuns } from "./bytes.js";
 import { canvasAt, draftAt } from "./canvas.js";
+import { isStop } from "./cell.js";
 import { viridis } from "./colour.js";
 import { element, line } from "./dom.js";
+import { entryText } from "./entry.js";
 import { percent } from "./format.js";
-import { fill, runsOf } from "./glyphs.js";
+import { fill, MASK, runsOf } from "./glyphs.js";
 
 /** @import { Part } from "./bytes.js" */
 /** @import { Cell } from "./canvas.js" */
@@ -35,10 +37,38 @@ export function tokenLines(view, position, store) {
   if (cell.pass === null) {
     return [...out, line("bs-card-note", "The network has not been asked about this position yet.")];
   }
+  if (cell.token !== null) out.push(...whyLines(lane.frames[cell.pass], position));
+  const entry = entryText(lane, view.shown, position);
+  if (entry) out.push(line("bs-card-note", entry));
   const drafts = draftLines(lane, cell.pass, position, store);
   if (lane.head.verified && cell.token === null) return [...out, ...standingLines(cell), ...drafts];
   const label = cell.token === null ? "best guess" : lane.head.verified ? "AR's confidence" : "confidence";
   return [...out, ...drafts, ...guessLines(lane.frames[cell.pass], position, label, store)];
+}
+
+const LONGEST_WORD = 12; // characters beside an axis
+
+/**
+ * What stands at a position when the run has ended, short enough for an axis.
+ * @param {BegunLane} lane
+ * @param {number} position
+ * @param {Store} store
+ */
+export function wordAt(lane, position, store) {
+  const { prompt } = lane.head;
+  const token = prompt[position] ?? canvasAt(lane, lane.frames.length - 1)[position - prompt.length]?.token;
+  if (token === undefined || token === null) return MASK;
+  if (isStop(lane, token)) return "EOS";
+  const text = tokenRuns(token, store)
+    .map(([part]) => part)
+    .join("");
+  return text.length > LONGEST_WORD ? `${text.slice(0, LONGEST_WORD - 1)}…` : text;
+}
+
+/** Which rule wrote a token. @param {Frame | undefined} frame @param {number} position */
+function whyLines(frame, position) {
+  const why = frame?.why?.[frame.new.indexOf(position)];
+  return why ? [line("bs-card-why", `Why: ${why}`)] : [];
 }
 
 /** @param {Cell} cell */
@@ -133,6 +163,8 @@ export function cellLines(lane, step, position, store) {
   return [
     titleLine(frame.tokens[k], store),
     line("bs-card-where", `${where} · ${kept}`),
+    ...whyLines(frame, position),
+    ...[entryText(lane, step, position)].filter(Boolean).map((text) => line("bs-card-note", text)),
     ...draftLines(lane, step, position, store),
     ...guessLines(frame, position, "confidence", store),
   ];

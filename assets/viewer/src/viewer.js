@@ -5,14 +5,21 @@ import { Card } from "./card.js";
 import { ramp } from "./colour.js";
 import { controls, offerSpeeds } from "./controls.js";
 import { Cursor } from "./cursor.js";
-import { find, lifetime, listenWhile, setText, still } from "./dom.js";
+import { element, find, lifetime, listenWhile, setText, still } from "./dom.js";
 import { secondsOf } from "./format.js";
 import { Inspector } from "./inspector.js";
 import { LaneView } from "./lane.js";
-import { begun, Store } from "./store.js";
+import { MiniStrip } from "./mini.js";
+import { presentation } from "./present.js";
+import { begun, endOf, Store } from "./store.js";
 import { Track } from "./track.js";
 
 /** @import { Options } from "./message.js" */
+
+const WELCOME = "A recorded run, played slowly. Press Decode to run the model itself.";
+const SLOW = 2; // steps a second
+const LONGEST = 15; // seconds that a run takes which is played again
+const BRIEF = 5000; // milliseconds under which a run is played again
 
 /**
  * Draw what `options.read` returns whenever `options.listen` says that there is something new.
@@ -30,6 +37,7 @@ export function mount(root, options) {
   /** @type {Map<string, LaneView>} */
   const views = new Map();
   let pending = false;
+  let slowly = ""; // what is said while a run is played again
   const schedule = () => {
     if (!pending) requestAnimationFrame(draw);
     pending = true;
@@ -37,6 +45,7 @@ export function mount(root, options) {
   const cursor = new Cursor(store, schedule);
   const inspector = new Inspector(find(root, ".bs-inspector"), { ...options, store, cursor, card, life });
   const track = new Track(find(root, ".bs-track"));
+  const mini = new MiniStrip(root, life, schedule);
   const address = new Address();
 
   /** The lanes of a run, empty. @param {string[]} names */
@@ -66,6 +75,7 @@ export function mount(root, options) {
     texts();
     if (card.anchor) card.refresh();
     inspector.follow();
+    mini.follow(views.get(inspector.lane ?? ""));
     address.follow(store, cursor.pass);
   }
 
@@ -95,14 +105,20 @@ export function mount(root, options) {
 
   /** Texts that change seldom, so that a screen reader may speak them. */
   function texts() {
-    setText(find(root, ".bs-status"), status(store));
-    setText(find(root, ".bs-verdict"), store.verdict);
+    if (!cursor.playing) slowly = "";
+    setText(find(root, ".bs-status"), slowly || status(store));
+    setText(find(root, ".bs-sentence"), store.verdict);
+    const lines = find(root, ".bs-verdict-lines");
+    if (lines.children.length !== store.verdictLines.length || lines.dataset.run !== store.run) {
+      lines.dataset.run = store.run ?? "";
+      lines.replaceChildren(...store.verdictLines.map((text) => element("li", "", text)));
+    }
+    find(root, ".bs-verdict details").hidden = !store.verdictLines.length;
     setText(find(root, ".bs-facts"), facts(store));
     find(root, ".bs-verdict").hidden = !store.verdict;
     find(root, ".bs-link").hidden = !store.link;
     Object.assign(root.dataset, {
       run: store.run ?? "",
-      state: store.done ? "done" : store.cancelled ? "stopped" : store.run ? "running" : "idle",
       passes: store.passes,
       gaps: store.gaps(),
     });
@@ -115,16 +131,41 @@ export function mount(root, options) {
   function receive() {
     const value = options.read();
     if (!value) return;
-    if (store.accept(JSON.parse(value))) {
+    const ended = store.done;
+    const begins = store.accept(JSON.parse(value));
+    if (begins) {
       card.hide();
       cursor.reset();
       stage(store.planned);
+      if (!store.welcome) bringIntoView(root, find(root, ".bs-lanes"));
     }
     follow();
     cursor.grow();
     if (store.at !== null) cursor.seek(store.at);
     if (store.race) race();
+    else if (begins && store.welcome) again(WELCOME);
+    else if (!begins && !ended && store.done && cursor.following) repeat();
     schedule();
+  }
+
+  /** What was over before an eye could follow is shown again. */
+  function repeat() {
+    const [lane] = store.lanes.values();
+    const took = lane ? endOf(lane, lane.frames.length - 1) : 0;
+    if (took && took < BRIEF) {
+      again(`${store.titleOf(lane.name).title} took ${secondsOf(took, took)} s. Here it is again, slower.`);
+    }
+  }
+
+  /** Play from the start, slowly enough to follow; not for those who want no motion. @param {string} words */
+  function again(words) {
+    if (still() || store.passes < 2) return;
+    cursor.turn(false);
+    offerSpeeds(speed, false);
+    speed.value = String(SLOW);
+    slowly = words;
+    cursor.seek(0);
+    cursor.play(Math.max(SLOW, store.passes / LONGEST));
   }
 
   /** All lanes from the start, once and as fast as they were; without motion, how it ended. */
@@ -139,6 +180,7 @@ export function mount(root, options) {
 
   /** Let the page's buttons follow. At once, because a page in the background draws nothing. */
   function follow() {
+    root.dataset.state = stateOf(store);
     const busy = String(store.busy);
     if (root.dataset.busy === busy) return;
     root.dataset.busy = busy;
@@ -157,6 +199,7 @@ export function mount(root, options) {
     schedule();
   });
   life.signal.addEventListener("abort", () => cursor.halt());
+  presentation(root, life);
   find(root, ".bs-ramp").style.background = ramp();
   stage(Object.keys(options.titles));
   controls(root, { cursor, card, store, views, life });
@@ -165,10 +208,18 @@ export function mount(root, options) {
   schedule();
 }
 
-/** On a small screen the lanes may be below the fold when Decode is pressed. @param {Element} root @param {Element} lanes */
+/** Whatever puts a run on show may stand far from the lanes. @param {Element} root @param {Element} lanes */
 function bringIntoView(root, lanes) {
-  if (lanes.getBoundingClientRect().top < 0.7 * window.innerHeight) return;
+  const { top } = lanes.getBoundingClientRect();
+  if (top > 0 && top < 0.7 * window.innerHeight) return;
   root.scrollIntoView({ block: "start", behavior: still() ? "auto" : "smooth" });
+}
+
+/** @param {Store} store */
+function stateOf(store) {
+  if (store.waiting) return "waiting";
+  if (store.done) return store.welcome ? "welcome" : "done";
+  return store.cancelled ? "stopped" : store.run ? "running" : "idle";
 }
 
 /** @param {Cursor} cursor */

@@ -28,7 +28,7 @@ from dllm.trace.throughput import (
 from tests.dllm.nets import engine_of, prompts
 from tests.dllm.traces import canvas_at, decoded, made
 from tests.visualize.records import step
-from visualize.lane import Lane, head
+from visualize.lane import Lane
 
 CHOICES = [(eos, only) for eos in (True, False) for only in (False, True)]
 STOP = 2  # of tests.visualize.records.SETTINGS
@@ -114,7 +114,7 @@ def test_the_trace_the_page_and_the_race_say_the_same(
         if done.index == left:
             break
     trace, wanted = run.trace(), reckoned(run.trace())
-    lane = Lane("diffusion", head(trace.prompt, trace.settings))
+    lane = Lane("diffusion", trace.prompt, trace.settings)
     for record in trace.steps:
         lane.add(record)
     times, tokens = timeline(trace)

@@ -204,7 +204,7 @@ def test_a_rollout_picture_agrees_with_what_the_device_recorded(way: str) -> Non
 
 def test_the_template_waits_for_a_plane() -> None:
     figure = map_template()
-    assert figure.layout.meta == {"position": "x"}
+    assert figure.layout.meta == {"position": "x", "query": "y"}
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("attends to", "query")
     assert figure.layout.yaxis.autorange == "reversed"
     (cells,) = figure.data
