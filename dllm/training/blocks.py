@@ -12,7 +12,7 @@ from dllm.training.config import FULL, Config
 from dllm.training.corpus import Corpus
 from dllm.training.lora import wrap_for_masks
 from dllm.training.noise import Mask, views
-from dllm.training.objective import Example, Measure, pack, total_loss
+from dllm.training.objective import Example, Measure, hidden, pack, score
 
 
 class Blocks:
@@ -58,4 +58,4 @@ class Blocks:
         self, examples: Sequence[Example], masks: Sequence[list[Mask]], *, sharpen: float
     ) -> tuple[Tensor, Measure]:
         batch = pack(examples, masks, mask_id=self.config.mask_id).to(self.model.device)
-        return total_loss(self.net, batch, sharpen=sharpen)
+        return score(self.net, hidden(self.net, batch), batch.targets, sharpen=sharpen)

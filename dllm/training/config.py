@@ -14,8 +14,6 @@ FULL = "full"
 BLOCK_WEIGHTS: Mapping[str, float] = {"4": 0.25, "8": 0.35, "16": 0.15, "32": 0.1, FULL: 0.15}
 _GROUP_WEIGHTS: Mapping[str, float] = {"2": 0.4, "4": 0.4, "8": 0.2}
 
-OBJECTIVES = ("blocks", "ar", "drafts")
-
 
 def _size_or(*names: str) -> AfterValidator:
     """Allows whole numbers above 0, written as text, and these names."""

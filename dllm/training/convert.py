@@ -50,11 +50,9 @@ class Objective(Protocol):
         ...
 
 
-_OBJECTIVE_TYPES: dict[str, Callable[[Model, Config, Corpus], Objective]] = {
-    "blocks": Blocks,
-    "ar": Autoregressive,
-    "drafts": Drafts,
-}
+OBJECTIVES: dict[str, Callable[[Model, Config, Corpus], Objective]] = {
+    "blocks": Blocks, "ar": Autoregressive, "drafts": Drafts
+}  # fmt: skip
 
 
 def convert(config: Path, *, report: Callable[[dict[str, object]], None] | None = None) -> Path:
@@ -94,11 +92,12 @@ class Trainer:
         self.config, self.step = config, 0
         self.work, self.out = Path(config.work).expanduser(), Path(config.out).expanduser()
         self.work.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = self.work / "checkpoint.safetensors"  # parameters and both moments of each, in fp32
         if config.twin is not None:
             model = merge(model, Path(config.twin).expanduser())
         self.model = model
         self.corpus = Corpus(config, stop_id=model.stop_ids[0], excluded=_suite_prompts(model, config.exclude))
-        self.objective: Objective = _OBJECTIVE_TYPES[config.objective](model, config, self.corpus)
+        self.objective: Objective = OBJECTIVES[config.objective](model, config, self.corpus)
         self.parameters = self.objective.parameters
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
@@ -112,11 +111,6 @@ class Trainer:
             self._resume()
         elif config.start is not None:
             self._start(Path(config.start).expanduser())
-
-    @property
-    def checkpoint(self) -> Path:
-        """Parameters and both moments of each, in fp32."""
-        return self.work / "checkpoint.safetensors"
 
     def run(self) -> Iterator[dict[str, object]]:
         """Train to the last step; yields the log's entries."""

@@ -1,7 +1,7 @@
-"""The objective "drafts": guesses beyond what AR knows already, by an adapter that acts at masks only.
+"""The objective "drafts": guesses beyond AR's next token, by an adapter that acts at masks only.
 
 Clean tokens see no mask under hybrid attention and so do not depend on the adapter: their keys and values are computed
-once without gradients, and then many groups of masks, each behind another place of the answer, all of them labels.
+once, without gradients, for many groups of masks, each behind another place of the answer.
 """
 
 import random
@@ -22,7 +22,8 @@ from dllm.training.objective import Measure, score
 from dllm.training.outlook import DRAFT_COUNTS, Guessed, outlook
 from dllm.training.rows import FrozenKVView, PackedSequence, bias, hidden_states, rotations
 
-BEHIND_THE_END = 0.1  # how many of the labels behind an answer's end are kept
+BEHIND_THE_END = 0.1  # fraction of the labels behind an answer's end that are kept
+NO_LABEL = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ class Drafts:
         ]
         targets = [label for g in groups for label in self._labels(documents[g.document], g, rng)]
         hidden = self.guesses(PackedSequence.of(documents, self.model.device), groups)
-        wanted = torch.tensor([-1 if t is None else t for t in targets], device=self.model.device)
-        kept = wanted >= 0
+        wanted = torch.tensor(targets, device=self.model.device)
+        kept = wanted != NO_LABEL
         return score(self.net, hidden[kept], wanted[kept], sharpen=sharpen)
 
     def measure(self, pool: Executor) -> dict[str, object]:
@@ -90,17 +91,14 @@ class Drafts:
         behind = FrozenKVView(cache.layer_entries(len(row.tokens)), bias(sees, dtype))
         return self.net.forward_varlen(tokens, rotations(self.net, positions), [behind], [len(positions)])[0]
 
-    def _labels(self, document: Document, group: MaskGroup, rng: random.Random) -> list[int | None]:
-        """What the masks of a group predict; None where nothing is to be learnt."""
+    def _labels(self, document: Document, group: MaskGroup, rng: random.Random) -> list[int]:
+        """What the masks of a group predict, or NO_LABEL."""
         ids, prompt = document.answer_ids, len(document.prompt_ids)
         ended = ids[-1] == self.corpus.stop_id
-        labels: list[int | None] = []
-        for at in range(group.last + 2 - prompt, group.last + 2 - prompt + group.size):
-            if at < len(ids):
-                labels.append(ids[at])
-            else:
-                labels.append(self.corpus.stop_id if ended and rng.random() < BEHIND_THE_END else None)
-        return labels
+        first = group.last + 2 - prompt
+        within = ids[first : first + group.size]
+        behind = [ended and rng.random() < BEHIND_THE_END for _ in range(group.size - len(within))]
+        return [*within, *(self.corpus.stop_id if kept else NO_LABEL for kept in behind)]
 
 
 def _places(document: Document, rng: random.Random, most: int) -> list[int]:

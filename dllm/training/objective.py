@@ -143,11 +143,6 @@ class Measure:
         }
 
 
-def total_loss(net: Transformer, batch: Pack, *, sharpen: float = 0.0) -> tuple[Tensor, Measure]:
-    """The loss of a batch, see `score`."""
-    return score(net, hidden(net, batch), batch.targets, sharpen=sharpen)
-
-
 def score(net: Transformer, states: Tensor, targets: Tensor, *, sharpen: float = 0.0) -> tuple[Tensor, Measure]:
     """The loss summed over the labels, in nats and fp32, and what it is made of. states: (labels, hidden).
 

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from dllm.models.adapter import attach, merge
 from dllm.models.families import LLAMA
 from dllm.models.loader import Model, tiny
-from dllm.training.config import BLOCK_WEIGHTS, OBJECTIVES, Config
-from dllm.training.convert import Trainer
+from dllm.training.config import BLOCK_WEIGHTS, Config
+from dllm.training.convert import OBJECTIVES, Trainer
 from dllm.training.corpus import CANVAS, Corpus
 from dllm.training.documents import Document
 from tests.dllm.nets import MASK, STOP, shape_of

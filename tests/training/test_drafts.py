@@ -24,7 +24,7 @@ from dllm.settings import Choice, Settings
 from dllm.training.config import Config
 from dllm.training.corpus import Corpus
 from dllm.training.documents import Document
-from dllm.training.drafts import BEHIND_THE_END, Drafts, MaskGroup
+from dllm.training.drafts import BEHIND_THE_END, NO_LABEL, Drafts, MaskGroup
 from dllm.training.lora import save_adapter
 from dllm.training.outlook import Guessed
 from dllm.training.rows import PackedSequence
@@ -230,10 +230,10 @@ def test_what_follows_the_end_is_the_end_and_seldom_asked(tmp_path: Path) -> Non
     ended, cut = Document(0, (1, 2), (3, 4, STOP)), Document(0, (1, 2), (3, 4, 5))
     assert made._labels(ended, MaskGroup(0, 1, 2), rng) == [4, STOP]
     drawn = [made._labels(ended, MaskGroup(0, 2, 4), rng) for _ in range(2000)]
-    assert all(labels[0] == STOP and set(labels[1:]) <= {STOP, None} for labels in drawn)
-    share = sum(label is not None for labels in drawn for label in labels[1:]) / 6000
+    assert all(labels[0] == STOP and set(labels[1:]) <= {STOP, NO_LABEL} for labels in drawn)
+    share = sum(label != NO_LABEL for labels in drawn for label in labels[1:]) / 6000
     assert abs(share - BEHIND_THE_END) < 0.02
-    assert made._labels(cut, MaskGroup(0, 2, 3), rng) == [5, None, None]
+    assert made._labels(cut, MaskGroup(0, 2, 3), rng) == [5, NO_LABEL, NO_LABEL]
 
 
 def test_clean_text_takes_no_gradients_and_no_adapter(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dllm.models.families import FAST_DLLM_V2
 from dllm.models.loader import tiny
 from dllm.models.transformer import rope_table
 from dllm.training.noise import complement, masked, scattered, tail, views
-from dllm.training.objective import CLEAN, PADDING, SURE_ABOVE, Example, Measure, hidden, may_look, pack, total_loss
+from dllm.training.objective import CLEAN, PADDING, SURE_ABOVE, Example, Measure, hidden, may_look, pack, score
 from tests.dllm.nets import MASK, shape_of
 from tests.goldens_io import GOLDENS, engine, golden
 
@@ -48,7 +48,7 @@ def test_loss_and_gradients_equal_the_published(net_name: str, number: int) -> N
             self.net = model.net
 
         def forward(self) -> torch.Tensor:
-            return total_loss(self.net, batch)[0] / len(batch.targets)
+            return score(self.net, hidden(self.net, batch), batch.targets)[0] / len(batch.targets)
 
     loss = torch.func.functional_call(Loss(), {f"net.{name}": p for name, p in parameters.items()})
     assert loss.item() == pytest.approx(case["loss"], rel=1e-5)
@@ -161,7 +161,7 @@ def test_loss_by_definition(sharpen: float) -> None:
     sure = [float(row.max()) > SURE_ABOVE for row in probs]
     cost = -sum(float(row[t].log()) for row, t in zip(probs, batch.targets, strict=True))
     doubt = -sum(float((row * row.log()).nansum()) for row, r in zip(probs, right, strict=True) if r)
-    loss, measure = total_loss(net, batch, sharpen=sharpen)
+    loss, measure = score(net, hidden(net, batch), batch.targets, sharpen=sharpen)
     assert loss.item() == pytest.approx(cost + sharpen * doubt, rel=1e-4)
     assert measure.loss == pytest.approx(cost, rel=1e-4)
     hits = sum(map(int.__mul__, right, sure))

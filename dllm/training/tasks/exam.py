@@ -1,6 +1,6 @@
-"""The suite "tasks", made of held-out wordings and operands alone, and of open prompts that no training text has.
+"""The suite "tasks": held-out wordings and operands only, and open prompts that no training text has.
 
-It is made from a seed before any model has answered it: `python -m dllm.training.tasks.exam --seed 2 --out FILE`.
+It is generated from a seed: `python -m dllm.training.tasks.exam --seed 2 --out FILE`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ OPEN_PROMPTS = load("open_prompts", dict[str, dict[Literal["wordings", "topics"]
 
 
 def exam(seed: int, per_skill: int, open_count: int = _OPEN_COUNT) -> dict[str, Any]:
-    """A suite document, as `dllm.bench.suite.Suite.load` reads it: so many items of every skill, then open ones.
+    """A suite document, as `dllm.bench.suite.Suite.load` reads it: `per_skill` items of every skill, then open ones.
 
     The same numbers give the same document; no prompt occurs twice.
 
@@ -40,10 +40,9 @@ def exam(seed: int, per_skill: int, open_count: int = _OPEN_COUNT) -> dict[str, 
         raise ValueError(f"open_count is {open_count}; allowed: 0 to {most}, as many as there are open prompts")
     items: list[dict[str, Any]] = []
     for skill in SKILLS.values():
-        for number, task in enumerate(_different(skill, random.Random(f"{seed}/{skill.name}"), per_skill), 1):
-            items.append(
-                {"id": f"{skill.name}-{number}", "kind": skill.name, "prompt": task.prompt, "check": task.check}
-            )
+        name = skill.name
+        for number, task in enumerate(_different(skill, random.Random(f"{seed}/{name}"), per_skill), 1):
+            items.append({"id": f"{name}-{number}", "kind": name, "prompt": task.prompt, "check": task.check})
     for number, prompt in enumerate(_open(random.Random(f"{seed}/{OPEN}"), open_count), 1):
         items.append({"id": f"{OPEN}-{number}", "kind": OPEN, "prompt": prompt})
     return {"name": _SUITE_NAME, "items": items}
@@ -87,7 +86,7 @@ def _different(skill: Skill, rng: random.Random, count: int) -> list[Task]:
 
 
 def _open(rng: random.Random, count: int) -> list[str]:
-    """Open prompts, the kinds of writing in turn; a topic comes again only once its kind has no other."""
+    """Open prompts, the kinds of writing in turn; a topic is repeated only when its kind has no other left."""
     decks: list[list[str]] = []
     for kind in OPEN_PROMPTS.values():
         wordings, topics = kind["wordings"], kind["topics"]

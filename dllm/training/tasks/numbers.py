@@ -57,9 +57,10 @@ def _story(sign: str, rule: Rule, left: str, operand: Operand) -> Solved:
 
 
 def _chosen(which: str, choose: Rule, operand: Operand) -> Solved:
-    [other] = set(operand) - {choose(*operand)}
-    check = {"any": [str(choose(*operand))], "none": [str(other)]}
-    return Solved({"a": operand[0], "b": operand[1]}, f"The {which} number is {choose(*operand)}.", check)
+    a, b = operand
+    number = choose(a, b)
+    check = {"any": [str(number)], "none": [str(a + b - number)]}
+    return Solved({"a": a, "b": b}, f"The {which} number is {number}.", check)
 
 
 def _largest(operand: Operand) -> Solved:

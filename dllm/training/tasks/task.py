@@ -1,4 +1,4 @@
-"""A task: a prompt, its right answer and what checks any answer; how wordings and operands are split in two."""
+"""A task: a prompt, its right answer and a check of any answer; which wordings and operands are held out."""
 
 import random
 import zlib
@@ -58,7 +58,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """What an operand comes to: the `fields` that its wordings name, the answer, and its check."""
+    """A question about one operand: the fields of its wordings, the answer, and the answer's check."""
 
     fields: dict[str, Any]
     answer: str
@@ -69,7 +69,7 @@ class Solved:
 class Question:
     """One kind of question in several wordings, all answered in one form.
 
-    `by`: so many of the operand's first parts decide which side it is on; None stands for all.
+    by: how many of the operand's first parts decide whether it is held out; None for all.
     """
 
     operand: Callable[[random.Random], Operand]
@@ -85,16 +85,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """Questions that are learnt together. `weight`: how often it is drawn beside other skills."""
+    """Questions that are learnt together. weight: its share of the draws, relative to other skills."""
 
     name: str
     questions: tuple[Question, ...]
     weight: float = 1.0
-
-    @property
-    def wordings(self) -> tuple[str, ...]:
-        """All wordings of all questions."""
-        return tuple(text for question in self.questions for text in question.wordings)
 
 
 def skill(name: str, /, weight: float = 1.0, **questions: Question) -> Skill:
