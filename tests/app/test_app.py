@@ -59,7 +59,7 @@ def test_only_decoding_and_racing_are_public_and_parameters_have_names(client: C
 
 @pytest.mark.parametrize("prompt", ["", "x" * 4001])
 def test_the_limits_hold_for_programs_too(client: Client, prompt: str) -> None:
-    with pytest.raises(Exception, match=r"the prompt (is empty|has 4001 characters); allowed: 1 to 4000"):
+    with pytest.raises(Exception, match=r"The prompt (is empty|has 4001 characters); allowed: 1 to 4000"):
         client.predict(**request(client, prompt), api_name="/page_decode")
 
 
