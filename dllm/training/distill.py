@@ -108,8 +108,8 @@ def own(
     generator = torch.Generator(model.device).manual_seed(rng.getrandbits(63))
     stop = model.stop_ids[0]
     drawn = [topics.draw_topic(rng) for _ in range(recipe.batch)]
-    turns = [text for text, whole in drawn if whole]
-    if openings := [text for text, whole in drawn if not whole]:
+    turns = [text for text, complete in drawn if complete]
+    if openings := [text for text, complete in drawn if not complete]:
         starts = [tokenizer.encode("<|im_start|>user\n" + text) for text in openings]
         pick = top_p_pick(recipe.turn_temperature, recipe.turn_top_p, generator)
         more = continue_all(model.net, starts, stop_id=stop, limit=recipe.turn_limit, pick=pick)

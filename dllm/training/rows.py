@@ -37,11 +37,11 @@ class PackedSequence:
         alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*ids, strict=False)))
         common = min(alike, *(len(d.prompt_ids) - 1 for d in documents))
         tokens, positions, owner, offsets = list(ids[0][:common]), list(range(common)), [COMMON] * common, []
-        for number, whole in enumerate(ids):
+        for number, sequence in enumerate(ids):
             offsets.append(len(tokens) - common)
-            tokens += whole[common:]
-            positions += range(common, len(whole))
-            owner += [number] * (len(whole) - common)
+            tokens += sequence[common:]
+            positions += range(common, len(sequence))
+            owner += [number] * (len(sequence) - common)
         laid, at, whose = (torch.tensor(values, device=device) for values in (tokens, positions, owner))
         return cls(tuple(documents), laid, at, whose, common, tuple(offsets))
 
