@@ -8,8 +8,8 @@ import gradio as gr
 from app.controls import Controls
 from app.gallery import Gallery
 from app.limits import check_prompt
-from app.presets import PRESETS
-from app.refusals import refusal, refusals
+from app.presets import preset_named
+from app.refusals import refusals
 from app.runs import Runs
 from dllm.settings import SettingsError
 
@@ -33,9 +33,7 @@ def follower(recorded: Gallery, runs: Runs, controls: Controls) -> Callable[[gr.
                 prompt = check_prompt(asked["prompt"])
             if "preset" in asked:
                 preset = asked["preset"]
-                if preset not in PRESETS:
-                    raise SettingsError(f"preset is {preset!r:.80}; allowed: {', '.join(PRESETS)}")
-                settings = controls.values(PRESETS[preset].request)
+                settings = controls.values(preset_named(preset).request)
             return [message, prompt, preset, *settings]
 
     def _run(asked: Mapping[str, str], request: gr.Request) -> tuple[str, Any]:
@@ -52,9 +50,13 @@ def follower(recorded: Gallery, runs: Runs, controls: Controls) -> Callable[[gr.
 
 
 def _step(text: str) -> int | None:
-    """A step of an address, from 0."""
+    """A step of an address, from 0.
+
+    Raises:
+        SettingsError: it is not a whole number from 1.
+    """
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
-        raise refusal(f"step is {text!r:.80}; allowed: a whole number from 1")
+        raise SettingsError(f"step is {text!r:.80}; allowed: a whole number from 1")
     return int(text[:9]) - 1

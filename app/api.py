@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from app.decode import passes
+from app.decode import run_passes
 from app.engines import Engines, check_model
 from app.limits import check_prompt, check_request, check_tokens
-from app.presets import PRESETS
+from app.presets import FIRST, preset_named
 from app.refusals import refusals
 from dllm.settings import Settings, SettingsError
 
@@ -15,7 +15,7 @@ def decoder(engines: Engines) -> Callable[..., dict[str, Any]]:
     """The endpoint `/decode`."""
 
     def decode(
-        prompt: str, preset: str = "verified", settings: dict[str, Any] | None = None, model: str = "default"
+        prompt: str, preset: str = FIRST, settings: dict[str, Any] | None = None, model: str = "default"
     ) -> dict[str, Any]:
         """Decode a prompt with a diffusion language model, and say step by step how its answer came about.
 
@@ -38,7 +38,7 @@ def decoder(engines: Engines) -> Callable[..., dict[str, Any]]:
                 assert visit.engine is not None, "only a session's visit can be halted"
                 run = visit.engine.run(text, asked)
                 check_tokens(len(run.prompt))
-                for _ in visit.drive(passes(visit.engine, "answer", run)):
+                for _ in visit.drive(run_passes(visit.engine, "answer", run)):
                     pass
             return {"answer": run.text, "trace": run.trace().as_dict()}
 
@@ -46,12 +46,11 @@ def decoder(engines: Engines) -> Callable[..., dict[str, Any]]:
 
 
 def _settings(preset: str, changes: dict[str, Any] | None) -> Settings:
-    if preset not in PRESETS:
-        raise SettingsError(f"preset is {preset!r:.80}; allowed: {', '.join(PRESETS)}")
-    if not isinstance(changes or {}, dict):
+    if not isinstance(changes, dict | None):
         raise SettingsError(f"settings is {changes!r:.80}; allowed: an object of settings")
-    request = {"record": ["alternatives"], **PRESETS[preset].request, **(changes or {})}
-    if "attention" in request["record"]:
-        raise SettingsError("record holds 'attention'; allowed here: alternatives, rollout")
+    request = {"record": ["alternatives"], **preset_named(preset).request, **(changes or {})}
     check_request(request)
-    return Settings.from_json(request)
+    settings = Settings.from_json(request)
+    if "attention" in settings.record:
+        raise SettingsError("record holds 'attention'; allowed here: alternatives, rollout")
+    return settings

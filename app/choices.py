@@ -13,8 +13,6 @@ from dllm.decode import ModelTraits, resolve
 from dllm.settings import Choice, Settings, SettingsError
 
 COMBINED = ("sub_block_size", "attention", "cache", "unmask")  # what they may be depends on the other settings
-
-
 _PLAIN: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -42,9 +40,16 @@ def settings_events(
     everything = [model, *controls.components]
     preset.input(chosen, preset, [about, *controls.components], **_PLAIN).then(narrow, everything, narrowed, **_PLAIN)
     opened(narrow, everything, narrowed, **_PLAIN)
+    gr.on(
+        [part.input for part in controls.components],
+        lambda: (None, "Your own settings."),
+        None,
+        [preset, about],
+        **_PLAIN,
+    )
     for path, component in zip(controls.paths, controls.components, strict=True):
-        component.input(lambda: (None, "Your own settings."), None, [preset, about], **_PLAIN)
-        component.input(partial(narrow, changed=path[0]), everything, narrowed, **_PLAIN)
+        if len(path) == 1:  # the options of a cache or a rule rule nothing out
+            component.input(partial(narrow, changed=path[0]), everything, narrowed, **_PLAIN)
 
 
 def offered(controls: Controls, values: Sequence[Any], changed: str | None, traits: ModelTraits) -> list[Any]:

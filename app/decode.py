@@ -112,7 +112,7 @@ def decode_events(engine: Engine, text: str, lanes: Mapping[str, Run], live: Liv
         for name, run in lanes.items():
             live.begin(name, run)
             yield partial(Stage.open, name=name, prompt=run.prompt, settings=run.settings.as_json())
-            yield from passes(engine, name, run, live)
+            yield from run_passes(engine, name, run, live)
             traces[name] = run.trace()
             if traces[name].stop_reason == "cancelled":
                 late = f"Stopped at the time limit, {SECONDS:.0f} s."
@@ -132,7 +132,7 @@ def decode_events(engine: Engine, text: str, lanes: Mapping[str, Run], live: Liv
         live.settle()
 
 
-def passes(engine: Engine, name: str, run: Run, live: Live | None = None) -> Generator[Passed, None, None]:
+def run_passes(engine: Engine, name: str, run: Run, live: Live | None = None) -> Generator[Passed, None, None]:
     """Every pass; `live` keeps attention maps. The run is freed when this generator is closed, wherever it stands."""
     deadline = monotonic() + SECONDS
     with ExitStack() as stack:

@@ -20,12 +20,10 @@ THEME = themes.Default(
 )
 # "clip" instead of gradio's "hidden": what is sticky inside must find the window as what scrolls
 CSS = """
-.gradio-container { overflow: clip !important; }
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
-.gradio-container .bs-intro p { max-width: 92ch; }
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; overflow: clip !important; }
 .gradio-container main { padding-top: 8px !important; }
 .gradio-container .bs-intro h1 { margin: 0; font-size: 22px; }
-.gradio-container .bs-intro p { margin: 0; }
+.gradio-container .bs-intro p { max-width: 92ch; margin: 0; }
 .gradio-container .tabitem { padding: 8px 0 0; }
 .gradio-container .tabitem > .column, .gradio-container main > .wrap > .column { gap: 8px; }
 .gradio-container .bs-go { align-items: center; flex-wrap: wrap; gap: 8px; }
@@ -37,9 +35,9 @@ CSS = """
 .gradio-container .bs-presets > :last-child { flex: 1 1 320px; }
 .gradio-container .bs-presets .wrap { gap: 6px; flex-wrap: wrap; }
 .gradio-container .bs-presets .wrap label { flex: none; padding: 4px 8px; font-size: 14px; }
-@media (max-width: 640px) { .gradio-container .bs-presets .bs-rule { display: none; } }
-.gradio-container .bs-more { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; }
-.gradio-container .bs-more { align-items: start; }
+.gradio-container .bs-more {
+  display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; align-items: start;
+}
 .gradio-container .bs-more > * { min-width: 0 !important; padding: 6px 10px; }
 .gradio-container .bs-more > :has(.open) { grid-column: 1 / -1; }
 .gradio-container .bs-recorded .wrap { flex-direction: column; gap: 4px; }

@@ -95,8 +95,8 @@ def build(engines: Engines | None = None) -> Page:
         # in the queue, because gradio answers a plain call that fails with an error of the server
         checked = gr.on(runners, check, values, None, concurrency_limit=None, **QUIET)
         checked.failure(None, js=REFUSED, queue=False)
-        for outcome in (checked.failure, checked.success):
-            outcome(why, values, watch.refused, queue=False, **QUIET)
+        checked.failure(why, values, watch.refused, queue=False, **QUIET)
+        checked.success(lambda: "", None, watch.refused, queue=False, **QUIET)
         run = checked.success(handler(engines, controls, runs), values, stage, **RUN, api_name="page_decode")
         race = start.click(racer(engines, runs), [asked, watch.model, *lanes], stage, **RUN, api_name="page_race")
         api(decoder(engines), api_name="decode", **LINE)

@@ -132,21 +132,17 @@ class Lane:
     def __init__(self, name: str, prompt: Sequence[int], settings: Mapping[str, Any], *, shift: int = 1) -> None:
         """settings: resolved, in request form. shift: of the model, see `dllm.trace.schema.ModelRecord`."""
         self.name, self.settings, self.head = name, settings, head(prompt, settings)
-        self.written: set[int] = set()
-        self._sigma, self._shift = (settings.get("cache") or {}).get("sigma", 10.0), shift
-        layout = self.head
+        self._shift = shift
         self.frames: list[dict[str, Any]] = []
         self.state = "running"
         self.known: dict[str, Any] = dict.fromkeys(("recorder", "gate", "same", "spread"))
-        self.meter = Meter(len(layout["prompt"]), layout["end"], layout["stop_ids"])
+        self.meter = Meter(len(prompt), self.head["end"], self.head["stop_ids"])
 
     def add(self, record: StepRecord) -> dict[str, Any]:
         """Keep one more pass; returns its frame with the numbers of the run so far."""
         drawn = {**frame(record), "why": commit_reasons(record, self.settings)}
-        if near := densities(record, self.written, {**self.head, "sigma": self._sigma, "shift": self._shift}):
-            drawn["density"] = near
-        self.written |= set(record.committed)
-        self.written -= set(record.withdrawn)
+        if found := densities(record, self.meter, self.settings, shift=self._shift):
+            drawn["density"] = found
         self.frames.append({**drawn, "totals": self.meter.add(record).as_json()})
         return self.frames[-1]
 

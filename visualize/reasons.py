@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from dllm.settings import is_autoregressive, is_verified
+from dllm.cache import CACHES
+from dllm.cache.d2 import D2
+from dllm.settings import Choice, SettingsError, is_autoregressive, is_verified
 from dllm.trace import StepRecord
+from dllm.trace.throughput import Meter
 from dllm.unmask import certainty_density
 
 
@@ -49,18 +52,25 @@ def _option(rule: Mapping[str, Any], name: str, usual: float) -> float:
     return value if isinstance(value, int | float) else usual
 
 
-def densities(record: StepRecord, written: set[int], layout: Mapping[str, Any]) -> list[tuple[int, float]]:
+def densities(record: StepRecord, before: Meter, settings: Mapping[str, Any], *, shift: int) -> list[tuple[int, float]]:
     """Certainty density (d²Cache, arXiv 2509.23094, Eq. 3) of the positions that a pass recomputed because of it.
 
-    written: the positions of tokens before the pass. layout: of `visualize.lane.head`. A query at p predicts p + shift,
-    whose density it is.
+    before: has measured the passes before this one. A query at p predicts p + shift, whose density it is.
     """
-    chosen = (record.reasons or {}).get("density", ())
-    start, end = len(layout["prompt"]), layout["end"]
-    if not chosen or end <= start:
+    chosen, policy = (record.reasons or {}).get("density"), _d2(settings)
+    if not chosen or policy is None:
         return []
-    known = np.zeros(end - start, dtype=bool)
-    known[[p - start for p in written if start <= p < end]] = True
-    density = certainty_density(known, layout["sigma"])
-    places = [(p, p + layout["shift"] - start) for p in chosen]
+    known = np.zeros(settings["gen_length"], dtype=bool)
+    known[[p - before.start for p in before.written if 0 <= p - before.start < len(known)]] = True
+    density = certainty_density(known, policy.sigma)
+    places = [(p, p + shift - before.start) for p in chosen]
     return [(p, round(float(density[i]), 3)) for p, i in places if 0 <= i < len(density)]
+
+
+def _d2(settings: Mapping[str, Any]) -> D2 | None:
+    """The policy of a lane that d²Cache decoded; None of others, and where a stranger's options are none of its own."""
+    try:
+        policy = Choice.of(settings["cache"], "cache").build(CACHES, "cache")
+    except SettingsError:
+        return None
+    return policy if isinstance(policy, D2) else None

@@ -105,7 +105,10 @@ class Stage:
         extra: dict[str, Any] = {"done": True, "note": note}
         if at is not None:
             extra["at"] = at
-        extra |= {name: True for name, holds in (("clock", clock), ("welcome", welcome)) if holds}
+        if clock:
+            extra["clock"] = True
+        if welcome:
+            extra["welcome"] = True
         if found := self._verdict():
             found = Verdict(_OBSERVED) if self.observed else found
             extra |= {"verdict": found.sentence, "verdict_lines": found.lines}

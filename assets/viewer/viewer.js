@@ -1061,8 +1061,8 @@ var viewer = (() => {
     }
     /** Name positions by what stands there. As text, because Plotly reads its own labels as markup. */
     words() {
-      const { position, query } = this.link;
-      for (const name of [position, query]) {
+      const names = [this.link.position, this.link.query].filter(Boolean);
+      for (const name of names) {
         for (const tick2 of this.plot.querySelectorAll(`.${name}tick`)) {
           const { text } = (
             /** @type {{__data__?: {text: string}}} */
@@ -2173,8 +2173,7 @@ var viewer = (() => {
       setText(find(root, ".bs-status"), slowly || status(store));
       setText(find(root, ".bs-sentence"), store.verdict);
       const lines = find(root, ".bs-verdict-lines");
-      if (lines.children.length !== store.verdictLines.length || lines.dataset.run !== store.run) {
-        lines.dataset.run = store.run ?? "";
+      if (lines.textContent !== store.verdictLines.join("")) {
         lines.replaceChildren(...store.verdictLines.map((text) => element("li", "", text)));
       }
       find(root, ".bs-verdict details").hidden = !store.verdictLines.length;

@@ -104,6 +104,11 @@ class Meter:
         )
         return self.total
 
+    @property
+    def written(self) -> Collection[int]:
+        """The positions of all tokens that stand on the canvas, whether or not they count."""
+        return self._cells.keys()
+
     def measure(self, steps: Iterable[StepRecord]) -> Throughput:
         """The numbers after all of these passes."""
         for step in steps:

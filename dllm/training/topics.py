@@ -7,7 +7,7 @@ import random
 
 from pydantic import BaseModel
 
-from dllm.training.tasks.task import load
+from dllm.training.tasks.task import read_data
 
 
 class _Topics(BaseModel, extra="forbid"):
@@ -16,7 +16,7 @@ class _Topics(BaseModel, extra="forbid"):
     words: dict[str, list[str]]
 
 
-_TOPICS = load("topics", _Topics)
+_TOPICS = read_data("topics", _Topics)
 TEMPLATES, WORDS = _TOPICS.templates, _TOPICS.words
 
 

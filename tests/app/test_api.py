@@ -35,6 +35,8 @@ def test_verified_decoding_is_what_a_program_gets_unasked(engines: Engines) -> N
         ({"preset": "quick"}, f"Preset is 'quick'; allowed: {', '.join(PRESETS)}"),
         ({"settings": {"gen_length": 1000}}, "Answer length is 1000; allowed on this page: up to 256"),
         ({"settings": {"record": ["attention"]}}, "Record holds 'attention'; allowed here: alternatives, rollout"),
+        ({"settings": {"record": 5}}, "Record is 5; allowed: a list of alternatives, rollout, attention"),
+        ({"settings": []}, "Settings is []; allowed: an object of settings"),
         ({"settings": [1]}, "Settings is [1]; allowed: an object of settings"),
         ({"settings": {"blocks": 3}}, "Unknown field 'blocks'"),
         ({"model": "gpt"}, "gpt"),

@@ -9,7 +9,7 @@ from dllm.bench.sandbox import harmless_code
 from dllm.training.tasks import SKILLS, Skill, draw, draw_of
 from dllm.training.tasks.code import FUNCTIONS, OTHER_NAMES
 from dllm.training.tasks.facts import CAPITALS
-from dllm.training.tasks.task import TRAINED, Operand, Question, Solved, is_held_out, key, load, right, skill
+from dllm.training.tasks.task import TRAINED, Operand, Question, Solved, is_held_out, key, read_data, right, skill
 
 SIDES = [False, True]
 RUN = "code"  # its answers are run, which takes longer
@@ -131,7 +131,7 @@ def test_an_operand_is_on_one_side_in_any_order() -> None:
 
 def test_data_of_another_form_are_refused_at_once() -> None:
     with pytest.raises(ValidationError):
-        load("words", dict[str, int])
+        read_data("words", dict[str, int])
     question = Question(lambda rng: (), lambda operand: Solved({}, "", {}))
     with pytest.raises(ValueError, match=r"has products as \['product'\]; allowed: quotient"):
         skill("products", quotient=question)

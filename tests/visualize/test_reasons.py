@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dllm.trace.throughput import Meter
 from dllm.unmask import certainty_density
 from tests.visualize.records import step
 from visualize.reasons import commit_reasons, densities
@@ -55,10 +56,22 @@ def test_ar_and_verified_decoding_have_no_rule_to_name() -> None:
 
 @pytest.mark.parametrize("shift", [0, 1])
 def test_densities_are_those_by_the_definition(shift: int) -> None:
-    layout = {"prompt": [0] * 4, "end": 12, "sigma": 2.0, "shift": shift}
+    settings = {**BLOCK, "gen_length": 8, "cache": {"name": "d2", "sigma": 2.0}}
     record = step(1, {}, asked={8: 1}).model_copy(update={"reasons": {"density": [6, 7]}})
+    before, empty = Meter(4, 12), Meter(4, 12)
+    before.add(step(0, {4: 9, 5: 9}))
     known = np.zeros(8, dtype=bool)
     known[[0, 1]] = True
     wanted = certainty_density(known, 2.0)
-    assert densities(record, {4, 5}, layout) == [(p, round(float(wanted[p + shift - 4]), 3)) for p in (6, 7)]
-    assert densities(record.model_copy(update={"reasons": None}), {4}, layout) == []
+    assert densities(record, before, settings, shift=shift) == [
+        (p, round(float(wanted[p + shift - 4]), 3)) for p in (6, 7)
+    ]
+    assert densities(record.model_copy(update={"reasons": None}), empty, settings, shift=shift) == []
+
+
+@pytest.mark.parametrize("sigma", [0, -1, "<b>", 1e9])
+def test_options_that_no_decoder_takes_give_no_density(sigma: Any) -> None:
+    """They may stand in an uploaded trace, and a division by zero would end its reading."""
+    record = step(1, {}, asked={8: 1}).model_copy(update={"reasons": {"density": [6]}})
+    settings = {**BLOCK, "gen_length": 8, "cache": {"name": "d2", "sigma": sigma}}
+    assert densities(record, Meter(4, 12), settings, shift=1) == []

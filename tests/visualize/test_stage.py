@@ -176,7 +176,7 @@ def test_every_message_names_the_lanes_of_its_run() -> None:
     assert named["titles"] == {"fast": asdict(given["fast"])}
     titles = [message.get("titles", {}) for message in play(steps=1, lanes=("diffusion", "ar"))]
     assert [list(t) for t in titles] == [["diffusion"]] * 3 + [["diffusion", "ar"]] * 4
-    assert titles[-1]["ar"] == asdict(LANES["ar"])
+    assert titles[-1]["ar"] == {**asdict(LANES["ar"]), "about": "One token at a time."}
 
 
 def test_the_gate_comes_when_a_lane_is_closed_again() -> None:

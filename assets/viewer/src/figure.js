@@ -134,8 +134,8 @@ export class Figure {
 
   /** Name positions by what stands there. As text, because Plotly reads its own labels as markup. */
   words() {
-    const { position, query } = this.link;
-    for (const name of [position, query]) {
+    const names = [this.link.position, this.link.query].filter(Boolean);
+    for (const name of names) {
       for (const tick of this.plot.querySelectorAll(`.${name}tick`)) {
         const { text } = /** @type {{__data__?: {text: string}}} */ (/** @type {unknown} */ (tick)).__data__ ?? {};
         const at = Number(text);

@@ -109,8 +109,7 @@ export function mount(root, options) {
     setText(find(root, ".bs-status"), slowly || status(store));
     setText(find(root, ".bs-sentence"), store.verdict);
     const lines = find(root, ".bs-verdict-lines");
-    if (lines.children.length !== store.verdictLines.length || lines.dataset.run !== store.run) {
-      lines.dataset.run = store.run ?? "";
+    if (lines.textContent !== store.verdictLines.join("")) {
       lines.replaceChildren(...store.verdictLines.map((text) => element("li", "", text)));
     }
     find(root, ".bs-verdict details").hidden = !store.verdictLines.length;

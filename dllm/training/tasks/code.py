@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dllm.training.tasks.task import Operand, Question, Solved, load, one_of, skill
+from dllm.training.tasks.task import Operand, Question, Solved, one_of, read_data, skill
 
 
 class _Function(BaseModel, extra="forbid"):
@@ -15,7 +15,7 @@ class _Function(BaseModel, extra="forbid"):
     cases: list[list[Any]]  # [arguments, result] each
 
 
-FUNCTIONS = load("functions", dict[str, _Function])
+FUNCTIONS = read_data("functions", dict[str, _Function])
 OTHER_NAMES = ("solve", "compute", "f", "helper", "my_function", "calculate", "process", "answer", "get_result", "run")
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from dllm.bench.suite import OPEN
 from dllm.files import write_file
 from dllm.training.tasks import SKILLS, Skill, Task, draw_of
-from dllm.training.tasks.task import load
+from dllm.training.tasks.task import read_data
 
 _SUITE_NAME = "tasks"
 PER_SKILL = 18
@@ -22,7 +22,7 @@ _OPEN_COUNT = 60
 _REPEATS = 400  # draws in a row without a new prompt, after which a skill has no more
 
 # by kind of writing: wordings, and the topics they are asked about
-OPEN_PROMPTS = load("open_prompts", dict[str, dict[Literal["wordings", "topics"], list[str]]])
+OPEN_PROMPTS = read_data("open_prompts", dict[str, dict[Literal["wordings", "topics"], list[str]]])
 
 
 def exam(seed: int, per_skill: int, open_count: int = _OPEN_COUNT) -> dict[str, Any]:

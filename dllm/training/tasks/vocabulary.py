@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from dllm.training.tasks.task import load
+from dllm.training.tasks.task import read_data
 
 
 class Category(BaseModel, extra="forbid"):
@@ -38,7 +38,7 @@ class _Words(BaseModel, extra="forbid"):
     orders: list[str]
 
 
-WORDS = load("words", _Words)
+WORDS = read_data("words", _Words)
 PERSONS, ADJECTIVES, THINGS, PLACES = WORDS.persons, WORDS.adjectives, WORDS.things, WORDS.places
 CATEGORIES = WORDS.categories
 INSIDE = [place for place in PLACES if place not in WORDS.outdoors]  # one is at a river or on it
