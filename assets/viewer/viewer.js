@@ -732,6 +732,9 @@ var viewer = (() => {
     // whether the run has just ended and is to be played on one clock
     welcome = false;
     // whether it is what the page opens with
+    /** @type {Message | null} */
+    declined = null;
+    // what the page opens with, if something else had been asked for
     version = 0;
     // grows with what there is to ask about the run
     received = 0;
@@ -779,7 +782,10 @@ var viewer = (() => {
         return false;
       }
       const begins = message.run !== this.run;
-      if (message.welcome && begins && (this.waiting || this.run !== null)) return false;
+      if (message.welcome && begins && (this.waiting || this.run !== null)) {
+        this.declined = message;
+        return false;
+      }
       if (begins && this.halted && !message.done) return false;
       if (begins && (!message.planned || this.past.has(message.run))) return false;
       if (begins) this.begin(message.run, message.planned ?? []);
@@ -2192,9 +2198,11 @@ var viewer = (() => {
     }
     function receive() {
       const value = options.read();
-      if (!value) return;
+      if (value) take(JSON.parse(value));
+    }
+    function take(message) {
       const ended = store.done;
-      const begins = store.accept(JSON.parse(value));
+      const begins = store.accept(message);
       if (begins) {
         card.hide();
         cursor.reset();
@@ -2248,6 +2256,7 @@ var viewer = (() => {
     });
     listenWhile(root, life, "blockscope:refused", () => {
       store.refuse();
+      if (store.run === null && store.declined) take(store.declined);
       follow();
       schedule();
     });

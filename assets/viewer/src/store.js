@@ -51,6 +51,8 @@ export class Store {
   at = null;
   race = false; // whether the run has just ended and is to be played on one clock
   welcome = false; // whether it is what the page opens with
+  /** @type {Message | null} */
+  declined = null; // what the page opens with, if something else had been asked for
   version = 0; // grows with what there is to ask about the run
   received = 0; // messages of all runs
   /** @type {Set<string>} runs that a newer one has replaced */
@@ -103,7 +105,10 @@ export class Store {
       return false;
     }
     const begins = message.run !== this.run;
-    if (message.welcome && begins && (this.waiting || this.run !== null)) return false; // the visitor was quicker
+    if (message.welcome && begins && (this.waiting || this.run !== null)) {
+      this.declined = message; // the visitor was quicker
+      return false;
+    }
     if (begins && this.halted && !message.done) return false;
     if (begins && (!message.planned || this.past.has(message.run))) return false; // of a run that is no longer on show
     if (begins) this.begin(message.run, message.planned ?? []);

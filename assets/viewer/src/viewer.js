@@ -14,7 +14,7 @@ import { presentation } from "./present.js";
 import { begun, endOf, Store } from "./store.js";
 import { Track } from "./track.js";
 
-/** @import { Options } from "./message.js" */
+/** @import { Message, Options } from "./message.js" */
 
 const WELCOME = "A recorded run, played slowly. Press Decode to run the model itself.";
 const SLOW = 2; // steps a second
@@ -129,9 +129,13 @@ export function mount(root, options) {
 
   function receive() {
     const value = options.read();
-    if (!value) return;
+    if (value) take(JSON.parse(value));
+  }
+
+  /** @param {Message} message */
+  function take(message) {
     const ended = store.done;
-    const begins = store.accept(JSON.parse(value));
+    const begins = store.accept(message);
     if (begins) {
       card.hide();
       cursor.reset();
@@ -194,6 +198,7 @@ export function mount(root, options) {
   });
   listenWhile(root, life, "blockscope:refused", () => {
     store.refuse();
+    if (store.run === null && store.declined) take(store.declined);
     follow();
     schedule();
   });
