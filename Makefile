@@ -37,7 +37,7 @@ test: export BLOCKSCOPE_HUB = 0
 test: export HF_HUB_OFFLINE = 1
 test: $(VENV)/.dev $(VENV)/.browser ## Install, fetch the base model, and run every test
 	@$(RUN) -m dllm.models.base_model
-	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint test ## Everything that must pass before a commit
 

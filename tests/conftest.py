@@ -17,6 +17,14 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process on each core: threads of each would wait for those of others
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Files that take a minute or more: begun first, so that no process ends with one while the others have nothing left
+LONG = ("test_browser", "test_examples", "test_inspector", "test_runner", "test_goldens_v2", "test_verify")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 settings.register_profile("house", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("house")
 
