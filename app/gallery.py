@@ -39,13 +39,15 @@ class Gallery:
         self.runs = {name: Recorded(**entry) for name, entry in listed.items()}
         self.read = cache(self._read)  # all of them take less memory than one long run
 
-    def show(self, name: str, request: gr.Request, *, at: int | None = None, welcome: bool = False) -> tuple[str, str]:
-        """A run of the gallery, as a message to the viewer, and its prompt. welcome: the page opens with it."""
+    def show(
+        self, name: str, request: gr.Request, note: str = "", *, at: int | None = None, welcome: bool = False
+    ) -> tuple[str, str]:
+        """A run of the gallery, as a message to the viewer, and its prompt; see `Replay.message`."""
         if name not in self.runs:
             raise refusal(f"trace is {name!r}; allowed: {', '.join(self.runs)}")
         replay = self.read(name)
         run = self.kept.open(Saved(replay, shared=True), request.session_hash)
-        return replay.message(run, at=at, welcome=welcome), self.runs[name].prompt
+        return replay.message(run, note, at=at, welcome=welcome), self.runs[name].prompt
 
     def upload(self, paths: list[str] | None, request: gr.Request) -> Any:
         """A visitor's own traces, one a lane, and their side files. After a bad one the run on show stays."""

@@ -41,6 +41,9 @@ CSS = """
 .gradio-container .bs-more > * { min-width: 0 !important; padding: 6px 10px; }
 .gradio-container .bs-more > :has(.open) { grid-column: 1 / -1; }
 .gradio-container .bs-recorded .wrap { flex-direction: column; gap: 4px; }
+.gradio-container .bs-question .wrap { gap: 6px; flex-wrap: wrap; }
+.gradio-container .bs-question [data-testid="block-info"] { color: var(--body-text-color); font-weight: 700; }
+.gradio-container .bs-reveal p { max-width: 92ch; margin: 0; }
 #viewer .html-container { padding: 4px 0; }
 .bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
 """

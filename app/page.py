@@ -15,6 +15,7 @@ from app.drift import measurer
 from app.engines import Engines
 from app.gallery import Gallery
 from app.lanes import lane_controls
+from app.lessons import Learn, judge, learn, live_run
 from app.limits import QUEUE
 from app.presets import FIRST, PRESETS
 from app.questions import answerer
@@ -58,6 +59,7 @@ ASKED, REFUSED = (
     f"() => {{ document.dispatchEvent(new CustomEvent('blockscope:{name}')); }}" for name in ("asked", "refused")
 )
 # Decode and Race are off while the viewer has a run that has not ended, and only then each Stop is on
+PRESS = "() => { document.getElementById('decode').click(); }"
 BUTTONS = """() => {
   const busy = document.querySelector('#viewer .bs').dataset.busy === 'true';
   return [!busy, busy, !busy, busy].map((interactive) => ({__type__: 'update', interactive}));
@@ -70,17 +72,13 @@ def build(engines: Engines | None = None) -> Page:
     recorded = Gallery(runs, engines.device)
     with Page(title="Blockscope", analytics_enabled=False, delete_cache=(3600, 3600)) as demo:
         gr.Markdown(_INTRO, elem_classes="bs-intro")
-        with gr.Tabs():
-            with gr.Tab("Watch"):
+        with gr.Tabs() as tabs:
+            with gr.Tab("Watch", id="watch"):
                 watch = _watch(recorded)
+            with gr.Tab("Learn"):
+                lessons = learn()
             with gr.Tab("Race"):
-                gr.Markdown(RACE, elem_classes="bs-intro")
-                with gr.Row(elem_classes="bs-go"):
-                    asked = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, scale=1, min_width=220)
-                    start = gr.Button("Race", variant="primary", min_width=120, scale=0)
-                    stop = gr.Button("Stop", min_width=90, scale=0, interactive=False)
-                lanes = lane_controls()
-                _examples(DEPENDENT, asked, "Prompts whose tokens depend on each other: here parallel decoding breaks")
+                race = _race()
             with gr.Tab("Benchmark"):
                 gr.Markdown(BENCHMARK, elem_classes="bs-intro")
                 chart = board()
@@ -89,8 +87,8 @@ def build(engines: Engines | None = None) -> Page:
         values = [prompt, watch.model, watch.ar, *controls.components]
         runners = [watch.decode.click, prompt.submit]
         # first, because what comes after waits for the run
-        gr.on([*runners, start.click], None, js=ASKED, queue=False)
-        stage.busy(None, None, [watch.decode, watch.stop, start, stop], js=BUTTONS, queue=False)  # type: ignore[attr-defined]
+        gr.on([*runners, race.start.click], None, js=ASKED, queue=False)
+        stage.busy(None, None, [watch.decode, watch.stop, race.start, race.stop], js=BUTTONS, queue=False)  # type: ignore[attr-defined]
         check, why = checker(controls)
         # in the queue, because gradio answers a plain call that fails with an error of the server
         checked = gr.on(runners, check, values, None, concurrency_limit=None, **QUIET)
@@ -98,15 +96,17 @@ def build(engines: Engines | None = None) -> Page:
         checked.failure(why, values, watch.refused, queue=False, **QUIET)
         checked.success(lambda: "", None, watch.refused, queue=False, **QUIET)
         run = checked.success(handler(engines, controls, runs), values, stage, **RUN, api_name="page_decode")
-        race = start.click(racer(engines, runs), [asked, watch.model, *lanes], stage, **RUN, api_name="page_race")
+        raced = race.start.click(
+            racer(engines, runs), [race.prompt, watch.model, *race.lanes], stage, **RUN, api_name="page_race"
+        )
         api(decoder(engines), api_name="decode", **LINE)
         # who opens the page will decode soon: the default model loads while they read
         demo.load(engines.preload, queue=False, **QUIET)
         measuring = stage.measure(  # type: ignore[attr-defined]
             measurer(engines, runs), None, stage, **LINE, **QUIET
         )
-        working = [run, race, measuring]
-        gr.on([watch.stop.click, stop.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
+        working = [run, raced, measuring]
+        gr.on([watch.stop.click, race.stop.click], stopper(engines), None, stage, cancels=working, queue=False, **QUIET)
         demo.load(
             follower(recorded, runs, controls), None, [stage, prompt, watch.preset, *controls.components], **QUIET
         )
@@ -115,10 +115,18 @@ def build(engines: Engines | None = None) -> Page:
             watch.recorded.input(recorded.show, watch.recorded, [stage, prompt], cancels=working, **QUIET),
             watch.upload.upload(recorded.upload, watch.upload, stage, cancels=working, **QUIET),
             chart.open(opener(runs), None, stage, cancels=working, **QUIET),  # type: ignore[attr-defined]
+            lessons.choice.input(
+                judge(recorded),
+                [lessons.lesson, lessons.choice],
+                [lessons.reveal, stage],
+                cancels=working,
+                **QUIET,
+            ),
         ]
-        for event in (run, race, *shown):
+        for event in (run, raced, *shown):
             event.failure(None, js=REFUSED, queue=False)
         settings_events(watch.preset, watch.about, watch.model, controls, engines, watch.settings.expand)
+        _live(lessons, tabs, watch)
 
         def leave(request: gr.Request) -> None:
             """A closed tab: end what the visitor runs."""
@@ -154,7 +162,7 @@ def _watch(recorded: Gallery) -> Watch:
             recorded.runs[WELCOME].prompt, label="Prompt", show_label=False, container=False, lines=1, max_lines=6,
             placeholder="Ask something short", scale=1, min_width=220,
         )  # fmt: skip
-        decode = gr.Button("Decode", variant="primary", min_width=110, scale=0)
+        decode = gr.Button("Decode", variant="primary", min_width=110, scale=0, elem_id="decode")
         stop = gr.Button("Stop", min_width=80, scale=0, interactive=False)
     refused = gr.Markdown(elem_classes="bs-refused")
     with gr.Row(elem_classes="bs-presets"):
@@ -172,6 +180,34 @@ def _watch(recorded: Gallery) -> Watch:
             ar = gr.Checkbox(True, label="Then decode with AR as well")
             controls = settings_controls()
     return Watch(prompt, decode, stop, refused, preset, about, picker, upload, model, ar, controls, settings)
+
+
+class Race(NamedTuple):
+    """The components of the tab "Race"."""
+
+    prompt: gr.Textbox
+    start: gr.Button
+    stop: gr.Button
+    lanes: list[gr.Dropdown]
+
+
+def _race() -> Race:
+    """Prompt and lanes of a race."""
+    gr.Markdown(RACE, elem_classes="bs-intro")
+    with gr.Row(elem_classes="bs-go"):
+        prompt = gr.Textbox(EXAMPLES[0], label="Prompt", lines=1, max_lines=6, scale=1, min_width=220)
+        start = gr.Button("Race", variant="primary", min_width=120, scale=0)
+        stop = gr.Button("Stop", min_width=90, scale=0, interactive=False)
+    lanes = lane_controls()
+    _examples(DEPENDENT, prompt, "Prompts whose tokens depend on each other: here parallel decoding breaks")
+    return Race(prompt, start, stop, lanes)
+
+
+def _live(lessons: Learn, tabs: gr.Tabs, watch: Watch) -> None:
+    """A lesson's live run: the first tab with its prompt and preset, and Decode is pressed."""
+    filled = [tabs, watch.prompt, watch.preset, watch.about, *watch.controls.components]
+    asked = lessons.live.click(live_run(watch.controls), lessons.lesson, filled, **QUIET)
+    asked.success(None, js=PRESS, queue=False)
 
 
 def _examples(texts: list[str], prompt: gr.Textbox, label: str) -> None:

@@ -77,11 +77,11 @@ class Replay:
                     files[lane] = _checked(read, side, trace)
         return cls(traces, maps, drifts, link, about)
 
-    def message(self, run: str, *, at: int | None = None, welcome: bool = False) -> str:
+    def message(self, run: str, note: str = "", *, at: int | None = None, welcome: bool = False) -> str:
         """The whole replay as one message of schema `blockscope.view/1`. at: the step to stand at, from 0.
 
-        welcome: the page opens with it, and the address stays as it is. More than two lanes are a race: they play on
-        one clock, unless a step is asked for.
+        note: stands over the lanes, in place of how the run ended. welcome: the page opens with it, and the address
+        stays as it is. More than two lanes are a race: they play on one clock, unless a step is asked for.
         """
         pieces = {i: text for trace in self.traces.values() for i, text in trace.pieces.items()}
         parts = {
@@ -93,7 +93,7 @@ class Replay:
             stage.replay(name, trace)
         stage.link = None if welcome or not self.link else f"trace={self.link}"
         stage.facts = self.facts()
-        return stage.finish(at=at, clock=at is None and len(self.traces) > 2, welcome=welcome)
+        return stage.finish(note, at=at, clock=at is None and len(self.traces) > 2, welcome=welcome)
 
     def titles(self) -> dict[str, Title]:
         """The words over its lanes."""

@@ -228,6 +228,36 @@ def test_it_fits_the_screen(page: Page, url: str, query: str, width: int) -> Non
     assert 0 <= bubble["x"] <= bubble["x"] + bubble["width"] <= width
 
 
+def test_a_lesson_by_keyboard_alone(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.get_by_role("tab", name="Learn").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("radio", name="2. Block size").focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("How many if all 24 places are one block?")).to_be_visible()
+    for _ in range(8):  # past the lessons: gradio's radio buttons are a stop each
+        page.keyboard.press("Tab")
+        if page.get_by_role("radio", name="3 passes").evaluate("(node) => node === document.activeElement"):
+            break
+    page.keyboard.press("Space")
+    expect(page.locator(".bs-reveal").first).to_contain_text("3 passes. The model is sure of this answer")
+    expect(page.locator(".bs-status")).to_contain_text("3 passes. The model is sure of this answer")  # spoken
+    expect(page.locator(".bs-where")).to_have_text("step 1 of 3")
+    expect(page).to_have_url(re.compile("trace=fact-d2&step=1"))
+
+
+def test_a_lesson_goes_on_live(page: Page, url: str) -> None:
+    open_at_once(page, url)
+    page.get_by_role("tab", name="Learn").click()
+    page.get_by_role("button", name="Try it live").click()
+    expect(page.locator(".bs")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    expect(page.get_by_role("radio", name="Fast", exact=True)).to_be_checked()
+    expect(page.locator("[data-lane=diffusion] .bs-about")).to_contain_text("threshold 0.9")
+    page.get_by_role("tab", name="Learn").click()
+    page.get_by_role("radio", name="8. What a benchmark may claim").click()
+    expect(page.get_by_role("button", name="Try it live")).to_be_hidden()
+
+
 def test_on_a_small_screen_decode_brings_the_lanes_into_view(page: Page, url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 700})
     page.emulate_media(reduced_motion="reduce")
