@@ -20,7 +20,7 @@ THEME = themes.Default(
 )
 # "clip" instead of gradio's "hidden": what is sticky inside must find the window as what scrolls
 CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; overflow: clip !important; }
+.gradio-container { max-width: 1240px !important; margin: 0 auto !important; width: 100%; overflow: clip !important; }
 .gradio-container main { padding-top: 8px !important; }
 .gradio-container .bs-intro h1 { margin: 0; font-size: 22px; }
 .gradio-container .bs-intro p { max-width: 92ch; margin: 0; }
@@ -44,6 +44,11 @@ CSS = """
 .gradio-container .bs-question .wrap { gap: 6px; flex-wrap: wrap; }
 .gradio-container .bs-question [data-testid="block-info"] { color: var(--body-text-color); font-weight: 700; }
 .gradio-container .bs-reveal p { max-width: 92ch; margin: 0; }
+/* as high from the start as what comes into them, so that little moves while the page loads */
+.gradio-container main > .wrap > .column, .gradio-container main > .column { min-height: 120vh; }
+.gradio-container .tabs { min-height: max(230px, 561px - 50vw); }
+.gradio-container .bs-presets { min-height: max(56px, 239px - 32vw); }
+.gradio-container .bs-go { min-height: max(42px, 216px - 32vw); }
 #viewer .html-container { padding: 4px 0; }
 .bs-rule p { font-size: 13px; color: var(--body-text-color-subdued); }
 """
