@@ -1,7 +1,10 @@
 """The viewer as a page of its own: one HTML file with everything in it, which asks no network for anything."""
 
+import base64
+import gzip
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,18 @@ _SAVED_POLICY = (
     "form-action 'none'; base-uri 'none'"
 )
 _SAVED_MOUNT = """
+const unpacked = async (id) => {
+  const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+};
+const once = (work) => { let made; return () => (made ??= work()); };
+const answers = once(async () => JSON.parse(await unpacked("bs-answers")));
+const plotly = once(async () => {
+  const script = document.createElement("script");
+  script.textContent = await unpacked("bs-plotly");
+  document.head.append(script);
+  return window.Plotly;
+});
 const carried = JSON.parse(document.getElementById("bs-data").textContent);
 document.getElementById("bs-asked").textContent = carried.prompt;
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -35,8 +50,8 @@ viewer.mount(document.querySelector(".bs"), {
   ...carried.words,
   read: () => carried.message,
   listen: () => {},
-  ask: async (question) => carried.answers[viewer.keyOf(question)] ?? { empty: carried.missing },
-  plotly: async () => window.Plotly,
+  ask: async (question) => (await answers())[viewer.keyOf(question)] ?? { empty: carried.missing },
+  plotly,
 });
 """
 MISSING = "This saved page does not carry that picture; the app draws it from the trace."
@@ -74,7 +89,6 @@ def page(replay: Replay) -> str:
     carried = {
         "words": viewer_texts(),
         "message": replace(replay, link=None).message("saved"),  # a file has no address to share
-        "answers": answers(replay),
         "missing": MISSING,
         "prompt": prompt_text(next(iter(replay.traces.values()))),
     }
@@ -88,11 +102,23 @@ def page(replay: Replay) -> str:
         viewer_template(),
         "</main>",
         f'<script type="application/json" id="bs-data">{dumps(carried)}</script>',
-        f"<script>{PLOTLY.read_text(encoding='utf-8')}</script>",
+        _packed("bs-answers", dumps(answers(replay)).encode()),
+        _plotly(),
         f"<script>{viewer_script()}{_SAVED_MOUNT}</script>",
         "</body></html>",
     ]
     return "\n".join(parts)
+
+
+@cache
+def _plotly() -> str:
+    return _packed("bs-plotly", PLOTLY.read_bytes())
+
+
+def _packed(name: str, data: bytes) -> str:
+    """An element that holds data compressed, for what is large and only needed when a chart is drawn."""
+    text = base64.b64encode(gzip.compress(data, mtime=0)).decode()
+    return f'<script type="application/gzip" id="{name}">{text}</script>'
 
 
 def answers(replay: Replay, budget: int = _BUDGET) -> dict[str, Mapping[str, Any]]:
