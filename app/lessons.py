@@ -13,16 +13,16 @@ from app.gallery import Gallery
 from app.presets import preset_named
 from app.refusals import refusal
 
-FILE = Path(__file__).resolve().parent.parent / "assets/lessons.json"
-FIRST_WORDS = "Predict first: the answer opens below."
+_FILE = Path(__file__).resolve().parent.parent / "assets/lessons.json"
+_PREDICT = "Predict first: the answer opens below."
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """A lesson: what to know, a question with its choices, and what shows the answer.
 
-    answer: index of the right choice. run: of the gallery, opened at `step` (from 1; None: it plays from the start).
-    preset, prompt: what "Try it live" decodes; None where nothing of one run would show it.
+    answer: index of the right choice. run: of the gallery, opened at `step` (from 1; None: at its end, and a race is
+    played). preset, prompt: what "Try it live" decodes; None where nothing of one run would show it.
     """
 
     title: str
@@ -37,10 +37,10 @@ class Lesson:
     prompt: str | None
 
 
-LESSONS = [Lesson(**entry) for entry in json.loads(FILE.read_text())]
+LESSONS = [Lesson(**entry) for entry in json.loads(_FILE.read_text())]
 
 
-class Learn(NamedTuple):
+class LearnTab(NamedTuple):
     """The components of the tab that other parts of the page listen to."""
 
     lesson: gr.Radio
@@ -49,25 +49,25 @@ class Learn(NamedTuple):
     live: gr.Button
 
 
-def learn() -> Learn:
+def learn() -> LearnTab:
     """Lay the tab out, with the first lesson open."""
     first = LESSONS[0]
     titles = [(f"{n + 1}. {lesson.title}", n) for n, lesson in enumerate(LESSONS)]
     lesson = gr.Radio(titles, value=0, label="Lesson", show_label=False, container=False, elem_classes="bs-presets")
     text = gr.Markdown(first.text, elem_classes="bs-intro")
     choice = gr.Radio(_choices(first), value=None, label=first.question, elem_classes="bs-question")
-    reveal = gr.Markdown(FIRST_WORDS, elem_classes="bs-reveal")
+    reveal = gr.Markdown(_PREDICT, elem_classes="bs-reveal")
     live = gr.Button("Try it live", size="sm", scale=0, visible=first.preset is not None, min_width=140)
 
     def opened(number: int) -> list[Any]:
         chosen = _lesson(number)
         question = gr.Radio(_choices(chosen), value=None, label=chosen.question)
         shown = gr.Button(visible=chosen.preset is not None)
-        return [chosen.text, question, FIRST_WORDS, shown]
+        return [chosen.text, question, _PREDICT, shown]
 
     parts = [text, choice, reveal, live]
     lesson.input(opened, lesson, parts, queue=False, show_progress="hidden", api_visibility="private")
-    return Learn(lesson, choice, reveal, live)
+    return LearnTab(lesson, choice, reveal, live)
 
 
 def judge(recorded: Gallery) -> Callable[..., tuple[str, str]]:

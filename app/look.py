@@ -25,7 +25,7 @@ CSS = """
 .gradio-container .bs-intro h1 { margin: 0; font-size: 22px; }
 .gradio-container .bs-intro p { max-width: 92ch; margin: 0; }
 .gradio-container .tabitem { padding: 8px 0 0; }
-.gradio-container .tabitem > .column, .gradio-container main > .wrap > .column { gap: 8px; }
+.gradio-container .tabitem > .column { gap: 8px; }
 .gradio-container .bs-go { align-items: center; flex-wrap: wrap; gap: 8px; }
 .gradio-container .bs-refused p { margin: 0; color: #b91c1c; font-weight: 700; }
 .dark .gradio-container .bs-refused p { color: #fca5a5; }
@@ -45,7 +45,7 @@ CSS = """
 .gradio-container .bs-question [data-testid="block-info"] { color: var(--body-text-color); font-weight: 700; }
 .gradio-container .bs-reveal p { max-width: 92ch; margin: 0; }
 /* as high from the start as what comes into them, so that little moves while the page loads */
-.gradio-container main > .wrap > .column, .gradio-container main > .column { min-height: 120vh; }
+.gradio-container main > .column { min-height: 120vh; }
 .gradio-container .tabs { min-height: max(230px, 561px - 50vw); }
 .gradio-container .bs-presets { min-height: max(56px, 239px - 32vw); }
 .gradio-container .bs-go { min-height: max(42px, 216px - 32vw); }

@@ -15,7 +15,7 @@ from app.drift import measurer
 from app.engines import Engines
 from app.gallery import Gallery
 from app.lanes import lane_controls
-from app.lessons import Learn, judge, learn, live_run
+from app.lessons import LearnTab, judge, learn, live_run
 from app.limits import QUEUE
 from app.presets import FIRST, PRESETS
 from app.questions import answerer
@@ -58,8 +58,8 @@ RUN: dict[str, Any] = {"show_progress": "hidden", "trigger_mode": "multiple", **
 ASKED, REFUSED = (
     f"() => {{ document.dispatchEvent(new CustomEvent('blockscope:{name}')); }}" for name in ("asked", "refused")
 )
-# Decode and Race are off while the viewer has a run that has not ended, and only then each Stop is on
 PRESS = "() => { document.getElementById('decode').click(); }"
+# Decode and Race are off while the viewer has a run that has not ended, and only then each Stop is on
 BUTTONS = """() => {
   const busy = document.querySelector('#viewer .bs').dataset.busy === 'true';
   return [!busy, busy, !busy, busy].map((interactive) => ({__type__: 'update', interactive}));
@@ -138,7 +138,7 @@ def build(engines: Engines | None = None) -> Page:
     return demo
 
 
-class Watch(NamedTuple):
+class WatchTab(NamedTuple):
     """The components of the first tab."""
 
     prompt: gr.Textbox
@@ -155,7 +155,7 @@ class Watch(NamedTuple):
     settings: gr.Accordion
 
 
-def _watch(recorded: Gallery) -> Watch:
+def _watch(recorded: Gallery) -> WatchTab:
     """Prompt, presets, and what a visitor may open: low, so that the stage below is in view."""
     with gr.Row(elem_classes="bs-go"):
         prompt = gr.Textbox(
@@ -179,10 +179,10 @@ def _watch(recorded: Gallery) -> Watch:
             model = gr.Dropdown(names, value=names[0][1], label="Model")
             ar = gr.Checkbox(True, label="Then decode with AR as well")
             controls = settings_controls()
-    return Watch(prompt, decode, stop, refused, preset, about, picker, upload, model, ar, controls, settings)
+    return WatchTab(prompt, decode, stop, refused, preset, about, picker, upload, model, ar, controls, settings)
 
 
-class Race(NamedTuple):
+class RaceTab(NamedTuple):
     """The components of the tab "Race"."""
 
     prompt: gr.Textbox
@@ -191,7 +191,7 @@ class Race(NamedTuple):
     lanes: list[gr.Dropdown]
 
 
-def _race() -> Race:
+def _race() -> RaceTab:
     """Prompt and lanes of a race."""
     gr.Markdown(RACE, elem_classes="bs-intro")
     with gr.Row(elem_classes="bs-go"):
@@ -200,10 +200,10 @@ def _race() -> Race:
         stop = gr.Button("Stop", min_width=90, scale=0, interactive=False)
     lanes = lane_controls()
     _examples(DEPENDENT, prompt, "Prompts whose tokens depend on each other: here parallel decoding breaks")
-    return Race(prompt, start, stop, lanes)
+    return RaceTab(prompt, start, stop, lanes)
 
 
-def _live(lessons: Learn, tabs: gr.Tabs, watch: Watch) -> None:
+def _live(lessons: LearnTab, tabs: gr.Tabs, watch: WatchTab) -> None:
     """A lesson's live run: the first tab with its prompt and preset, and Decode is pressed."""
     filled = [tabs, watch.prompt, watch.preset, watch.about, *watch.controls.components]
     asked = lessons.live.click(live_run(watch.controls), lessons.lesson, filled, **QUIET)
